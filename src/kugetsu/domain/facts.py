@@ -40,7 +40,9 @@ class ClaimFacts(TypedDict):
     ``agent_problems``: by kind of task (``dev``, ``pm``: each reads an env file of its own; `task_options.problem_key`)
     what keeps its agent from being started, as far as a look tells. ``set_back``: the log
     had an event of a time that had not come yet. ``despite_pause``: a user starts the task although the queue is
-    paused. What is not required was not recorded by the first version.
+    paused. ``set_ups``: by
+    repository the hash of its set-up (`events.verification.WorktreeSetUp`), if a task is parked for that. What is not
+    required was not recorded by the first version.
     """
 
     now: str
@@ -63,6 +65,7 @@ class ClaimFacts(TypedDict):
     repositories: NotRequired[dict[str, RepositoryFacts]]
     agent_problems: NotRequired[dict[str, AgentProblem]]
     set_back: NotRequired[bool]
+    set_ups: NotRequired[dict[str, str]]
     despite_pause: NotRequired[bool]
 
 
@@ -118,9 +121,9 @@ class Ending:
     """How an attempt ended, as its runner (or whoever found it dead) saw it.
 
     ``how`` is the trigger of the attempt's machine: succeed, fail, time_out, kill or lose. ``verdict`` is what that
-    means for the task: done, retry, limited, unavailable, give_up or cancelled. ``resets_at`` belongs to limited;
-    ``gate`` and ``remedy`` to unavailable: what every task would meet (`outages`), and what ends it. ``opening`` is the
-    pull request to open if the result is pushed work (`events.reviews.PullOpening`), None for none.
+    means for the task: done, retry, limited, unavailable, unready, give_up or cancelled. ``resets_at`` belongs to
+    limited; ``gate`` and ``remedy`` to unavailable: what every task would meet (`outages`), and what ends it.
+    ``opening`` is the pull request to open if the result is pushed work (`events.reviews.PullOpening`), None for none.
     ``failed_check`` is a verification that failed, as feedback for the next turn (`events.reactions.Feedback`).
     """
 

@@ -20,6 +20,7 @@ from typing import Any
 
 from kugetsu.domain import gates
 from kugetsu.domain.events import Event, upcast
+from kugetsu.domain.set_ups import SETUP
 from kugetsu.domain.state import State, Task
 from kugetsu.model.clock import parse
 from kugetsu.model.record import field, record, replace
@@ -31,7 +32,7 @@ DAEMON = "daemon"
 #: Recorded gates that only a daemon opens: while none runs, it is the daemon that is waited for.
 OF_DAEMON = frozenset((TURN, DAEMON, "agent", *gates.FULL))
 #: Gates that a living daemon answers as soon as their time is over: it claims the task, or records what holds it now.
-_TIMED = frozenset(("backoff", "provider", "progress"))
+_TIMED = frozenset(("backoff", "provider", "progress", SETUP))
 #: A living daemon answers within so many microseconds, also after an error or where it must poll.
 PATIENCE = 60 * MICRO
 
@@ -176,6 +177,8 @@ class Intervals:
             # The gate of an outage opens for one task, which finds out: for another nobody knows when.
             limits = [str(limit["until"]) for limit in state.limits.values() if "outage" not in limit]
             due = max(limits, default=None) if gate == "provider" else None
+        elif parked and task.parked_for == SETUP and (due is None or due > begins):
+            gate = SETUP
         elif due is None and parked:
             gate = "progress"
         elif due is not None and due > begins:

@@ -144,6 +144,8 @@ _OVER = {
 
 
 def _over(state: State, task: Task, facts: ClaimFacts, first: Verdict) -> str:
+    if first.code == "parked_by_set_up":
+        return "tried_again"
     own = task_options.facts_of(task, facts)["agent"]
     label = task.parked_for if first.gate == "parked" else task_options.label(task, own)
     if first.gate in ("parked", "provider", "agent") and outages.of(state, label) is not None:

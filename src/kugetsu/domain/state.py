@@ -129,7 +129,7 @@ class Task:
     reaction: dict[str, Any] | None = None
     #: What it was given for itself (`events.tasks.Options`); {} for what the settings say.
     options: dict[str, Any] = field(factory=dict)
-    #: The usage limit that parked it, or `progress` for runs without progress.
+    #: The usage limit that parked it, `progress` for runs without progress, `setup` for a worktree that is not ready.
     parked_for: str | None = None
     #: `outages.MET` if it met an outage, `outages.OWN` if another task did not meet it, else empty.
     outage: str = ""
@@ -238,7 +238,8 @@ class Session:
     reviewed: str | None = None
     #: Its pull request as last observed (`events.reviews.PullObserved`).
     pull: dict[str, Any] | None = None
-    #: The latest set-up of its worktree (`events.verification.WorktreeSetUp`), with "seq".
+    #: The latest set-up of its worktree (`events.verification.WorktreeSetUp`), with "seq" and how many "tries" in a row
+    #: failed; None for a worktree that has yet to be made ready.
     set_up: dict[str, Any] | None = None
     #: A pull request that has yet to be opened (`events.reviews.PullOpening`), with ``seq`` (its intent's), ``task``,
     #: ``attempt``, ``tries`` and ``not_before``.

@@ -120,6 +120,16 @@ class AgentFailed(AgentUnavailable):
     another time it may not."""
 
 
+class NotReady(KugetsuError):
+    """A worktree could not be made ready: no agent is started. ``evidence`` says why (`events.attempts.SetUp`)."""
+
+    code = "not_ready"
+
+    def __init__(self, message: str, evidence: Mapping[str, Any]) -> None:
+        super().__init__(message)
+        self.evidence = evidence
+
+
 class GitFailed(KugetsuError):
     """A git command failed; the message carries what git said. `missing`: a remote has no such repository."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from kugetsu.domain import gates
+from kugetsu.domain import gates, set_ups
 from kugetsu.host import proc
 from kugetsu.model import clock
 from kugetsu.runtime import agent_preflight, liveness
@@ -97,6 +97,11 @@ def claim_facts(
         found["repositories"] = repositories
     if gates.set_back(ws.state(), now):
         found["set_back"] = True
+    if waiting := set_ups.waiting(ws.state()):
+        from kugetsu.runtime.worktree_setup import recipe  # rarely, and `status` starts without it
+
+        names = {session.repository for session in waiting if session.repository is not None}
+        found["set_ups"] = {name: recipe.of(ws.config_of(name)).sha for name in sorted(names)}
     return found
 
 

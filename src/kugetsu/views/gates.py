@@ -104,6 +104,12 @@ def money(amount: float) -> str:
     return f"{whole}.{part.rstrip('0'):0<2}"
 
 
+def _set_up_failed(v: Values) -> str:
+    """The command or step that failed, and where all of its output is."""
+    shown = f"; output: kugetsu logs {v['attempt']} --setup" if v["step"] in ("failed", "timed_out") else ""
+    return f"{v['problem'] or v['step']}{shown}"
+
+
 def _slots_full(v: Values) -> str:
     held_by = f" ({', '.join(v['attempts'])})" if v["attempts"] else ""
     return f"{v['used']} of {counted(v['cap'], 'slot')} used{held_by}"
@@ -151,6 +157,7 @@ _REASONS: dict[str, Callable[[Values], str]] = {
     "task_running": lambda v: f"attempt {v['attempt']} works on it" if v["attempt"] else "an attempt works on it",
     "task_waiting": lambda _: "not cancelled, not finished",
     "parked_by_outage": lambda v: f"parked: {v['why']}",
+    "parked_by_set_up": lambda v: f"its worktree is not ready: {_set_up_failed(v)}",
     "parked_by_limit": lambda _: "parked by the provider's usage limit",
     "not_parked": lambda _: "not parked",
     "usage_limit": lambda v: f"the provider's usage limit stopped {v['task']} and would stop this task too",

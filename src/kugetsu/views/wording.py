@@ -45,7 +45,6 @@ from kugetsu.domain.events.tasks import (
     TaskFailed,
     TaskHeld,
     TaskMoved,
-    TaskParked,
     TaskQueued,
     TaskRequeued,
     TaskRetried,
@@ -54,7 +53,7 @@ from kugetsu.domain.results import uncommitted
 from kugetsu.domain.state import ENDS
 from kugetsu.model.plural import counted
 from kugetsu.redaction.funnel import redact
-from kugetsu.views import gates, intake, loops, queue, times, verification
+from kugetsu.views import gates, intake, loops, parks, queue, times, verification
 from kugetsu.views.results import review_words
 from kugetsu.views.text import line
 
@@ -151,7 +150,7 @@ def _queued(data: TaskQueued) -> str:
     return f"{loops.queued(data.get('reaction'))}{quoted(data['message'])}{extra}{after}{f', {own}' if own else ''}"
 
 
-def _why(data: TaskHeld | TaskParked | TaskFailed | ClaimLost) -> str:
+def _why(data: TaskHeld | TaskFailed | ClaimLost) -> str:
     """Why a gate holds a task back, or why a task failed."""
     return gates.reason(data["reason"], data.get("values"))
 
@@ -209,19 +208,6 @@ def _read(data: IssueRead) -> str:
 def _retried(data: TaskRetried) -> str:
     at = times.time_of_day(data["not_before"])
     return f"again from {at}, {data['used']} of {counted(data['max_attempts'], 'attempt')} used"
-
-
-def _parked(data: TaskParked, written: str) -> str:
-    if data["until"] is None:
-        return f"{_why(data)}; until unblocked"
-    if data.get("again"):
-        return f"{_until(data['until'], written)}, as before"
-    if "outage" in data:
-        tries = counted(data["outage"]["times"], "try")
-        at = times.time_of_day(data["outage"]["until"])
-        return f"affects every task; gate {data['outage']['gate']} closed, tried again at {at} ({tries} so far)"
-    unknown = "" if data["stated"] else " (no reset time known)"
-    return f"{_until(data['until'], written)}{unknown}, not counted as a failure"
 
 
 def _claimed(data: AttemptClaimed) -> str:
@@ -434,7 +420,7 @@ _TEMPLATES = {
 #: Kinds with a future time, shown with its day unless that is the day of the event.
 _UNTIL: dict[str, Callable[[Any, str], str]] = {
     "task.held": _held,
-    "task.parked": _parked,
+    "task.parked": parks.parked,
     "hold.restored": _restored,
     "queue.paused": _paused,
 }

@@ -6,6 +6,7 @@ from kugetsu.domain import outages
 from kugetsu.domain.decision import decision
 from kugetsu.domain.machines import FINISHED_TASK
 from kugetsu.domain.new_event import NewEvent
+from kugetsu.domain.set_ups import SETUP
 from kugetsu.model.errors import BadInput, Conflict, NotFound, NotSetUp
 
 TYPE_CHECKING = False
@@ -236,6 +237,12 @@ def require_no_circle(state: State, task_id: str, after: Sequence[str]) -> None:
         ways += [[*way, earlier] for earlier in state.tasks[way[-1]].after]
 
 
+def without_progress(state: State, issue: str) -> list[Task]:
+    """The tasks of an issue that are parked because its runs changed nothing."""
+    parked = (task for task in state.waiting() if task.issue == issue and task.state == "parked")
+    return [task for task in parked if task.not_before is None and task.parked_for != SETUP]
+
+
 @decision("queue.unblock")
 def unblock(state: State, gate: str, subject: str) -> list[NewEvent]:
     """Unblock tasks: reset an issue's runs without progress (``progress``), or end a usage limit or outage of an agent
@@ -246,7 +253,7 @@ def unblock(state: State, gate: str, subject: str) -> list[NewEvent]:
         cause, parked = state.limits[subject]["seq"], outages.parked(state, subject)
     else:
         session = state.sessions.get(subject)
-        parked = [t for t in state.waiting() if t.issue == subject and t.state == "parked" and t.not_before is None]
+        parked = without_progress(state, subject)
         prior = [t for t in state.waiting() if t.issue == subject and (t.prior_usage or {}).get("fruitless")]
         if not parked and not prior and (session is None or not session.usage.no_progress_runs):
             raise NotFound.because("not_held_back", subject=subject)

@@ -255,7 +255,7 @@ def _describe_unblocked(event: Event, before: State) -> Undone:
             raise _refused(event, why="nothing_changed")
         tasks = [task for task in parked if task.parked_for == subject]
     else:
-        tasks = [task for task in parked if task.issue == subject and task.not_before is None]
+        tasks = queue.without_progress(before, subject)
     return _hold(before, gate, subject, tasks)
 
 

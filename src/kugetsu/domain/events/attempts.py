@@ -108,8 +108,10 @@ class SetUp(TypedDict, total=False):
     """Why the worktree could not be made ready (`events.verification.WorktreeSetUp`): no agent was started."""
 
     code: str
+    command: str | None
     exit: int | None
     seconds: float | None
+    problem: str | None
     tail: str | None
 
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from typing import NotRequired
 
 
-@event("worktree.set_up", exempt="sha worktree code", irrevocable="observed")
+@event("worktree.set_up", exempt="sha worktree code", observed=True, irrevocable="observed")
 class WorktreeSetUp(TypedDict):
     """A worktree was made ready before the agent. ``sha`` is a hash of what was to be done (command line, patterns):
     another one does it again. ``code`` is ``done`` or why not: ``failed`` (the command's ``exit``), ``timed_out``,

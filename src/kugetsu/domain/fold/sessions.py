@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kugetsu.domain import set_ups
 from kugetsu.domain.fold import loops, reviews, usage
 from kugetsu.domain.machines import step
 from kugetsu.domain.state import Session, State
@@ -76,6 +77,8 @@ def session_prepared(state: State, event: Event) -> None:
     session.reason = None
     session.notes = notes
     session.follows = None
+    if data.get("created") or data.get("follows"):
+        session.set_up = None  # a new worktree, or one with a fresh branch
     if data.get("follows"):
         # A fresh branch: the merged one's work is not its own.
         session.pr = session.pr_state = session.pushed = session.pull = session.reviewed = None
@@ -192,12 +195,14 @@ def person_left(state: State, event: Event) -> None:
 def worktree_set_up(state: State, event: Event) -> None:
     """Fold of ``worktree.set_up``."""
     data = event["data"]
+    notes = data["notes"]
     set_up = {name: data[name] for name in ("worktree", "sha", "code", "exit", "seconds")}
     session = state.sessions.get(event["session"])
     if session is None:
         state.violate(event["seq"], f"{event['type']} names the session {event['session']}, which does not exist")
         return
-    session.set_up = {**set_up, "seq": event["seq"]}
+    session.set_up = {**set_up, "tries": set_ups.tries(session.set_up, set_up), "seq": event["seq"]}
+    session.notes = [*session.notes, *notes]
 
 
 def base_verified(state: State, event: Event) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kugetsu.domain.events import Event
+from kugetsu.domain.set_ups import SETUP
 from kugetsu.domain.state import State
 from kugetsu.model import result_words
 from kugetsu.model.plural import counted
@@ -149,6 +150,11 @@ def _eventful(event: Event, data: dict[str, Any]) -> bool:  # noqa: ARG001  one 
     return data.get("eventful") is not False
 
 
+def _stays(event: Event, data: dict[str, Any]) -> bool:  # noqa: ARG001  one signature
+    """A set-up that is tried again soon is not worth a message."""
+    return data.get("gate") != SETUP or data.get("until") is None
+
+
 def _failed(data: dict[str, Any]) -> str:
     failures = _values(data).get("failures")
     count = f"{counted(failures, 'attempt')} failed: " if failures else ""
@@ -159,6 +165,7 @@ def _parked(data: dict[str, Any]) -> str:
     until, runs = data.get("until"), _values(data).get("runs")
     when = f"until {until[:10]} {until[11:16]} UTC" if isinstance(until, str) else "until someone unblocks it"
     told = f"{counted(runs, 'run')} in a row ended well and brought no new commit or comment" if runs else None
+    told = told or _values(data).get("problem")
     return f"{told or data.get('reason', '')}, {when}"
 
 
@@ -178,7 +185,7 @@ _KINDS: dict[str, tuple[str, Callable[[Event, dict[str, Any]], bool] | None, Cal
     "attempt.running": ("task_started", None, lambda data: "its agent runs"),  # noqa: ARG005
     "task.completed": ("task_completed", None, lambda data: data.get("summary")),
     "task.failed": ("task_error", None, _failed),
-    "task.parked": ("task_parked", None, _parked),
+    "task.parked": ("task_parked", _stays, _parked),
     "attempt.lost": ("agent_lost", None, lambda data: data.get("reason")),
     "report.due": (REPORT, _eventful, lambda data: f"the report of {data.get('day')} is due: kugetsu report"),
     "reaction.held": ("loop_held", None, lambda data: result_words.held(str(data.get("code")), _values(data))),

@@ -17,7 +17,7 @@ from kugetsu.agents import protocol as agents
 from kugetsu.agents.commands import Command
 from kugetsu.agents.outcome import Outcome, sentence
 from kugetsu.agents.protocol import Agent
-from kugetsu.domain import task_options
+from kugetsu.domain import set_ups, task_options
 from kugetsu.domain.facts import Ending
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.results import uncommitted
@@ -25,7 +25,15 @@ from kugetsu.domain.state import Attempt, Session, State
 from kugetsu.host import run_files
 from kugetsu.model import clock, result_words
 from kugetsu.model.clock import seconds_between
-from kugetsu.model.errors import AgentFailed, AgentUnavailable, BadInput, GitFailed, KugetsuError, LogWriteFailed
+from kugetsu.model.errors import (
+    AgentFailed,
+    AgentUnavailable,
+    BadInput,
+    GitFailed,
+    KugetsuError,
+    LogWriteFailed,
+    NotReady,
+)
 from kugetsu.redaction.funnel import redact
 from kugetsu.runtime import answers, pull_opening, pull_requests
 from kugetsu.runtime.env_files import values
@@ -461,11 +469,14 @@ _FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 def of_failed_start(problem: Exception) -> Ending:
     """How the attempt ends, and what that means for its task.
 
-    What prevents any agent from starting closes the gate ``agent`` and uses up no attempt. A program, repository or
+    What prevents any agent from starting closes the gate ``agent`` and uses up no attempt, as does a worktree that
+    could not be made ready, which parks its task. A program, repository or
     file that may work next time is retried. Everything else is the task's own fault, and retrying does not help.
     """
     hint = getattr(problem, "hint", None)
     reason = redact(f"not started: {problem}" + (f" (hint: {hint})" if hint else ""))
+    if isinstance(problem, NotReady):
+        return Ending("fail", set_ups.UNREADY, reason, evidence={"set_up": dict(problem.evidence)})
     if _is_of_the_machine(problem):
         command = problem.command if isinstance(problem, AgentUnavailable) else None
         return Ending("fail", "unavailable", reason, gate="agent", remedy=redact(command or EXAMINE))

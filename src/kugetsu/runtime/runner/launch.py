@@ -28,7 +28,7 @@ from kugetsu.runtime.process import identity, termination, tree
 from kugetsu.runtime.process.lease import Lease
 from kugetsu.runtime.process.termination import MARK
 from kugetsu.runtime.query import messages
-from kugetsu.runtime.runner import ending, findings, prepare, spawn, surroundings, temp_folders
+from kugetsu.runtime.runner import ending, findings, prepare, set_up, spawn, surroundings, temp_folders
 from kugetsu.runtime.runner import prompt as prompting
 from kugetsu.runtime.runner.finalize import conclude
 from kugetsu.runtime.runner.interruption import Interrupted, interruptible
@@ -117,8 +117,10 @@ def _live(ws: Workspace, attempt_id: str, lease: Lease, folder: str) -> NoReturn
     pid = 0
     try:
         ws.log.transact(lambda state: decide.starting(state, attempt_id, me))
-        with interruptible(max(_timeout(ws, attempt_id), SHORTEST_PREPARATION_SECONDS)):
-            launch, agent_session, worktree = _prepare(ws, attempt_id, lease, folder)
+        seconds = max(_timeout(ws, attempt_id), SHORTEST_PREPARATION_SECONDS)
+        deadline = time.monotonic() + seconds
+        with interruptible(seconds):
+            launch, agent_session, worktree = _prepare(ws, attempt_id, lease, folder, deadline)
         pid = _spawn(ws, attempt_id, launch, lease, agent_session, worktree)
     except Interrupted as stop:
         _conclude_interrupted(ws, attempt_id, lease, stop)
@@ -159,7 +161,7 @@ def _conclude_interrupted(ws: Workspace, attempt_id: str, lease: Lease, stop: In
         conclude(ws, attempt_id, ending)
 
 
-def _prepare(ws: Workspace, attempt_id: str, lease: Lease, folder: str) -> tuple[Launch, str, str]:
+def _prepare(ws: Workspace, attempt_id: str, lease: Lease, folder: str, deadline: float) -> tuple[Launch, str, str]:
     """Prepare the session and the prompt: how to launch the agent, its session, its worktree."""
     attempt, task, session = _records(ws, attempt_id)
     _require_wanted(attempt)
@@ -171,6 +173,9 @@ def _prepare(ws: Workspace, attempt_id: str, lease: Lease, folder: str) -> tuple
         prepare.prepare_pm(ws, agent)
     else:
         prepare.prepare_issue(ws, agent, session, task, attempt_id)
+        attempt, task, session = _records(ws, attempt_id)
+        _require_wanted(attempt)
+        set_up.ensure(ws, attempt, session, lease, deadline)
     issue_text = _read_issue(ws, attempt_id)
     attempt, task, session = _records(ws, attempt_id)
     _require_wanted(attempt)

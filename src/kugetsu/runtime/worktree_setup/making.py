@@ -4,6 +4,7 @@ repeated: what is there stays as it is.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -100,11 +101,12 @@ def make_ready(wanted: Recipe, place: Place, tell: Callable[[str, Outcome], obje
     return outcome
 
 
-def is_needed(wanted: Recipe, place_source: str, worktree: str, base_commit: str) -> bool:
-    """Whether there is anything to do in a worktree at all: for most repositories not."""
+def is_needed(wanted: Recipe, source: str, worktree: str) -> bool:
+    """Whether there may be anything to do in a worktree; for most repositories nothing, as a look at files tells."""
     if wanted.command or wanted.patterns or (wanted.submodules and submodules.exist(worktree)):
         return True
-    return large_files.uses_lfs(worktree) or bool(recipe.included(place_source, base_commit))
+    includes = any(os.path.lexists(f"{top}/{recipe.INCLUDES}") for top in (worktree, source))
+    return includes or large_files.uses_lfs(worktree)
 
 
 def _copy(wanted: Recipe, place: Place, outcome: Outcome) -> None:

@@ -1,0 +1,78 @@
+"""Make an issue's worktree ready before its agent, if it is new or was made ready in another way: the outcome is an
+event, so that what was interrupted is done again.
+
+The attempt holds its slot meanwhile, and its time limit holds (`interruption`).
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from kugetsu.domain.new_event import NewEvent
+from kugetsu.domain.state import Attempt, Session
+from kugetsu.model.errors import NotReady
+from kugetsu.runtime.process.lease import Lease
+from kugetsu.runtime.runner import surroundings
+from kugetsu.runtime.workspace import Workspace
+from kugetsu.runtime.worktree_setup import making, recipe
+from kugetsu.runtime.worktree_setup.making import Outcome, Place
+from kugetsu.runtime.worktree_setup.recipe import Recipe
+
+
+def ensure(ws: Workspace, attempt: Attempt, session: Session, lease: Lease, deadline: float) -> None:
+    """Make the session's worktree ready unless that was done; ``deadline`` is on the monotonic clock.
+
+    Raises NotReady, LogWriteFailed.
+    """
+    wanted = recipe.of(ws.config_of(session.repository))
+    if session.worktree is None or session.source is None or _is_done(session, wanted):
+        return
+    source, worktree, base = session.source, session.worktree, session.base_commit or "HEAD"
+    if not making.is_needed(wanted, source, worktree):
+        return
+    place = Place(
+        source=source,
+        worktree=worktree,
+        base_commit=base,
+        output=os.path.join(ws.paths.run(attempt.id), making.OUTPUT),
+        environment=surroundings.of_command(ws, worktree, attempt.id, secrets=wanted.secrets),
+        nonce=lease.nonce,
+        deadline=deadline,
+        grace=ws.config.number("KILL_GRACE_SECONDS"),
+        most_bytes=int(ws.config.number("MAX_OUTPUT_MB") * (1 << 20)) or None,
+        held=(lease.fd,),
+    )
+    outcome = making.make_ready(wanted, place)
+    about: dict[str, Any] = {
+        "issue": attempt.issue,
+        "task": attempt.task,
+        "attempt": attempt.id,
+        "session": session.key,
+    }
+    data = outcome.data(wanted, worktree)
+    ws.log.append([NewEvent("worktree.set_up", data, cause=attempt.claimed, **about)])
+    if not outcome.done:
+        raise NotReady(outcome.problem or outcome.code, _evidence(outcome, wanted))
+
+
+def _evidence(outcome: Outcome, wanted: Recipe) -> dict[str, Any]:
+    """As `events.attempts.SetUp`."""
+    return {
+        "code": outcome.code,
+        "command": wanted.command if outcome.code in ("failed", "timed_out") else None,
+        "exit": outcome.exit,
+        "seconds": round(outcome.seconds, 1),
+        "problem": outcome.problem,
+        "tail": outcome.tail,
+    }
+
+
+def _is_done(session: Session, wanted: Recipe) -> bool:
+    known = session.set_up
+    return (
+        known is not None
+        and known["code"] == "done"
+        and known["worktree"] == session.worktree
+        and known["sha"] == wanted.sha
+    )

@@ -1,0 +1,166 @@
+"""Set-up before turn: no agent begins before its worktree is ready, whatever is killed; a failure is no attempt."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from kugetsu.domain import set_ups
+from kugetsu.domain.decide import queue
+from kugetsu.runtime import facts, reconcile, stop_attempt
+from kugetsu.runtime.dispatcher import dispatch
+from kugetsu.runtime.process import termination
+from runtime.stage import Stage, bare_stage, stage
+
+__all__ = ["bare_stage", "stage"]
+
+SLOW = 'echo $$ > "$STAGE/set-up-pid"; setsid sleep 600 & sleep 600'
+"""A set-up that takes longer than any test."""
+
+
+def until_ended(stage: Stage, attempt: str) -> None:
+    """Wait until nothing of an attempt runs."""
+    nonce = stage.nonces()[attempt]
+    stage.until(lambda: attempt not in stage.state.attempts and not termination.marked(nonce))
+
+
+def test_the_agent_finds_the_worktree_ready(stage: Stage) -> None:
+    (stage.repository / "ignored").write_text("secret\n")
+    stage.configure(WORKTREE_COPY="ignored", WORKTREE_SETUP='cat ignored > "$STAGE/copied"; touch "$STAGE/ready"')
+    stage.agent('test -e "$STAGE/ready" && touch "$STAGE/agent-ran"\n')
+    task = stage.enqueue(1)
+    dispatch(stage.ws, "daemon")
+    assert stage.finished(task) == "completed"
+    assert stage.file("copied") == "secret\n" and (stage.folder / "agent-ran").exists()
+    (done,) = stage.events("worktree.set_up")
+    assert done["data"]["code"] == "done" and done["data"]["copied"] == 1 and done["attempt"] == f"{task}.1"
+
+
+def test_it_runs_again_only_when_its_hash_changed_or_the_worktree_is_new(stage: Stage) -> None:
+    def runs(number: int) -> int:
+        assert stage.finished(stage.start(number).task) == "completed"
+        return len((stage.folder / "runs").read_text().splitlines())
+
+    stage.configure(WORKTREE_SETUP='echo x >> "$STAGE/runs"', MAX_RUNS_WITHOUT_PROGRESS="0")
+    assert [runs(1), runs(1)] == [1, 1]
+    assert runs(2) == 2
+    stage.configure(WORKTREE_SETUP='echo y >> "$STAGE/runs"')
+    assert [runs(1), runs(1)] == [3, 3]
+    stage.worktree(1).rename(stage.root / "moved-away")
+    assert [runs(1), runs(1)] == [4, 4]
+
+
+def test_without_anything_to_do_there_is_no_event(stage: Stage) -> None:
+    stage.finished(stage.start(1).task)
+    assert stage.events("worktree.set_up") == []
+
+
+def test_a_failure_starts_no_agent_uses_no_attempt_and_is_tried_again_twice(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(set_ups, "PAUSES", (0.05, 0.05))
+    stage.configure(MAX_ATTEMPTS="1", WORKTREE_SETUP="echo 'error: registry is down'; exit 4")
+    stage.agent('touch "$STAGE/agent-ran"\n')
+    task = stage.enqueue(1)
+
+    def attempted(count: int) -> bool:
+        dispatch(stage.ws, "daemon")
+        return len(stage.events("task.parked", task=task)) >= count
+
+    stage.until(lambda: attempted(3))
+    now = stage.state.tasks[task]
+    assert (now.state, now.not_before, now.used) == ("parked", None, 0)
+    assert now.result is not None and now.result["kind"] == "set_up_failed"
+    first, second, third = stage.events("task.parked", task=task)
+    assert first["data"]["until"] and second["data"]["until"] and third["data"]["until"] is None
+    assert {event["data"]["gate"] for event in (first, second, third)} == {"setup"}
+    failed = stage.events("attempt.failed", task=task)[0]["data"]["evidence"]["set_up"]
+    assert (failed["code"], failed["exit"], failed["tail"]) == ("failed", 4, "error: registry is down")
+    assert not (stage.folder / "agent-ran").exists()
+    assert (stage.directory / "runs" / f"{task}.1" / "setup.log").read_text() == "error: registry is down\n"
+
+
+def test_a_failure_waits_for_a_person_or_for_another_set_up(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(set_ups, "PAUSES", ())
+    stage.configure(WORKTREE_SETUP="exit 4")
+    task = stage.start(1).task
+    stage.wait("task.parked", task=task)
+    dispatch(stage.ws, "daemon")
+    assert stage.state.tasks[task].state == "parked"
+    stage.ws.log.transact(lambda state: queue.retry(state, task))
+    dispatch(stage.ws, "daemon")
+    stage.wait("task.parked", task=task, count=2)
+    stage.configure(WORKTREE_SETUP="exit 0")
+    assert facts.claim_facts(stage.ws, "daemon")["set_ups"]
+    dispatch(stage.ws, "daemon")
+    assert stage.finished(task) == "completed"
+
+
+def test_other_issues_go_on(stage: Stage) -> None:
+    stage.configure(WORKTREE_SETUP='case "$PWD" in *1) exit 1;; esac')
+    one, other = stage.start(1).task, stage.start(2).task
+    assert stage.finished(other) == "completed"
+    stage.wait("task.parked", task=one)
+
+
+def test_cancelled_during_the_set_up_nothing_is_left(stage: Stage) -> None:
+    stage.configure(WORKTREE_SETUP=SLOW)
+    task = stage.enqueue(1)
+    dispatch(stage.ws, "daemon")
+    stage.pid("set-up-pid")
+    stop_attempt.cancel(stage.ws, task)
+    assert stage.finished(task) == "cancelled"
+    until_ended(stage, f"{task}.1")
+    assert stage.events("worktree.set_up") == []
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_after_a_kill_of_the_runner_it_is_done_again(stage: Stage, whole: bool) -> None:
+    stage.configure(WORKTREE_SETUP=f'if ! test -e "$STAGE/second"; then touch "$STAGE/second"; {SLOW}; fi')
+    task = stage.enqueue(1)
+    dispatch(stage.ws, "daemon")
+    pid = stage.pid("set-up-pid")
+    if whole:
+        stage.kill(pid, signal.SIGSTOP)  # also when its own processes cannot act
+    stage.kill(stage.state.attempts[f"{task}.1"].runner)
+    stage.until(lambda: reconcile.reconcile(stage.ws) or f"{task}.1" not in stage.state.attempts)
+    until_ended(stage, f"{task}.1")
+
+    def done() -> bool:
+        dispatch(stage.ws, "daemon")
+        return stage.state.tasks[task].state == "completed"
+
+    stage.until(done)
+    (event,) = stage.events("worktree.set_up")
+    assert event["attempt"] == f"{task}.2" and event["data"]["code"] == "done"
+
+
+def test_the_tasks_time_limit_holds_for_the_set_up(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    from kugetsu.runtime.runner import launch
+
+    monkeypatch.setattr(launch, "SHORTEST_PREPARATION_SECONDS", 0.5)
+    stage.configure(WORKTREE_SETUP=SLOW, TASK_TIMEOUT_HOURS="0.0002", MAX_ATTEMPTS="1")
+    task = stage.start(1).task
+    assert stage.finished(task) == "error"
+    assert "time limit" in stage.events("attempt.timed_out", task=task)[0]["data"]["reason"]
+    until_ended(stage, f"{task}.1")
+
+
+def test_no_signal_is_held_back_from_it(stage: Stage) -> None:
+    stage.configure(WORKTREE_SETUP='grep -E "Sig(Blk|Ign)" /proc/self/status > "$STAGE/signals"')
+    stage.finished(stage.start(1).task)
+    assert {line.split()[1].strip("0") for line in stage.file("signals").splitlines()} == {""}
+
+
+def test_it_gets_no_secret_unless_that_was_said(stage: Stage) -> None:
+    env = stage.directory / "env"
+    env.mkdir(mode=0o700, exist_ok=True)
+    (env / "default.env").write_text("GITEA_TOKEN=abcdef123456\nNPM_AUTH=fedcba654321\n")
+    (env / "default.env").chmod(0o600)
+    show = 'echo "$GITEA_TOKEN:$NPM_AUTH:$KUGETSU_ATTEMPT" >> "$STAGE/seen"'
+    stage.configure(WORKTREE_SETUP=show)
+    stage.finished(stage.start(1).task)
+    stage.configure(VERIFY_SECRETS="true")
+    stage.finished(stage.start(1).task)
+    assert stage.file("seen").splitlines() == ["::q1.1", ":fedcba654321:q2.1"]
