@@ -12,7 +12,7 @@ import pytest
 from forge.scripted import ScriptedForge
 from kugetsu.agents.commands import Command
 from kugetsu.domain.decide import sessions
-from kugetsu.forge.failures import ForgeUnreachable, NoForge
+from kugetsu.forge.failures import ForgeLimited, ForgeUnreachable, NoForge
 from kugetsu.forge.protocol import Comment, Forge
 from kugetsu.model import clock
 from kugetsu.model.errors import BadInput, KugetsuError
@@ -66,6 +66,18 @@ def test_off_means_that_none_is_asked_and_local_repositories_have_none(forged: S
     assert refused.value.hint == "kugetsu config set KUGETSU_FORGE auto"
     worked(forged)
     assert forge.requests == [] and forged.events("issue.read") == []
+
+
+def test_limit_that_one_process_met_is_heeded_by_a_run(forged: Stage, forge: ScriptedForge) -> None:
+    forge.issue("acme/web", 14, title="Slow")
+    forge.limit(0, seconds=600)
+    with pytest.raises(ForgeLimited):
+        Forges(forged.ws).ask(forge.host, lambda found: found.whoami())
+    forge.limit(None)
+    asked = len(forge.requests)
+    worked(forged)
+    assert len(forge.requests) == asked
+    assert "accepts no requests until" in forged.events("issue.read")[0]["data"]["problem"]
 
 
 def test_the_remedy_for_a_host_has_the_scheme_that_its_pull_request_or_clone_has(stage: Stage) -> None:

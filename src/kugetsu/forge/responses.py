@@ -283,13 +283,15 @@ def limited(server: Server, wait: float) -> ForgeLimited:
 
 
 def _wait(answer: Answer, now: float) -> float:
-    """Seconds to wait: Retry-After (seconds or an HTTP date), else x-ratelimit-reset, else a minute; a day at most."""
-    stated = _seconds(answer.headers.get("retry-after", ""), now)
+    """Seconds to wait: Retry-After (seconds or an HTTP date), else x-ratelimit-reset, else a minute; a day at most.
+    Times are those of the server's clock, which its answer tells: this machine's may be wrong."""
+    there = now + (_seconds(answer.headers.get("date", ""), now) or 0.0)
+    stated = _seconds(answer.headers.get("retry-after", ""), there)
     if stated is None:
         reset = answer.headers.get("x-ratelimit-reset", "")
         is_epoch = reset.isascii() and reset.isdigit() and len(reset) <= 11
-        # The server's seconds and this machine's clock differ: one second more is better than one too early.
-        stated = int(reset) - now + 1 if is_epoch else _UNSTATED
+        # The server's clock is told in whole seconds: one second more is better than one too early.
+        stated = int(reset) - there + 1 if is_epoch else _UNSTATED
     return min(max(stated, 0.0), _DAY)
 
 
