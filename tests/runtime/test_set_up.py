@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 
 import pytest
 
 from kugetsu.domain import set_ups
 from kugetsu.domain.decide import queue
-from kugetsu.runtime import facts, reconcile, stop_attempt
+from kugetsu.model.errors import Conflict
+from kugetsu.runtime import destroy, facts, reconcile, stop_attempt
 from kugetsu.runtime.dispatcher import dispatch
 from kugetsu.runtime.process import termination
 from runtime.stage import Stage, bare_stage, stage
@@ -49,6 +51,35 @@ def test_it_runs_again_only_when_its_hash_changed_or_the_worktree_is_new(stage: 
     assert [runs(1), runs(1)] == [3, 3]
     stage.worktree(1).rename(stage.root / "moved-away")
     assert [runs(1), runs(1)] == [4, 4]
+
+
+def test_a_copy_keeps_no_worktree_unless_it_was_changed(stage: Stage) -> None:
+    (stage.repository / "ignored").write_text("secret\n")
+    stage.configure(WORKTREE_COPY="ignored")
+    stage.agent('test "$NUMBER" = 1 || echo changed > ignored\n')
+    for number in (1, 2):
+        stage.finished(stage.start(number).task)
+    destroy.destroy(stage.ws, str(stage.ref(1)), force=False)
+    with pytest.raises(Conflict, match="1 ignored file"):
+        destroy.destroy(stage.ws, str(stage.ref(2)), force=False)
+
+
+def test_a_secret_that_was_copied_is_in_no_event_and_known_to_every_process(stage: Stage) -> None:
+    secret, word = "hunter2-and-more", "a1b2c3d4e5f6a7b8"
+    (stage.repository / "ignored").mkdir()
+    (stage.repository / "ignored" / "env").write_text(f"# local\nexport DB_PASSWORD='{secret}'\nPORT=5432\n")
+    (stage.repository / "ignored" / "master.key").write_text(f"{word}\n")
+    stage.configure(WORKTREE_COPY="ignored/", WORKTREE_SETUP="cat ignored/*; exit 1")
+    stage.wait("task.parked", task=stage.start(1).task)
+    recorded = str(stage.events())
+    assert "PORT=5432" in recorded and secret not in recorded and word not in recorded
+    assert (stage.directory / "env" / ".copied").stat().st_mode & 0o777 == 0o600
+    show = (
+        "import os, sys; from kugetsu.runtime.workspace import open_workspace; from kugetsu.redaction import funnel\n"
+    )
+    show += "open_workspace(os.environ, 'test'); print(funnel.redact(sys.argv[1]))"
+    child = stage.python(show, f"{secret} {word} 5432", stdout=subprocess.PIPE)
+    assert child.communicate()[0].split()[2:] == [b"5432"]
 
 
 def test_without_anything_to_do_there_is_no_event(stage: Stage) -> None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import time
 
+from kugetsu.host import run_files
 from kugetsu.host.config_file import NonsenseLine, parse, read_file, read_leniently
 from kugetsu.host.paths import Paths
 from kugetsu.model.errors import BadInput
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 
 TEMPLATES = {
@@ -79,8 +80,62 @@ def read(path: str) -> dict[str, str]:
         raise BadInput(f"{path}:{problem.line}: {problem.what}", problem.hint) from None
 
 
+COPIED = ".copied"
+"""The file, beside the env files, that lists files with secrets which were copied into worktrees (`note_copied`)."""
+_MOST_COPIED = 200
+
+
+def note_copied(paths: Paths, files: Iterable[str]) -> None:
+    """Let every process know the secrets in these files of the user's, which worktrees have as well.
+
+    Only the paths of those that hold some are kept, of the latest. Raises OSError, KugetsuError.
+    """
+    import fcntl
+
+    found = [file for file in files if "\n" not in file and _secrets_in(file)]
+    if not found:
+        return
+    folder = os.open(paths.make(paths.env), os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        known = _copied(paths.env)
+        if not set(found) <= set(known):
+            kept = dict.fromkeys((*(file for file in known if file not in found), *found))
+            text = "\n".join(list(kept)[-_MOST_COPIED:]) + "\n"
+            run_files.replace(f"{paths.env}/{COPIED}", text.encode("utf-8", "surrogateescape"))
+    finally:
+        os.close(folder)
+
+
+def _copied(folder: str) -> list[str]:
+    try:
+        text = run_files.read(f"{folder}/{COPIED}", 1 << 20).decode("utf-8", "surrogateescape")
+    except OSError:  # nothing was copied
+        return []
+    return text.splitlines()
+
+
+def _secrets_in(path: str) -> list[str]:
+    """The secrets in a file of any program: KEY=VALUE lines, as shells and dotenv read them, or one word."""
+    from kugetsu.redaction.funnel import secrets_among
+
+    try:
+        text = read_file(path)
+    except BadInput:  # not a text
+        return []
+    found: dict[str, str] = {}
+    for line in text.splitlines():
+        name, mark, value = line.strip().removeprefix("export ").partition("=")
+        if mark and name.strip().isidentifier():
+            found[name.strip()] = value.strip().strip("\"'")
+    if not found and len(text.split()) == 1:
+        found[os.path.basename(path)] = text.strip()
+    return secrets_among(found)
+
+
 class Known:
-    """The secrets of the env files and an environment, for `funnel.know`: read again when they change.
+    """The secrets of the env files, of files copied into worktrees and of an environment, for `funnel.know`: read again
+    when they change.
 
     Values once seen stay known to the process: an agent that got one may still print it.
     """
@@ -95,30 +150,34 @@ class Known:
         self._looked = -FRESH_SECONDS
 
     def __call__(self, fresh: bool = False) -> tuple[str, ...]:
-        """The values; five `stat` calls (10 µs) if the last check was FRESH_SECONDS ago or ``fresh``."""
+        """The values; six `stat` calls (10 µs) and one for each copied file, if the last check was FRESH_SECONDS ago or
+        ``fresh``."""
         now = time.monotonic()
         if not fresh and now - self._looked < FRESH_SECONDS:
             return self._found
         self._looked = now
         stamps = {}
-        for name in FILES:
+        for path in (*(f"{self._folder}/{name}" for name in FILES), *_copied(self._folder)):
             try:
-                status = os.stat(f"{self._folder}/{name}")
+                status = os.stat(path)
             except OSError:  # not there, or not ours to read: then no agent has it from there
                 continue
-            stamps[name] = (status.st_mtime_ns, status.st_size, status.st_ino)
+            stamps[path] = (status.st_mtime_ns, status.st_size, status.st_ino)
         if stamps != self._stamps:
             self._found = tuple(dict.fromkeys((*self._found, *self._read(stamps))))
             self._stamps = stamps
         return self._found
 
-    def _read(self, names: Mapping[str, object]) -> list[str]:
+    def _read(self, files: Mapping[str, object]) -> list[str]:
         from kugetsu.redaction.funnel import secrets_among, secrets_of
 
         found = secrets_of(self._environment) if self._stamps is None else []
-        for name in names:
+        for path in files:
+            if os.path.dirname(path) != self._folder:
+                found += _secrets_in(path)
+                continue
             try:
-                text = read_file(f"{self._folder}/{name}")
+                text = read_file(path)
             except BadInput:  # reported by `env check`; unreadable values were given to nobody
                 continue
             if all(not line or line[0] == "#" for line in text.split("\n")):

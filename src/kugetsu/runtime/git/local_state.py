@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 
 from kugetsu.host import run_files
 from kugetsu.model.plural import counted, listed
+from kugetsu.runtime.git import copies
 from kugetsu.runtime.git.command import git
 from kugetsu.runtime.git.inner import Inner
 from kugetsu.runtime.process import identity
@@ -43,7 +44,7 @@ def ignored_files(path: str, within: Sequence[Inner], patterns: Sequence[str]) -
     repositories = [inner for inner in within if os.path.exists(inner.git_dir + "/HEAD")]
     places = {inner.name: f"{path}/{inner.name}" for inner in repositories if _is_at(inner, f"{path}/{inner.name}")}
     apart = set(places.values())
-    found = _ignored(path, patterns, apart)
+    found = _ignored(path, patterns, apart | {f"{path}/{name}" for name in copies.unchanged(path)})
     for inner in repositories:
         if inner.top is not None and inner.name in places:
             names = _ignored(places[inner.name], patterns, apart, inner.env)
@@ -105,9 +106,9 @@ def _ignored(
 ) -> list[str]:
     """The ignored files of a repository's worktree that must not go; a wholly ignored folder counts once.
 
-    `apart` are further repositories within it, which are examined by themselves, as `git clean -X` leaves them alone.
-    Files may go that DISPOSABLE_FILES names, or whose folder a tool marked: a CACHEDIR.TAG, a virtual environment's
-    pyvenv.cfg. Raises GitFailed.
+    `apart` are further repositories within it, which are examined by themselves, as `git clean -X` leaves them alone,
+    and unchanged copies of the user's files (`copies`). Files may go that DISPOSABLE_FILES names, or whose folder a
+    tool marked: a CACHEDIR.TAG, a virtual environment's pyvenv.cfg. Raises GitFailed.
     """
     options = ["--porcelain", "-z", "--no-renames", "--untracked-files=normal", "--ignore-submodules=all", "--ignored"]
     entries = git(["status", *options], top, env=env).split("\0")

@@ -7,11 +7,13 @@ The attempt holds its slot meanwhile, and its time limit holds (`interruption`).
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import Any
 
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import Attempt, Session
 from kugetsu.model.errors import NotReady
+from kugetsu.runtime.env_files import note_copied
 from kugetsu.runtime.process.lease import Lease
 from kugetsu.runtime.runner import surroundings
 from kugetsu.runtime.workspace import Workspace
@@ -43,7 +45,7 @@ def ensure(ws: Workspace, attempt: Attempt, session: Session, lease: Lease, dead
         most_bytes=int(ws.config.number("MAX_OUTPUT_MB") * (1 << 20)) or None,
         held=(lease.fd,),
     )
-    outcome = making.make_ready(wanted, place)
+    outcome = making.make_ready(wanted, place, partial(_learn, ws, source))
     about: dict[str, Any] = {
         "issue": attempt.issue,
         "task": attempt.task,
@@ -54,6 +56,12 @@ def ensure(ws: Workspace, attempt: Attempt, session: Session, lease: Lease, dead
     ws.log.append([NewEvent("worktree.set_up", data, cause=attempt.claimed, **about)])
     if not outcome.done:
         raise NotReady(outcome.problem or outcome.code, _evidence(outcome, wanted))
+
+
+def _learn(ws: Workspace, source: str, step: str, so_far: Outcome) -> None:
+    """The secrets in what was copied are known before anything can print them."""
+    if step == "copy":
+        note_copied(ws.paths, [f"{source}/{name}" for name in so_far.copied])
 
 
 def _evidence(outcome: Outcome, wanted: Recipe) -> dict[str, Any]:

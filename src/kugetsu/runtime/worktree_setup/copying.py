@@ -3,14 +3,13 @@
 Only files that git ignores in both places: a copy must not end up in a commit. Nothing that exists or is tracked is
 replaced, no link is followed, on neither side: the work branch may hold a link in the place of a folder. Each file is
 written under another name and then linked to its own, so that a kill leaves it whole or absent. What was copied is
-noted in git's record of the worktree: as long as a copy is unchanged, it is nobody's work (`unchanged`).
+noted in git's record of the worktree (`git.copies`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -19,17 +18,16 @@ from dataclasses import dataclass, field
 from kugetsu.host import run_files
 from kugetsu.model.errors import KugetsuError
 from kugetsu.model.plural import counted, listed
-from kugetsu.runtime.git import checkouts
+from kugetsu.runtime.git import checkouts, copies
 from kugetsu.runtime.git.command import ask, git
+from kugetsu.runtime.git.copies import MOST_BYTES
 from kugetsu.runtime.worktree_setup.recipe import INCLUDES
 
 MOST_FILES = 10_000
-MOST_BYTES = 256 << 20
 LIST_SECONDS = 300.0
 """Seconds to list the untracked files of a clone, with all that tools put into it."""
 
 _PASSING = ".kugetsu-copying"
-_RECORD = "kugetsu-copied"
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -71,7 +69,7 @@ def copy(source: str, worktree: str, patterns: Sequence[str]) -> Copied:
                 ) from problem
             if digest is not None:
                 hashes[name] = digest
-    _note(worktree, hashes)
+    copies.note(worktree, hashes)
     done.names = list(hashes)
     return done
 
@@ -198,34 +196,3 @@ def _below(folder: int, name: str) -> Iterator[int]:
         yield fd
     finally:
         os.close(fd)
-
-
-# --- which copies are nobody's work -----------------------------------------------------------------------------------
-
-
-def _note(worktree: str, hashes: dict[str, str]) -> None:
-    git_dir = checkouts.git_dir_of(worktree)
-    if git_dir is not None and hashes:
-        noted = {**_noted(git_dir), **hashes}
-        run_files.replace(f"{git_dir}/{_RECORD}", json.dumps(noted).encode("utf-8", "surrogateescape"))
-
-
-def _noted(git_dir: str) -> dict[str, str]:
-    try:
-        found = json.loads(run_files.read(f"{git_dir}/{_RECORD}", 16 << 20))
-    except (OSError, ValueError):
-        return {}
-    return {str(name): str(digest) for name, digest in found.items()} if isinstance(found, dict) else {}
-
-
-def unchanged(worktree: str) -> set[str]:
-    """The names of the copies in a worktree that are as they were copied: the clone has them, or had them."""
-    git_dir = checkouts.git_dir_of(worktree)
-    found = set()
-    for name, digest in (_noted(git_dir) if git_dir is not None else {}).items():
-        try:
-            if hashlib.sha256(run_files.read(f"{worktree}/{name}", MOST_BYTES + 1)).hexdigest() == digest:
-                found.add(name)
-        except OSError:  # gone, or something else
-            continue
-    return found

@@ -53,7 +53,7 @@ class Outcome:
     code: str = "done"
     exit: int | None = None
     seconds: float = 0.0
-    copied: int = 0
+    copied: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     problem: str | None = None
     tail: str | None = None
@@ -72,7 +72,7 @@ class Outcome:
             "command": wanted.command or None,
             "exit": self.exit,
             "seconds": round(self.seconds, 1),
-            "copied": self.copied,
+            "copied": len(self.copied),
             "notes": [redact(note, limit=NOTE_LENGTH) for note in self.notes],
             **({"problem": redact(self.problem, limit=NOTE_LENGTH)} if self.problem is not None else {}),
         }
@@ -112,7 +112,7 @@ def is_needed(wanted: Recipe, source: str, worktree: str) -> bool:
 def _copy(wanted: Recipe, place: Place, outcome: Outcome) -> None:
     patterns = [*recipe.included(place.source, place.base_commit), *wanted.patterns]
     copied = copying.copy(place.source, place.worktree, patterns)
-    outcome.copied = len(copied.names)
+    outcome.copied = copied.names
     outcome.notes += copied.notes
 
 
