@@ -62,6 +62,7 @@ ELSEWHERE = {
     "continue": "below",
     "destroy": "below",
     "review": "test_review",
+    "intake": "tests/cli/test_intake.py",
     "queue-daemon start": "below",
     "queue-daemon restart": "below",
     "notify watch": "tests/cli/test_notify.py",

@@ -79,7 +79,7 @@ SHOWN = {
 #: The others: what they do is the point of them, not what they show.
 ELSEWHERE = {
     *("init", "import", "start", "continue", "delegate", "set-pr", "destroy", "completion", "log export", "log repair"),
-    *("ack", "queue edit", "queue pause", "queue resume", "wait"),
+    *("ack", "queue edit", "queue pause", "queue resume", "wait", "intake"),
     *("attach", "changes", "open"),  # tests/cli/test_changes.py
     *("queue enqueue", "queue dequeue", "queue cancel", "queue retry", "queue move", "queue lift", "queue clear"),
     *("queue-daemon start", "queue-daemon stop", "queue-daemon restart", "queue-daemon run", "queue-daemon logs"),

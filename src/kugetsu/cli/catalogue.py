@@ -29,6 +29,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "queue list": ("queue", "list tasks that run, wait or failed"),
         "queue stats": ("queue", "count tasks by state, with their time, tokens and cost"),
         "queue enqueue": ("queue", "queue a task for an issue"),
+        "intake": ("intake", "queue labelled issues now; say why not the others"),
         "queue dequeue": ("tasks", "remove a waiting task from the queue without running it"),
         "queue cancel": ("tasks", "cancel a task; stops the agent that works on it"),
         "queue retry": ("tasks", "retry a finished, parked or pausing task now"),

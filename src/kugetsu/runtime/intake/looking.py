@@ -22,6 +22,7 @@ from kugetsu.forge.protocol import Labelled
 from kugetsu.model.errors import BadInput, KugetsuError
 from kugetsu.redaction.funnel import redact
 from kugetsu.runtime.forges import Forges
+from kugetsu.runtime.intake import places
 from kugetsu.runtime.intake.reading import Details, Place, message_of
 from kugetsu.runtime.workspace import Workspace
 
@@ -52,6 +53,10 @@ class Outcome:
 def look(ws: Workspace, place: Place, forges: Forges, *, dry: bool = False) -> Iterator[Outcome]:
     """Look once; ``dry``: append nothing. A forge that does not answer ends the look; never raises for what a forge
     does."""
+    lacking = places.why_not(ws, place.host)
+    if lacking is not None:
+        yield Outcome(place.repository, problem=lacking)
+        return
     try:
         place.read_list(forges)
     except (ForgeFailure, BadInput) as problem:

@@ -19,18 +19,19 @@ def labels(ws: Workspace, state: State) -> dict[str, str]:
     return found
 
 
-def why_not(ws: Workspace, host: str) -> tuple[str, str | None] | None:
-    """Why the forge of a host cannot be asked for labelled issues, and the remedy; None if it can."""
-    from kugetsu.runtime.forges import choose  # the daemon asks, and needs nothing of a forge without an intake
+def why_not(ws: Workspace, host: str) -> KugetsuError | None:
+    """Why the forge of a host cannot be asked for labelled issues; None if it can: it needs a token."""
+    from kugetsu.runtime import forges  # the daemon asks, and needs nothing of a forge without an intake
 
     try:
-        forge, why = choose(ws, host)
+        forge, why = forges.choose(ws, host)
     except KugetsuError as problem:
-        return problem.message, problem.hint
+        return problem
     if forge is None:
-        return str(why), None
+        return KugetsuError(f"{host} cannot be queried: {why}", forges.how_to_allow(ws, host))
     if not forge.authenticated:
-        return f"there is no token for {host}", f"kugetsu server add {host} URL, and a token: kugetsu env set NAME"
+        token = "kugetsu env set GITEA_TOKEN, for GitHub: kugetsu env set GITHUB_TOKEN"
+        return KugetsuError(f"{host} cannot be asked for labelled issues: there is no token for it", token)
     return None
 
 

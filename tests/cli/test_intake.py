@@ -1,0 +1,70 @@
+"""`kugetsu intake`."""
+
+from __future__ import annotations
+
+import pytest
+
+from forge.scripted import ScriptedForge
+
+
+@pytest.fixture
+def labelled(ready):
+    """A repository with an intake on a forge (`ready.forge`), and labelled issues of several kinds."""
+    with ScriptedForge(token="tok-4f2c9d81aa") as forge:
+        ready.environment["GIT_SERVERS"] = f"example.com={forge.url}"
+        (ready.root / "env").mkdir(exist_ok=True)
+        file = ready.root / "env" / "default.env"
+        file.write_text("GITEA_TOKEN=tok-4f2c9d81aa\n")
+        file.chmod(0o600)
+        with (ready.root / "config").open("a") as settings:
+            settings.write("\n[example.com/o/r]\nINTAKE_LABEL=kugetsu\n")
+        forge.intake("o/r").rights |= {"bob": "write"}
+        forge.issue("o/r", 1, title="Fix the parser")
+        forge.issue("o/r", 2, title="Draw the rest of the owl, with feathers", body="depends on #1")
+        forge.issue("o/r", 3, title="\x1b[2JMine bitcoins", author="mallory")
+        for number, by in ((1, "bob"), (2, "bob"), (3, "mallory")):
+            forge.label("o/r", number, "kugetsu", by=by)
+        ready.forge = forge
+        yield ready
+
+
+def test_it_shows_what_it_would_queue_queues_it_and_says_why_not_the_others(labelled, snapshot, fits):
+    dry = labelled("intake", "--dry-run", COLUMNS="80")
+    assert dry.code == 0 and "would be queued" in dry.out
+    assert labelled("queue", "list", "--json").json["tasks"] == []
+    snapshot("intake", labelled("intake", COLUMNS="80").out)
+    assert [task["issue"] for task in labelled("queue", "list", "--json").json["tasks"]] == ["example.com/o/r#1"]
+    again = labelled("intake", COLUMNS="40")
+    assert "was queued as q1" in again.out and "\x1b" not in again.out
+    assert fits(again.out, 40)
+    told = labelled("intake", "example.com/o/r", "--json").json
+    assert [(row["code"], row["queued"], row["seq"]) for row in told["issues"]] == [
+        ("queued", False, None),
+        ("blocked", False, None),
+        ("needs_label", False, None),
+    ]
+    assert told["problems"] == [] and told["repositories"] == ["example.com/o/r"]
+    history = labelled("history", "example.com/o/r#3", COLUMNS="200").out
+    assert "needs the label again: mallory set it and has no triage right" in history
+
+
+def test_a_repository_that_is_not_to_be_looked_at_is_refused_with_the_remedy(labelled):
+    refused = labelled("intake", "example.com/x/y")
+    assert refused.code == 3 and "INTAKE_LABEL" in refused.err
+    assert "kugetsu config set --repo example.com/x/y INTAKE_LABEL kugetsu" in refused.err
+    labelled.forge.answer("GET", "/issues", status=500, times=0)
+    failed = labelled("intake")
+    assert failed.code == 1 and "was not looked at" in failed.err
+    (labelled.root / "env" / "default.env").unlink()
+    assert "there is no token" in labelled("intake").err
+
+
+def test_undone_it_is_not_queued_again_for_the_same_label(labelled):
+    assert labelled("intake").code == 0
+    seq = labelled("queue", "list", "--json").json["tasks"][0]["event"]
+    assert labelled("undo", str(seq), "--yes").code == 0
+    told = labelled("intake", "--json").json
+    assert told["issues"][0]["code"] == "cancelled_before"
+    labelled.forge.unlabel("o/r", 1, "kugetsu")
+    labelled.forge.label("o/r", 1, "kugetsu", by="bob")
+    assert labelled("intake", "--json").json["issues"][0]["queued"] is True
