@@ -78,6 +78,7 @@ ELSEWHERE = {
     "set-pr": "tests/cli/test_set_pr.py",
     "context": "tests/cli/test_context.py",
     "changes": "tests/cli/test_changes.py",
+    "verify": "tests/cli/test_verify.py",
     "open": "tests/cli/test_open.py",
     "doctor": "tests/cli/test_doctor.py",
 }

@@ -65,6 +65,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "look at the work": {
         "review": ("review", "look at an issue's pull request or branch; --done ends it"),
         "changes": ("changes", "show the commits, files and lines of an issue's branch"),
+        "verify": ("verification", "run VERIFY_COMMAND on an issue's committed work"),
         "open": ("opening", "print or open the pull request; --path: the worktree"),
     },
     "find out why": {

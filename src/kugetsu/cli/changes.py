@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from kugetsu.cli import paging
 from kugetsu.cli.call import Call, Command
@@ -41,15 +42,18 @@ def _changes(call: Call) -> int:
         found = work.recorded(call.workspace, state, issue)
     else:
         found = work.present(call.workspace, state, issue)
+    session = state.sessions.get(issue)
+    verified = ((session.result or {}) if session is not None else {}).get("verification")
     if call.json:
-        call.show(changes.data(issue, found, as_of), [])
+        call.show(changes.data(issue, found, as_of, verified), [])
         return 0
     if found.where == "recorded":
         if form != "stat" or call.args.uncommitted:
             _refuse(call, issue, found)
-        call.print_lines([*heading(as_of, call.screen.at(now)), *changes.header(issue, found, call.screen)])
+        shown = changes.header(issue, found, call.screen, verified)
+        call.print_lines([*heading(as_of, call.screen.at(now)), *shown])
         return 0
-    _show(call, issue, found, form)
+    _show(call, issue, found, form, verified)
     return 0
 
 
@@ -72,7 +76,7 @@ def _refuse(call: Call, issue: str, found: Work) -> None:
     raise NotFound(f"files and lines of {issue} are not known: {found.unknown[0]}", hint)
 
 
-def _show(call: Call, issue: str, found: Work, form: str) -> None:
+def _show(call: Call, issue: str, found: Work, form: str, verified: dict[str, Any] | None) -> None:
     folder, compared = found.folder, found.found
     assert folder is not None
     assert compared is not None
@@ -82,7 +86,7 @@ def _show(call: Call, issue: str, found: Work, form: str) -> None:
     only_loose, loose = call.args.uncommitted, found.uncommitted
     shown = _Shown(call, form, manner)
     if form != "patch":
-        shown.say(changes.header(issue, found, call.screen))
+        shown.say(changes.header(issue, found, call.screen, verified))
     if form == "stat" and not only_loose:
         shown.say(changes.commits(found, call.screen))
     if compared.files and not only_loose:
@@ -163,6 +167,10 @@ base_branch            the branch that it was made from, or null
 base                   the commit that it is compared with, or null for the empty tree
 base_found             merge_base, recorded, before_merge or nothing: how the base was found
 head                   its last commit, or null
+verification.code      of the latest run's work; verification is null if there was none
+verification.exit      the exit code of VERIFY_COMMAND, or null
+verification.seconds   how long it took, or null
+verification.commit    the commit that it speaks of
 totals.commits         null where it is unknown, as all totals
 totals.files           changed files
 totals.added           lines

@@ -81,6 +81,7 @@ attempts[].final_text     the agent's final text, as recorded, or null
 attempts[].findings       the text of the file with what it found out, or null
 attempts[].findings_file  that file, or null
 attempts[].result         what came of it, as its event records it, or null
+attempts[].verification   what VERIFY_COMMAND said of its commits, as its event records it, or null
 attempts[].missing[]      files that no longer exist""",
         examples="kugetsu context owner/project#14\nkugetsu context owner/project#14 --attempt q7.1 --full",
         exits=(4,),

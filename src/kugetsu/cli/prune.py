@@ -149,7 +149,7 @@ COMMANDS = {
         _prune,
         json="""\
 dry_run            whether this was a dry run
-removed[].kind     session, worktree (that no session names), registration, lease or run
+removed[].kind     session, worktree (of no session), registration, checkout, lease or run
 removed[].subject  the session's key or the path
 removed[].group    the reason that it shares with others
 removed[].paths    what was removed from the disk

@@ -20,7 +20,7 @@ UNVERIFIED = ("failed", "timed_out", "set_up_failed")
 #: What a verification says of work for which kugetsu opens no pull request.
 NOT_TO_OPEN = (*UNVERIFIED, "not_run")
 
-_VERIFICATION = ("code", "exit", "seconds")
+_VERIFICATION = ("code", "exit", "seconds", "commit")
 _NUMBERS = ("commits", "ahead", "files", "added", "removed")
 _PULL = ("number", "url", "state", "checks", "draft")
 _ENDS = ".?!…？؟"

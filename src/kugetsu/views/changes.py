@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kugetsu.model.plural import counted
-from kugetsu.model.result_words import lines_changed
+from kugetsu.model.result_words import lines_changed, verification
 from kugetsu.runtime.git import comparison
 from kugetsu.runtime.git.comparison import Base, ChangedFile
 from kugetsu.runtime.query.work import Work
@@ -40,7 +40,7 @@ _HOW = {
 }
 
 
-def data(issue: str, work: Work, as_of: AsOf | None) -> dict[str, Any]:
+def data(issue: str, work: Work, as_of: AsOf | None, verified: dict[str, Any] | None = None) -> dict[str, Any]:
     """`changes --json`."""
     found, place = work.found, work.place
     base = found.base if found is not None else Base(place.base_commit or None, comparison.RECORDED)
@@ -54,6 +54,7 @@ def data(issue: str, work: Work, as_of: AsOf | None) -> dict[str, Any]:
         "base": base.commit,
         "base_found": base.how if base.commit is not None else comparison.NOTHING,
         "head": found.head if found is not None else work.evidence.get("head"),
+        "verification": verified,
         "totals": work.totals,
         "commits": [
             {"commit": one.id, "at": one.at, "author": one.author, "subject": line(one.subject)}
@@ -78,8 +79,8 @@ def _file(one: ChangedFile) -> dict[str, Any]:
     }
 
 
-def header(issue: str, work: Work, screen: Screen) -> list[str]:
-    """What was changed, in numbers, and since which commit."""
+def header(issue: str, work: Work, screen: Screen, verified: dict[str, Any] | None = None) -> list[str]:
+    """What was changed, in numbers, and since which commit; what the latest verification said of it."""
     name = f"branch {line(work.branch)}" if work.branch else "on no branch"
     gone = {"worktree": "", "branch": "; its worktree is gone", "recorded": ""}[work.where]
     shown = [f"{screen.bold(screen.issue(issue))} · {name}{gone}", ", ".join(numbers(work))]
@@ -91,8 +92,17 @@ def header(issue: str, work: Work, screen: Screen) -> list[str]:
         base = work.found.base
         how = _HOW[base.how].format(branch=line(work.place.base_branch or "the base branch"))
         shown.append(f"since {(base.commit or '')[:SHORT]}, {how}")
+    if verified:
+        shown.append(f"{verification(verified)}{_of_which(verified, work)}")
     shown += [screen.yellow(f"not known: {line(text)}") for text in work.unknown]
     return shown
+
+
+def _of_which(verified: dict[str, Any], work: Work) -> str:
+    """Of which commit a verification speaks, if it is not the last."""
+    commit = verified.get("commit") or ""
+    same = work.found is None or work.found.head == commit
+    return "" if same else f": of the earlier commit {commit[:SHORT]}"
 
 
 def numbers(work: Work) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 from kugetsu.domain.state import Session
 from kugetsu.model.result_words import refusal
 from kugetsu.runtime.query.exchanges import Exchange, Said
-from kugetsu.views import results, times
+from kugetsu.views import results, times, verification
 from kugetsu.views.screen import Screen
 from kugetsu.views.text import block, cut, line
 
@@ -49,7 +49,7 @@ def lines(exchange: Exchange, screen: Screen, *, full: bool) -> list[str]:
     if exchange["outcome"] is not None:
         outcome = exchange["outcome"]
         shown.append(f"{screen.state(outcome, outcome)}: {line(exchange['reason'] or '')} (event {exchange['event']})")
-    return shown + _result(exchange, screen)
+    return shown + _result(exchange, screen) + _verification(exchange)
 
 
 def _result(exchange: Exchange, screen: Screen) -> list[str]:
@@ -62,6 +62,14 @@ def _result(exchange: Exchange, screen: Screen) -> list[str]:
         shown += [screen.yellow(f"{INDENT}{row}".rstrip()) for row in block(result["refused"]["words"])]
         shown.append(f"remedy: {refusal(result)[1]}")
     return shown
+
+
+def _verification(exchange: Exchange) -> list[str]:
+    """What VERIFY_COMMAND said of its commits."""
+    if not exchange["verification"]:
+        return []
+    first, *rest = verification.told(exchange["verification"])
+    return [f"verification: {first}", *(f"{INDENT}{row}" for row in rest)]
 
 
 def _head(exchange: Exchange, screen: Screen) -> str:

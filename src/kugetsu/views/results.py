@@ -76,6 +76,8 @@ def next_command(key: str, result: dict[str, Any] | None, review: str) -> str:
         return f"kugetsu continue {key} MESSAGE"
     if kind == "push_refused" and result is not None:
         return _after_refusal(key, result)
+    if (result or {}).get("verification", {}).get("code") == "not_run":
+        return f"kugetsu verify {key}"
     if kind in ("pull_request", "merged"):
         return f"kugetsu open {key}"
     if kind == "checks_failed":

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from kugetsu.views import times
+from kugetsu.views.text import line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+TAIL_LINES = 12
+"""Lines of an output that a screen shows."""
 
 #: code of `events.attempts.Verification` → words.
 CODES = {
@@ -18,6 +22,40 @@ CODES = {
     "set_up_failed": "could not be prepared",
     "not_run": "not run",
 }
+#: why a verification was not run → words.
+_WHY = {
+    "cancelled": "cancelled meanwhile",
+    "stopped": "stopped meanwhile",
+    "time_limit": "the task's time limit came first",
+    "runner_killed": "its runner was killed",
+    "processes_left": "processes of the agent could not be ended",
+}
+
+
+def told(found: dict[str, Any]) -> list[str]:
+    """A verification (`events.attempts.Verification`), as lines: what it says, of what, the end of its output."""
+    code, exit_code, why = found["code"], found.get("exit"), found.get("why")
+    said = CODES.get(code, code)
+    if exit_code is not None and code in ("failed", "set_up_failed", "base_failed"):
+        said += f" ({f'exit {exit_code}' if exit_code >= 0 else f'signal {-exit_code}'})"
+    if why and code not in ("base_failed", "nothing_ran"):
+        said += f": {_WHY.get(why, line(why))}"
+    elif code == "nothing_ran" and why:
+        said += f", says {line(why)}"
+    if found.get("seconds") is not None:
+        said += f", {times.duration(found['seconds'])}"
+    lines = [f"{line(found['command'])}: {said}" if found.get("command") else said]
+    if found.get("commit"):
+        lines.append(f"of {bound(found)}")
+    if code in ("failed", "timed_out", "set_up_failed", "nothing_ran") and found.get("tail"):
+        lines += [f"| {line(part)}" for part in found["tail"].splitlines()[-TAIL_LINES:]]
+    return lines
+
+
+def bound(found: dict[str, Any]) -> str:
+    """What a verification is bound to."""
+    tree = f", tree {found['tree'][:12]}" if found.get("tree") else ""
+    return f"commit {found['commit'][:12]}{tree}, in a clean checkout"
 
 
 def set_up(data: dict[str, Any]) -> str:

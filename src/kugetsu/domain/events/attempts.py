@@ -133,11 +133,12 @@ class Verification(TypedDict, total=False):
 
 
 class ResultVerification(TypedDict, total=False):
-    """What a result says of its verification."""
+    """What a result says of its verification, and of which commit."""
 
     code: str
     exit: int | None
     seconds: float | None
+    commit: str | None
 
 
 class Evidence(TypedDict, total=False):

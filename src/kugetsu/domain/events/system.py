@@ -185,7 +185,7 @@ class NoticeFailed(TypedDict):
 )
 class FilesPruned(TypedDict):
     """Intent and outcome of `prune`. ``what``: worktree (no session names it), registration (git's record of a worktree
-    that is gone), run (an attempt's transcript) or lease."""
+    that is gone), checkout (a verification's), run (an attempt's transcript) or lease."""
 
     what: str
     paths: list[str]

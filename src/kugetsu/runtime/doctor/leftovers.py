@@ -19,6 +19,7 @@ from kugetsu.runtime import folders, reconcile
 from kugetsu.runtime.doctor.context import Context
 from kugetsu.runtime.doctor.finding import Finding, Fix, Found
 from kugetsu.runtime.folders import names
+from kugetsu.runtime.git import scratch
 from kugetsu.runtime.process import identity, lease, named_lease
 from kugetsu.runtime.process.termination import MARK
 from kugetsu.runtime.prune.model import claimed_folders
@@ -42,6 +43,7 @@ class _Seen:
         self.leases = lease.names(paths.leases)
         self.worktrees = names(paths.worktrees)
         self.runs = names(paths.runs)
+        self.checkouts = scratch.left_over(paths)
         self.marked = list(_marked(paths.root))
 
 
@@ -55,6 +57,7 @@ def check(context: Context) -> Iterator[Finding]:
     state = context.ws.state()
     told += [*_leases(context.paths, state, seen), *_folders(context, state, seen), *_processes(context, state, seen)]
     told += [*_temp_folders(context.paths, state, seen), *_of_the_agent(context)]
+    told += _checkouts(context.paths, state, seen)
     yield from told
     if not identity.HAS_PROC:
         yield found.skipped("processes", "processes of earlier attempts were not checked: there is no /proc here")
@@ -86,6 +89,8 @@ def _leases(paths: Paths, state: State, seen: _Seen) -> Iterator[Finding]:
     held: list[str] = []
     for name in seen.leases:
         if name in named or _changed(paths.lease(name)) > old:
+            continue
+        if os.path.isdir(f"{paths.scratch}/{name}"):  # a person verifies by hand, or did until it was killed
             continue
         (held if lease.alive(paths.leases, name) else loose).append(name)
     if loose:
@@ -141,6 +146,15 @@ def _temp_folders(paths: Paths, state: State, seen: _Seen) -> Iterator[Finding]:
         what = f"{counted(len(old), 'temporary folder')} of attempts that have ended"
         repair = Fix(f"remove {what}", lambda: [temp_folders.remove(paths, name) for name in old])
         yield found.warning("temporary", f"{what}: {_some(old)}", "kugetsu doctor --fix", repair)
+
+
+def _checkouts(paths: Paths, state: State, seen: _Seen) -> Iterator[Finding]:
+    """Clean checkouts of verifications that were killed."""
+    left = [nonce for nonce in seen.checkouts if nonce not in state.leases() and scratch.is_left_over(paths, nonce)]
+    if left:
+        what = f"{counted(len(left), 'checkout')} of verifications that were killed"
+        repair = Fix(f"remove {what}", lambda: [scratch.remove(paths, nonce) for nonce in left])
+        yield found.warning("checkouts", f"{what} in {paths.scratch}", "kugetsu doctor --fix", repair)
 
 
 def _of_the_agent(context: Context) -> Iterator[Finding]:

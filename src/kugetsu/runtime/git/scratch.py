@@ -72,4 +72,9 @@ def remove(paths: Paths, nonce: str) -> bool:
 
 def left_over(paths: Paths) -> list[str]:
     """The leases whose checkouts were left over: nobody holds them."""
-    return [nonce for nonce in folders.names(paths.scratch) if not lease.alive(paths.leases, nonce)]
+    return [nonce for nonce in folders.names(paths.scratch) if is_left_over(paths, nonce)]
+
+
+def is_left_over(paths: Paths, nonce: str) -> bool:
+    """Whether a checkout is there whose lease nobody holds."""
+    return os.path.isdir(f"{paths.scratch}/{nonce}") and not lease.alive(paths.leases, nonce)

@@ -9,7 +9,7 @@ from typing import Any
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.model.errors import Conflict, KugetsuError, LogDamaged, LogWriteFailed, NotFound
 from kugetsu.runtime import destroy
-from kugetsu.runtime.git import interrupted_checkout, removal, repositories
+from kugetsu.runtime.git import interrupted_checkout, removal, repositories, scratch
 from kugetsu.runtime.git.command import git
 from kugetsu.runtime.process import lease
 from kugetsu.runtime.prune import folders
@@ -115,12 +115,21 @@ def _remove_files(ws: Workspace, item: Item) -> None:
     for path in item.paths:
         if item.kind == "lease":
             lease.forget(ws.paths.leases, os.path.basename(path))  # it stays if it was taken since the plan
+        elif item.kind == "checkout":
+            _remove_checkout(ws, path)
         elif os.path.isdir(path) and not os.path.islink(path):
             if item.kind == "run" and not temp_folders.remove(ws.paths, os.path.basename(path)):
                 raise Conflict(f"its temporary folder {temp_folders.left(ws.paths, os.path.basename(path))} stays")
             shutil.rmtree(path)
         elif os.path.lexists(path):
             os.unlink(path)
+
+
+def _remove_checkout(ws: Workspace, path: str) -> None:
+    if lease.alive(ws.paths.leases, os.path.basename(path)):
+        raise Conflict("it is in use")
+    if not scratch.remove(ws.paths, os.path.basename(path)):
+        raise KugetsuError(f"{path} cannot be removed", f"find what is mounted there: findmnt | grep {path}")
 
 
 def _recorded(ws: Workspace, item: Item, effect: Any) -> int:

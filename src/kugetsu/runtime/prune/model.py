@@ -13,8 +13,8 @@ from kugetsu.runtime.git import checkouts
 from kugetsu.runtime.git.repositories import Repository
 from kugetsu.runtime.workspace import Workspace
 
-KINDS = ("session", "worktree", "registration", "lease", "run")
-"""In order of removal. A ``worktree`` is a folder without a session."""
+KINDS = ("session", "worktree", "registration", "checkout", "lease", "run")
+"""In order of removal. A ``worktree`` is a folder without a session, a ``checkout`` one of a verification."""
 
 IN_USE = "in use"
 PULL_OPEN = "its pull request is or may be open"

@@ -8,6 +8,7 @@ import time
 from kugetsu.domain.state import State
 from kugetsu.runtime.folders import names
 from kugetsu.runtime.forges import Forges
+from kugetsu.runtime.git import scratch
 from kugetsu.runtime.process import lease, named_lease
 from kugetsu.runtime.prune import folders, sessions
 from kugetsu.runtime.prune.model import Item, Plan
@@ -30,10 +31,19 @@ def plan(ws: Workspace, *, runs: bool = False) -> Plan:
     sessions.add_sessions(ws, state, forges, found)
     folders.add_folders(ws, state, forges, found)
     folders.add_registrations(ws, state, found)
+    _checkouts(ws, state, found)
     _leases(ws, state, found)
     if runs:
         _runs(ws, state, found)
     return found
+
+
+def _checkouts(ws: Workspace, state: State, found: Plan) -> None:
+    """Clean checkouts whose owner was killed; those of attempts go when these are settled."""
+    left = [f"{ws.paths.scratch}/{nonce}" for nonce in scratch.left_over(ws.paths) if nonce not in state.leases()]
+    if left:
+        reason = "left by a verification that was killed"
+        found.items.append(Item("checkout", f"{len(left)} in {ws.paths.scratch}", left, reason, group=reason))
 
 
 def _leases(ws: Workspace, state: State, found: Plan) -> None:

@@ -50,6 +50,7 @@ class Exchange(TypedDict):
     findings: str | None
     findings_file: str | None
     result: dict[str, Any] | None
+    verification: dict[str, Any] | None
     missing: list[str]
 
 
@@ -107,6 +108,7 @@ def _begun(event: Event) -> Exchange:
         "findings": None,
         "findings_file": None,
         "result": None,
+        "verification": None,
         "missing": [],
     }
 
@@ -121,6 +123,7 @@ def _end(exchange: Exchange, event: Event) -> None:
     exchange["result"] = upcast(event)["data"].get("result")
     evidence = data.get("evidence")
     exchange["findings_file"] = (evidence.get("findings") if isinstance(evidence, dict) else None) or None
+    exchange["verification"] = (evidence.get("verification") if isinstance(evidence, dict) else None) or None
     exchange["final_text"] = (outcome.get("final_text") if isinstance(outcome, dict) else None) or None
 
 

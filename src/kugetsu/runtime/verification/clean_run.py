@@ -16,10 +16,11 @@ from typing import Any
 
 from kugetsu.domain.decide import verification as decide
 from kugetsu.domain.fold.sessions import base_key
+from kugetsu.domain.results import UNVERIFIED
 from kugetsu.host import run_files
 from kugetsu.host.config import Config
 from kugetsu.model.errors import KugetsuError
-from kugetsu.redaction.funnel import redact
+from kugetsu.redaction.funnel import CUT, redact
 from kugetsu.runtime.git import repositories, scratch
 from kugetsu.runtime.process import command_line
 from kugetsu.runtime.runner import surroundings
@@ -28,7 +29,7 @@ from kugetsu.runtime.workspace import Workspace
 from kugetsu.runtime.worktree_setup import making, recipe
 from kugetsu.runtime.worktree_setup.recipe import Recipe
 
-TAIL_BYTES = 1500
+TAIL_LENGTH = 1500
 READ_BYTES = 4_000_000
 """Of an output, its end: what is searched for errors, and for words that nothing ran."""
 WHY_LENGTH = 300
@@ -98,10 +99,12 @@ def of_commit(
                     "output": f"{place.folder}/{name}-setup.log",
                 }, made.tail or ""
             ran = _run(ws, order, path, place, output)
-            text = _end_of(output, READ_BYTES)
+            if place.step is not None:
+                place.step(output)
+            text = _text_of(output)
     except (KugetsuError, OSError) as problem:
         return {**found, "code": "not_run", "why": redact(str(problem), limit=WHY_LENGTH)}, text
-    return found | _outcome(ran, text) | {"tail": _end_of(output, TAIL_BYTES).strip()}, text
+    return found | _outcome(ran, text) | {"tail": _last_lines(text)}, text
 
 
 def _outcome(ran: command_line.Ran, text: str) -> dict[str, Any]:
@@ -114,6 +117,17 @@ def _outcome(ran: command_line.Ran, text: str) -> dict[str, Any]:
     if program is not None:
         return {**outcome, "code": "nothing_ran", "why": program}
     return {**outcome, "code": "failed" if ran.exit else "passed"}
+
+
+def of_work(ws: Workspace, order: Order, commit: str, base: str | None, place: Place) -> tuple[dict[str, Any], str]:
+    """`of_commit`, and ``base_failed`` if the base commit does not pass either."""
+    found, text = of_commit(ws, order, commit, base, place)
+    if found["code"] in UNVERIFIED and base is not None and base != commit:
+        said = of_base(ws, order, base, place)["code"]
+        # Where the base fails, nothing shows that the work does; any other way of not passing must be the same.
+        if said in ("failed", found["code"]):
+            found |= {"code": "base_failed", "why": base}
+    return found, text
 
 
 def of_base(ws: Workspace, order: Order, commit: str, place: Place, *, again: bool = False) -> dict[str, Any]:
@@ -174,12 +188,17 @@ def _most_bytes(ws: Workspace) -> int | None:
     return int(ws.config.number("MAX_OUTPUT_MB") * (1 << 20)) or None
 
 
-def _end_of(path: str, most: int) -> str:
-    """The end of an output in whole lines, redacted; empty without any."""
+def _text_of(path: str) -> str:
+    """The end of an output, redacted; empty without any."""
     try:
-        data, more = run_files.tail(path, most)
+        data, more = run_files.tail(path, READ_BYTES)
     except OSError:
         return ""
-    if more:
-        data = data.partition(b"\n")[2] or data
-    return redact(data.replace(b"\0", b"").decode("utf-8", "replace"))
+    return redact(CUT * more + data.replace(b"\0", b"").decode("utf-8", "replace"))
+
+
+def _last_lines(text: str) -> str:
+    """The last lines of an output: `TAIL_LENGTH` characters at most, in whole lines if there are some."""
+    end = text.rstrip()[-TAIL_LENGTH:]
+    whole = end.partition("\n")[2]
+    return whole if whole and len(text.rstrip()) > TAIL_LENGTH else end

@@ -83,15 +83,8 @@ def _verified(ws: Workspace, attempt: Attempt, session: Session, order: Order, h
         step=lambda _: tree.step(time.monotonic()),
     )
     base = comparison.base_of(order.clone, head, bases, session.base_commit or "").commit
-    found, text = clean_run.of_commit(ws, order, head, base, place)
-    if found["code"] not in UNVERIFIED:
-        return Checked(found)
-    if base is not None and base != head:
-        said = clean_run.of_base(ws, order, base, place)["code"]
-        # Where the base fails, nothing shows that the work does; any other way of not passing must be the same.
-        if said in ("failed", found["code"]):
-            return Checked({**found, "code": "base_failed", "why": base})
-    return Checked(found, feedback_of(order, found, text))
+    found, text = clean_run.of_work(ws, order, head, base, place)
+    return Checked(found, feedback_of(order, found, text) if found["code"] in UNVERIFIED else None)
 
 
 def feedback_of(order: Order, found: dict[str, Any], text: str) -> dict[str, Any]:

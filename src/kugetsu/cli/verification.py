@@ -1,0 +1,89 @@
+"""`kugetsu verify`: run VERIFY_COMMAND on the committed work of an issue."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from kugetsu.cli.call import Call, Command
+from kugetsu.cli.parser import Parser
+from kugetsu.model.errors import NotFound
+from kugetsu.model.plural import counted
+from kugetsu.runtime.query import subjects, work
+from kugetsu.runtime.query.work import Work
+from kugetsu.runtime.verification import by_hand, clean_run
+from kugetsu.runtime.verification.clean_run import Order
+from kugetsu.views import verification as view
+from kugetsu.views.text import line
+
+
+def _arguments(parser: Parser) -> None:
+    parser.json()
+    parser.add_argument("ref", metavar="REF", completes=("issue", "task"), help="the issue, or a task of it")
+
+
+def _verify(call: Call) -> int:
+    ws, state = call.workspace, call.ready()
+    issue = subjects.issue_of(ws, state, call.args.ref)
+    found = work.present(ws, state, issue)
+    order = _order(call, issue, found)
+    compared = found.found
+    assert compared is not None
+    loose = len(found.uncommitted)
+    if not call.json:
+        if loose:
+            them = "it does" if loose == 1 else "they do"
+            call.note(f"{counted(loose, 'uncommitted file')} in {line(found.folder or '')}: {them} not count")
+        call.note(f"{line(order.command)} on commit {compared.head[:12]}, in a clean checkout")
+    said = by_hand.of_work(ws, order, compared.head, compared.base.commit, lambda lines: _live(call, lines))
+    call.show({"issue": issue, **_data(said), "uncommitted": loose}, view.told(said | {"tail": None}))
+    return 0 if said["code"] == "passed" else 1
+
+
+def _live(call: Call, lines: list[bytes]) -> None:
+    if not call.json:
+        call.quote(one.decode("utf-8", "replace") for one in lines)
+        sys.stdout.flush()
+
+
+def _order(call: Call, issue: str, found: Work) -> Order:
+    """What is run. Raises NotFound if nothing is, or there is no commit to run it on."""
+    place = found.place
+    if place.source is None or found.where == "recorded":
+        raise NotFound(f"the work of {issue} is not on this machine: {found.unknown[0]}", f"kugetsu changes {issue}")
+    order = clean_run.order_of(call.workspace.config_of(place.repository), place.repository, place.source)
+    if order is None:
+        remedy = f"kugetsu config set --repo {place.repository} VERIFY_COMMAND 'make test'"
+        raise NotFound(f"{place.repository} has no VERIFY_COMMAND", remedy)
+    return order
+
+
+def _data(said: dict[str, Any]) -> dict[str, Any]:
+    names = ("code", "command", "commit", "tree", "exit", "seconds", "why", "tail")
+    return {name: said.get(name) for name in names}
+
+
+COMMANDS = {
+    "verify": Command(
+        "REF [--json]",
+        "Runs VERIFY_COMMAND on the last commit of the branch, in a clean checkout made ready as a worktree is\n"
+        "(WORKTREE_SETUP, WORKTREE_COPY, submodules): what is not committed does not count. It gets no secret, unless\n"
+        "VERIFY_SECRETS says so, and never a token of a forge. If it fails, the base commit is verified too, once.\n"
+        "Exits with 0 if it passed, else with 1: it failed, executed nothing, or could not be run.",
+        _arguments,
+        _verify,
+        json="""\
+issue        host/owner/repo#N
+code         passed, failed, timed_out, nothing_ran, base_failed, set_up_failed or not_run
+command      VERIFY_COMMAND
+commit       the commit that it ran on
+tree         the tree of that commit
+exit         its exit code, negative for a signal, or null
+seconds      how long it took, or null
+why          more on the code: the base commit that fails, what could not be run, or null
+tail         the end of its output, or null
+uncommitted  files in the worktree that are not committed, which did not count""",
+        examples="kugetsu verify owner/project#14",
+        exits=(4,),
+    )
+}
