@@ -45,8 +45,8 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from forge import intake_shapes, shapes
-from forge.feedback import Check, LineComment
 from forge.intake_shapes import Intake
+from forge.reviewers import Reviewers
 from forge.shapes import Repository
 from forge.times import at as time_at
 
@@ -82,7 +82,7 @@ class Answer:
     carry_out: bool = False
 
 
-class ScriptedForge:
+class ScriptedForge(Reviewers):
     """The server with its state; a context manager. Everything may be changed while it runs."""
 
     def __init__(self, *, token: str = "", page: int = 50) -> None:
@@ -153,7 +153,7 @@ class ScriptedForge:
     ) -> None:
         """An issue with comments and labels by its author, one second apart."""
         with self.lock:
-            repo = self._repository(repository)
+            repo = self.repository(repository)
             repo.issues[number] = shapes.Issue(number, title, body, state, author, ())
             for text in comments:
                 self.say(repository, number, text, author=author)
@@ -163,7 +163,7 @@ class ScriptedForge:
     def say(self, repository: str, number: int, body: str, *, author: str = "alice", at: str = "") -> int:
         """A comment on an issue or pull request; its id. `at` is its time, else one second after the one before."""
         with self.lock:
-            return self._repository(repository).say(number, body, author, at)
+            return self.repository(repository).say(number, body, author, at)
 
     def change_issue(self, repository: str, number: int, **values: object) -> None:
         """Change what an issue is: `state="closed"`, …; for its text `edit` tells by whom."""
@@ -207,7 +207,7 @@ class ScriptedForge:
 
     def intake(self, repository: str) -> Intake:
         """What a repository keeps for an intake: rights of accounts, dependencies, its labels; may be changed."""
-        return self._repository(repository).intake
+        return self.repository(repository).intake
 
     def limit(self, requests: int | None, *, seconds: float = 3600) -> None:
         """Accept so many requests more, until so many seconds from now have passed; None: as many as come. GitHub says
@@ -235,9 +235,9 @@ class ScriptedForge:
             head = repository if head_repository == "" else head_repository
             found = shapes.Pull(number, title, branch, state, head, sha or f"{number:040x}", mergeable, draft)
             found.branch_deleted, found.given = branch_deleted, bool(sha)
-            self._repository(repository).follow(found)
-            self._repository(repository).pulls[number] = found
-            self._repository(repository).issues.setdefault(
+            self.repository(repository).follow(found)
+            self.repository(repository).pulls[number] = found
+            self.repository(repository).issues.setdefault(
                 number, shapes.Issue(number, title, "", "open" if state == "open" else "closed", author, ())
             )
 
@@ -257,93 +257,35 @@ class ScriptedForge:
         self.repositories[repository].follow(self.repositories[repository].pulls[number])
         return self.repositories[repository].pulls[number].sha
 
-    def review(self, repository: str, number: int, state: str, *, body: str = "", author: str = "bob") -> int:
-        """A review: approved, changes_requested, commented, dismissed, pending, or requested (Gitea only), of the
-        commit that is its head now; its id."""
-        with self.lock:
-            repo = self._repository(repository)
-            pull = repo.pulls[number]
-            repo.follow(pull)
-            ident = repo.next_id()
-            pull.reviews.append((ident, state, body, author, pull.sha))
-            if state != "pending":
-                repo.touch(number)
-            return ident
-
-    def remark(
-        self,
-        repository: str,
-        number: int,
-        body: str,
-        *,
-        path: str = "main.py",
-        line: int | None = 1,
-        hunk: str = "@@ -0,0 +1 @@\n+x = 1",
-        author: str = "bob",
-        review: int | None = None,
-        removed: bool = False,
-    ) -> int:
-        """A comment on a line, in a review (without one: in one of its own, which is sent); its id."""
-        with self.lock:
-            review = self.review(repository, number, "commented", author=author) if review is None else review
-            repo = self._repository(repository)
-            ident, commit = repo.next_id(), repo.pulls[number].sha
-            comment = LineComment(ident, review, author, body, path, line, hunk, commit, removed)
-            repo.feedback.line_comments.setdefault(number, []).append(comment)
-            repo.touch(number)
-            return ident
-
-    def check(self, repository: str, sha: str, name: str, state: str, **details: Any) -> int:
-        """A check of a commit, with the forge's word for its state; its id. A later one with the same name is a re-run.
-
-        `run=True`: a check run (GitHub only), whose state is a conclusion or `in_progress`, with `title`, `summary`,
-        `text` and `annotations`. `job=True`: a job of the forge's own CI, with `steps` and `log` (`feedback.log_of`).
-        """
-        with self.lock:
-            repo = self._repository(repository)
-            check = Check(repo.next_id(), name, state, sha=sha, **details)
-            repo.checks.setdefault(sha, []).append(check)
-            if check.log is not None:
-                repo.feedback.store = self.store.url
-                self.store.answer("GET", f"/logs/{check.id}", body=check.log, content="text/plain", times=0)
-            return check.id
-
     @functools.cached_property
     def store(self) -> ScriptedForge:
         """The other server, where GitHub keeps its logs: `/logs/ID`, by a signed URL."""
-        other = ScriptedForge()
-        other.__enter__()
-        return other
+        return ScriptedForge().__enter__()
 
-    def relate(self, repository: str, login: str, association: str) -> None:
-        """What an account is to a repository, in GitHub's words (`feedback.Feedback.relations`)."""
-        with self.lock:
-            self._repository(repository).feedback.relations[login] = association
-
-    def repository(self, name: str) -> Repository:
-        """A repository, made when it is first named."""
-        with self.lock:
-            return self._repository(name)
+    def keep(self, ident: int, log: str) -> str:
+        """Put a log into the store; its URL."""
+        self.store.answer("GET", f"/logs/{ident}", body=log, content="text/plain", times=0)
+        return self.store.url
 
     def pushed(self, repository: str, branch: str, sha: str) -> None:
         """A branch from which a pull request may be opened; a fork's is `owner:branch`."""
         with self.lock:
-            self._repository(repository).branches[branch] = sha
+            self.repository(repository).branches[branch] = sha
 
     def has_branches_of(self, repository: str, git: str) -> None:
         """The branches of a repository are those of a bare repository in a folder."""
         with self.lock:
-            self._repository(repository).git = git
+            self.repository(repository).git = git
 
     def pulls(self, repository: str) -> list[shapes.Pull]:
         """The pull requests, the oldest first."""
         with self.lock:
-            return [pull for _, pull in sorted(self._repository(repository).pulls.items())]
+            return [pull for _, pull in sorted(self.repository(repository).pulls.items())]
 
     def posted(self, repository: str, number: int) -> list[str]:
         """The bodies of the comments that came by the API."""
         with self.lock:
-            comments = self._repository(repository).comments.get(number, [])
+            comments = self.repository(repository).comments.get(number, [])
             return [comment.body for comment in comments if comment.posted]
 
     def answer(self, method: str, path: str, **script: Any) -> None:
@@ -432,9 +374,6 @@ class ScriptedForge:
                 error = {"type": "NOT_FOUND", "message": f"Could not resolve to a Repository with the name '{name}'."}
                 return 200, {}, {"data": {"repository": None}, "errors": [error]}
             return intake_shapes.edits(self.repositories[name], asked["number"])
-
-    def _repository(self, name: str) -> Repository:
-        return self.repositories.setdefault(name, Repository(name))
 
 
 class _Handler(BaseHTTPRequestHandler):
