@@ -253,7 +253,7 @@ class Place:
         number = max([0, *self.repo.issues, *self.repo.pulls]) + 1
         draft = title.upper().startswith("WIP:") if gitea else bool(body.get("draft"))
         pull = Pull(number, title, branch, "open", repository, sha, True, draft, str(body.get("base")))
-        pull.body = str(body.get("body"))
+        pull.body, pull.given = str(body.get("body")), False
         self.repo.pulls[number] = pull
         self.repo.issues[number] = Issue(number, title, pull.body, "open", self.login, ())
         return 201, {}, self._pull(pull, single=True)

@@ -21,6 +21,7 @@ from kugetsu.model.refs import IssueRef, parse_ref
 from kugetsu.redaction.funnel import redact
 from kugetsu.runtime import pull_requests
 from kugetsu.runtime.forges import Forges, one_line
+from kugetsu.runtime.reactions.foreign_text import visible
 from kugetsu.runtime.workspace import Workspace
 
 #: Bytes of the whole text; of the issue's body; of one comment. A prompt of 60 kB is about 15,000 tokens.
@@ -269,16 +270,18 @@ def _review(found: IssueContext, review: Review, number: int) -> tuple[str, str]
 
 def _quoted(body: str, most: int) -> str:
     """A text with `> ` before each line, cut to so many bytes with a note."""
-    raw = body.replace("\r\n", "\n").replace("\0", "").strip("\n").encode("utf-8", "replace")
+    head, rest = body[: 4 * most], body[4 * most :]
+    raw = visible(head).strip("\n").encode("utf-8", "replace")
     cut = raw[:most].decode("utf-8", "ignore")
     if not cut:
         return ""
     lines = [f"> {line}".rstrip() for line in cut.split("\n")]
-    if len(raw) > most:
-        lines.append(f"({counted(len(raw) - most, 'more byte')} left out here)")
+    left_out = max(len(raw) - most, 0) + len(rest.encode("utf-8", "replace"))
+    if left_out:
+        lines.append(f"({counted(left_out, 'more byte')} left out here)")
     return "\n".join(lines) + "\n"
 
 
 def _plain(said: str) -> str:
     """A name or title as one line."""
-    return " ".join(said.replace("\0", "").encode("utf-8", "replace").decode().split())
+    return " ".join(visible(said).encode("utf-8", "replace").decode().split())

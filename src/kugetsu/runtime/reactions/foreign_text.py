@@ -29,13 +29,17 @@ _VARYING = re.compile(
 
 def plain(text: str, most: int) -> str:
     """At most ``most`` characters of a text and a note of how many more there are; lines end in one way only."""
-    head = text[: most * _FOR_EACH]
-    lines = _LINE_ENDS.sub("\n", without_escapes(head))
-    kept = redact_head("".join(c for c in lines if _is_shown(c)), most).strip("\n")
+    kept = redact_head(visible(text[: most * _FOR_EACH]), most).strip("\n")
     left_out = len(text) - most
     if left_out <= 0:
         return kept
     return f"{kept[:most]}\n[{left_out} more characters are left out]"
+
+
+def visible(text: str) -> str:
+    """A text without escape sequences and characters that nobody sees; its lines end in one way only."""
+    lines = _LINE_ENDS.sub("\n", without_escapes(text))
+    return "".join(c for c in lines if _is_shown(c))
 
 
 def one_line(text: str, most: int) -> str:
