@@ -145,7 +145,7 @@ def rounds(stage: Stage, count: int) -> Observer:
     observer = Observer(stage.ws, held)
     for _ in range(count):
         observer.began = None  # an interval later
-        while observer.step() <= 0:
+        while observer.step() <= 0 and observer.wanted:
             pass
     os.close(held)
     return observer

@@ -116,6 +116,8 @@ def held(code: str, values: dict[str, Any]) -> str:
         )
     if code == "issue_closed":
         return "its issue is closed: no further turn"
+    if code == "unlabelled":
+        return "its issue has the label no longer: no further turn"
     if code == "kept":
         return f"merged, but its session stays: {values.get('why')}"
     return f"{values.get('task')} changed nothing of it: over to you"

@@ -70,6 +70,11 @@ class DaemonChild:
         self._watches = (ws.log.watch(), Watch(ws.paths.root))
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
+    @property
+    def wanted(self) -> bool:
+        """Whether it is to go on."""
+        return self._stopping is None
+
     def step(self) -> float:
         """What there is to do now; the seconds to sleep. Raises KugetsuError, OSError: it is tried again."""
         raise NotImplementedError

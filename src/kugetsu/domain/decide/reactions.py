@@ -69,15 +69,16 @@ def hold(state: State, key: str, code: str, values: dict[str, Any]) -> list[NewE
     return _held(state, key, code, values, [], find_session(state, key).changed, None)
 
 
-@decision("reactions.issue_closed")
-def issue_closed(state: State, key: str) -> list[NewEvent]:
-    """The issue of a session is closed: no turn follows, and what waits for it is cancelled. Raises NotFound."""
+@decision("reactions.withdrawn")
+def withdrawn(state: State, key: str, code: str) -> list[NewEvent]:
+    """The issue of a session wants no work any more (``issue_closed``, ``unlabelled``): no turn follows, and what waits
+    for it is cancelled. Raises NotFound."""
     session = find_session(state, key)
-    new_events = _held(state, key, "issue_closed", {}, [], session.changed, None)
+    new_events = _held(state, key, code, {}, [], session.changed, None)
     waiting = [task for task in state.waiting() if task.session == key]
     for task in waiting:
         cause = -len(new_events) if new_events else session.changed
-        data = {"reason": "issue_closed"}
+        data = {"reason": code}
         new_events.append(NewEvent("task.cancelled", data, issue=key, session=key, task=task.id, cause=cause))
     return new_events
 

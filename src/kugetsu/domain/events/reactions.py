@@ -48,9 +48,9 @@ class FeedbackSeen(TypedDict):
 @event("reaction.held", exempt="code items", irrevocable="brake_recorded")
 class ReactionHeld(TypedDict):
     """The loop does not go on by itself; recorded once, until a person sends a message. ``code`` is a brake that keeps
-    a turn from answering ``items``, ``most_reactions`` or ``no_change`` (`domain.loops`); or ``issue_closed``; or
-    ``kept``: the work is merged, and its session could not be removed for the reason in ``values``. A person goes on
-    from here."""
+    a turn from answering ``items``, ``most_reactions`` or ``no_change`` (`domain.loops`); or ``issue_closed`` or
+    ``unlabelled``: the issue wants no work; or ``kept``: the work is merged, and its session could not be removed for
+    the reason in ``values``. A person goes on from here."""
 
     code: str
     values: dict[str, Any]

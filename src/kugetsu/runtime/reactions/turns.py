@@ -11,12 +11,14 @@ from kugetsu.domain import loops
 from kugetsu.domain.decide import reactions as decide
 from kugetsu.domain.events import Event
 from kugetsu.domain.facts import ReactionFacts
+from kugetsu.domain.intake import is_asked_for
 from kugetsu.domain.state import Session, State
-from kugetsu.forge.failures import ForgeNotFound
 from kugetsu.model import clock
 from kugetsu.model.errors import KugetsuError
 from kugetsu.model.refs import parse_ref
 from kugetsu.runtime.forges import Forges
+from kugetsu.runtime.intake import looking
+from kugetsu.runtime.intake.reading import Place
 from kugetsu.runtime.reactions import message
 from kugetsu.runtime.workspace import Workspace
 
@@ -75,7 +77,7 @@ class Turns:
     def take(self, key: str) -> list[Event]:
         """Queue the next turn of an issue's loop, or record what keeps it; [] if there is nothing to do by now.
 
-        Asks the forge whether the issue is still open. Raises KugetsuError, ForgeFailure: it is tried again later.
+        Asks the forge whether the issue still wants work. Raises KugetsuError, ForgeFailure: it is tried again later.
         """
         state, now = self.ws.state(), clock.now()
         session = state.sessions.get(key)
@@ -86,8 +88,9 @@ class Turns:
         text = ""
         if turn.code == "go":
             self._asked[key] = time.monotonic()
-            if not _is_open(self.ws, key):
-                return self.ws.log.transact(lambda state: decide.issue_closed(state, key))
+            why_not = _withdrawn(self.ws, state, key)
+            if why_not is not None:
+                return self.ws.log.transact(lambda state: decide.withdrawn(state, key, why_not))
             loop = loops.loop_of(state, key)
             items = items_of(self.ws, loop, turn.items)
             text = message.of(session.pr, items, loop["turns"] + 1, facts["max_reactions"])
@@ -107,13 +110,16 @@ def items_of(ws: Workspace, loop: dict[str, Any], names: list[str]) -> list[dict
     return [found[name] for name in names]
 
 
-def _is_open(ws: Workspace, key: str) -> bool:
-    """Whether the issue is open; True where no forge is contacted. Raises ForgeFailure, BadInput."""
+def _withdrawn(ws: Workspace, state: State, key: str) -> str | None:
+    """Why the issue wants no work any more, read afresh (`events.reactions.ReactionHeld`); None if it does, or where no
+    forge is contacted. Raises ForgeFailure, BadInput."""
     ref = parse_ref(key)
     forges = Forges(ws)
     if forges.of(ref.host) is None:
-        return True
-    try:
-        return forges.ask(ref.host, lambda forge: forge.issue(ref.owner, ref.repo, ref.number)).state == "open"
-    except ForgeNotFound:
-        return True  # the repository keeps its issues elsewhere
+        return None
+    label = ws.config_of(key).text("INTAKE_LABEL")
+    code = looking.why_gone(forges, Place(ref.repository, label), ref.number)
+    if code == "closed":
+        return "issue_closed"
+    # Of work that a person asked for, the label says nothing; and a repository may keep its issues elsewhere.
+    return "unlabelled" if code == "unlabelled" and label and is_asked_for(state, key) else None
