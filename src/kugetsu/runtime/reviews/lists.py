@@ -8,6 +8,7 @@ merged. Failing checks may be run again, which no list shows: they are looked at
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +16,7 @@ from kugetsu.domain.state import Session
 from kugetsu.forge.choice import parse_pull_url
 from kugetsu.forge.protocol import PullRequest
 from kugetsu.model import clock
+from kugetsu.model.errors import BadInput
 from kugetsu.model.refs import parse_ref
 from kugetsu.runtime.forges import Forges
 from kugetsu.runtime.workspace import Workspace
@@ -79,17 +81,27 @@ class Lists:
                 looked.settled, looked.tries = False, 0  # one was merged into its base branch, perhaps
 
     def place_of(self, session: Session) -> Repository:
-        """The repository whose list has the session's pull request. Raises BadInput."""
-        if session.pr is not None:
-            return parse_pull_url(session.pr, self.ws.config.servers())[:3]
+        """The repository whose list has the session's pull request."""
+        tied = self._tied(session)
+        if tied is not None:
+            return tied[:3]
         ref = parse_ref(session.key)
         return ref.host, ref.owner, ref.repo
 
+    def _tied(self, session: Session) -> tuple[str, str, str, int] | None:
+        """Where the session's known pull request is; None for none, or if that is not on a forge."""
+        if session.pr is None:
+            return None
+        with suppress(BadInput):
+            return parse_pull_url(session.pr, self.ws.config.servers())
+        return None
+
     def find(self, session: Session) -> PullRequest | None:
-        """The session's open pull request, as far as the list and the session's record tell. Raises BadInput."""
+        """The session's open pull request, as far as the list and the session's record tell."""
         pulls = self._pulls.get(self.place_of(session), {})
-        if session.pr is not None:
-            return pulls.get(parse_pull_url(session.pr, self.ws.config.servers())[3])
+        tied = self._tied(session)
+        if tied is not None:
+            return pulls.get(tied[3])
         mine = [pull for pull in pulls.values() if pull.head_branch == session.branch and pull.from_itself]
         return max(mine, key=lambda pull: pull.number, default=None)
 

@@ -20,7 +20,7 @@ from kugetsu.domain.events import Event
 from kugetsu.domain.state import Session, State
 from kugetsu.forge.failures import ForgeFailure
 from kugetsu.model import clock
-from kugetsu.model.errors import BadInput, KugetsuError, LogDamaged, LogWriteFailed
+from kugetsu.model.errors import KugetsuError, LogDamaged, LogWriteFailed
 from kugetsu.model.refs import parse_ref
 from kugetsu.runtime import daemon_child, pull_opening
 from kugetsu.runtime.daemon_child import DaemonChild, Trouble
@@ -50,7 +50,8 @@ class Observer(DaemonChild):
 
     def __init__(self, ws: Workspace, held: int) -> None:
         self._round: list[str] = []
-        self._places: list[Repository] = []
+        #: The repositories whose lists are still to be asked for in this round, with the sessions of each.
+        self._places: dict[Repository, list[str]] = {}
         self._survey: Survey | None = None
         self._lists = Lists(ws)
         self._reader = Reader()
@@ -94,7 +95,8 @@ class Observer(DaemonChild):
                 waits = owed.wait(state, now), self._turns.wait(state, now), self._retiring.wait(state, now)
                 return min(intake, wait, *waits, LONGEST_SLEEP)
         if self._places:
-            self._list(self._places.pop(0), subjects.to_observe(state, now))
+            place = next(iter(self._places))
+            self._list(place, [state.sessions[key] for key in self._places.pop(place) if key in state.sessions])
         elif self._round:
             known = state.sessions.get(self._round.pop(0))
             if known is not None and known.attempt is None and self._survey is not None:
@@ -143,17 +145,13 @@ class Observer(DaemonChild):
         self.began = now
         self._lists.forget({session.key for session in sessions})
         self._survey = Survey.of(self._ws, self._reader)
-        self._places = list(dict.fromkeys(place for one in sessions if (place := self._place_of(one)) is not None))
+        for session in sessions:
+            self._places.setdefault(self._lists.place_of(session), []).append(session.key)
         return 0.0
 
-    def _place_of(self, session: Session) -> Repository | None:
-        with suppress(BadInput):
-            return self._lists.place_of(session)
-        return None
-
-    def _list(self, place: Repository, sessions: list[Session]) -> None:
-        """Ask for the open pull requests of a repository, and put into the round which sessions to look at closely."""
-        mine = [session for session in sessions if self._place_of(session) == place]
+    def _list(self, place: Repository, mine: list[Session]) -> None:
+        """Ask for the open pull requests of a repository, and put into the round which of its sessions to look at
+        closely."""
         host = place[0]
         if not self._may_ask(host) or self._survey is None:
             return
