@@ -35,7 +35,15 @@ from kugetsu.domain.decide import (
     verification,
 )
 from kugetsu.domain.events import CATALOGUE, Event, Identity
-from kugetsu.domain.facts import AgentProblem, ClaimFacts, Ending, IntakeFacts, OutcomeFacts, ReactionFacts
+from kugetsu.domain.facts import (
+    AgentProblem,
+    ClaimFacts,
+    Ending,
+    IntakeFacts,
+    OutcomeFacts,
+    ReactionFacts,
+    RepositoryFacts,
+)
 from kugetsu.domain.fold import fold, usage
 from kugetsu.domain.fold import tasks as folding
 from kugetsu.domain.new_event import NewEvent
@@ -134,6 +142,7 @@ class World:
         self.max_cost = 0.0
         self.max_fruitless = 0
         self.repository_caps: dict[str, int] = {}
+        self.repositories: dict[str, RepositoryFacts] = {}
         self.warmup = 3.0
         self.claims = 0
         self.planned: tuple[claims.Plan, ClaimFacts] | None = None
@@ -172,6 +181,7 @@ class World:
             "max_runs_without_progress": self.max_fruitless,
             "repository_caps": self.repository_caps,
             "agent_problems": self.agent_problems,
+            "repositories": self.repositories,
         }
 
     def outcome_facts(self) -> OutcomeFacts:
@@ -659,11 +669,14 @@ class World:
         self.max_cost = (60.0, 250.0)[a % 2] if b % 3 == 1 else 0.0
         self.max_fruitless = (0, 1, 1, 2)[a % 4]
         self.repository_caps = ({"*": 1}, {"example.org/o/a": 1, "*": 3})[a % 2] if b % 3 == 2 else {}
+        own: RepositoryFacts = {"agent": "command:default", "max_agents": a % 3, "issue_max_tokens": 150 * (a % 2)}
+        self.repositories = {"example.org/o/b": own} if (a + b) % 4 == 3 else {}
         return []
 
     def lift_limits(self) -> None:
         """As if nobody had ever set one."""
         self.max_tokens, self.max_cost, self.max_fruitless, self.repository_caps = 0, 0.0, 0, {}
+        self.repositories = {}
 
     def play(self, commands: Iterable[tuple[str, int, int]]) -> Iterator[list[Event]]:
         """Do what a list of commands says, refused or not; the events of each one that was done."""

@@ -561,6 +561,77 @@ def test_a_repository_has_no_more_agents_than_it_may(world: World) -> None:
     assert ask(world, "repository", "q2").open
 
 
+# --- repositories with settings of their own
+
+
+A, B = "example.org/o/a", "example.org/o/b"
+
+
+def test_the_limits_of_a_repository_hold_for_its_issues_alone(world: World) -> None:
+    for issue in (f"{A}#1", f"{B}#1"):
+        enqueue(world, issue)
+    for task in ("q1", "q2"):
+        worked(world, task, tokens=300, cost=2.0)
+    for issue in (f"{A}#1", f"{B}#1"):
+        enqueue(world, issue)
+    world.max_tokens, world.repositories = 300, {A: {"issue_max_tokens": 900}}
+    plan = claims.plan(world.state, world.claim_facts())
+    assert plan.candidate == "q3" and [task for task, _ in plan.held] == ["q4"]
+    world.max_tokens, world.repositories = 0, {A: {"issue_max_tokens": 300}}
+    plan = claims.plan(world.state, world.claim_facts())
+    assert plan.candidate == "q4"
+    ((task, held),) = plan.held
+    assert (task, held.code) == ("q3", "tokens_used_up")
+    assert words.commands_of(held)[0] == f"kugetsu config set --repo {A} ISSUE_MAX_TOKENS 600"
+    world.repositories = {A: {"issue_max_cost": 1.0, "max_runs_without_progress": 9}}
+    assert first_closed(world, "q3") == "cost_used_up" and first_closed(world, "q4") is None
+
+
+def first_closed(world: World, task: str) -> str | None:
+    said = gates.first_closed(world.state, world.state.tasks[task], world.claim_facts())
+    return said.code if said is not None else None
+
+
+def test_an_own_number_of_agents_comes_before_the_named_and_the_general_caps(world: World) -> None:
+    world.cap, world.repository_caps = 9, {A: 1, "*": 1}
+    for issue in (f"{A}#1", f"{A}#2", f"{A}#3", f"{B}#1", f"{B}#2"):
+        enqueue(world, issue)
+    claim(world, "q1")
+    claim(world, "q4")
+    world.repositories = {A: {"max_agents": 2}}
+    assert (first_closed(world, "q2"), first_closed(world, "q5")) == (None, "repository_full")
+    claim(world, "q2")
+    said = ask(world, "repository", "q3")
+    assert said.reason == f"2 of 2 agents allowed in {A}"
+    assert said.lift == f"kugetsu config set --repo {A} MAX_AGENTS_PER_REPOSITORY 3"
+    world.repositories = {A: {"max_agents": 0}}
+    assert first_closed(world, "q3") is None
+
+
+def test_the_limit_of_one_agent_does_not_hold_a_repository_with_another(world: World) -> None:
+    world.repositories = {A: {"agent": "command:default"}}
+    for issue in (f"{A}#1", f"{A}#2", f"{B}#1", f"{B}#2"):
+        enqueue(world, issue)
+    end(world, run(world, "q3"), verdict="limited")
+    assert (first_closed(world, "q1"), first_closed(world, "q4")) == (None, "usage_limit")
+    end(world, run(world, "q1"), verdict="limited")
+    assert first_closed(world, "q2") == "usage_limit"
+    general, own = (event for event in world.memory.events if event["type"] == "attempt.claimed")
+    assert "agent" not in general["data"] and own["data"]["agent"] == "command:default"
+    assert own["facts"]["agent"] == AGENT and own["facts"]["repositories"] == world.repositories
+    assert set(world.state.limits) == {AGENT, "command:default"}
+
+
+def test_what_keeps_the_agent_of_a_repository_from_starting_holds_that_alone(world: World) -> None:
+    world.repositories = {A: {"agent": "command:default"}}
+    enqueue(world, f"{A}#1")
+    enqueue(world, f"{B}#1")
+    world.agent_problems = {"dev": OTHERS_READ}
+    assert (first_closed(world, "q1"), first_closed(world, "q2")) == (None, "agent_unavailable")
+    world.agent_problems = {f"dev {A}": OTHERS_READ}
+    assert (first_closed(world, "q1"), first_closed(world, "q2")) == ("agent_unavailable", None)
+
+
 # --- budget
 
 

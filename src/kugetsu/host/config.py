@@ -43,6 +43,10 @@ class Config:
         """The repositories that have settings of their own."""
         return tuple(self._sections)
 
+    def everywhere(self, key: str) -> list[Value]:
+        """The values that a setting has, in general and in repositories; each once."""
+        return list(dict.fromkeys(one.value(key) for one in (self, *self._sections.values())))
+
     def is_own(self, key: str) -> bool:
         """Whether the repository has a value of its own for a key, which is in force."""
         return bool(self.repository) and self.source(key).endswith(f"[{self.repository}]")

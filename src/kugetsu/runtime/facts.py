@@ -69,8 +69,7 @@ def claim_facts(
     """
     config, now = ws.config, clock.now()
     repositories = _repositories(config)
-    agents = {facts["agent"].partition(":")[0] for facts in repositories.values() if "agent" in facts}
-    warmup = max(WARMUP_SECONDS[agent] for agent in (config.text("KUGETSU_AGENT"), *agents))
+    warmup = max(WARMUP_SECONDS[str(agent)] for agent in config.everywhere("KUGETSU_AGENT"))
     found: ClaimFacts = {
         "now": now,
         "cap": config.integer("MAX_CONCURRENT_AGENTS"),

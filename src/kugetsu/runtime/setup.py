@@ -93,14 +93,16 @@ def _register(ws: Workspace, repo: str | None, report: InitReport) -> str | None
 def _sessions(ws: Workspace, report: InitReport, repository: str | None, force: bool) -> None:
     """The PM session, and the base session of the named repository. A missing agent is a note, not an error: the
     directory is usable, and the first start reports it again."""
-    agent = ws.agent("dev")
-    try:
-        agent.require()
-        agent.prepare_home()
-    except AgentUnavailable as problem:
-        report.notes.append(f"{problem.message}: the base and PM sessions are created later" + _hint(problem))
-        return
-    report.notes += [f"{problem.text} (hint: {problem.hint})" for problem in agent.check()]
+    for of in (None, repository) if ws.config_of(repository) is not ws.config else (None,):
+        agent = ws.agent("dev", None, of)
+        try:
+            agent.require()
+            agent.prepare_home()
+        except AgentUnavailable as problem:
+            report.notes.append(f"{problem.message}: the base and PM sessions are created later" + _hint(problem))
+            return
+        notes = (f"{problem.text} (hint: {problem.hint})" for problem in agent.check())
+        report.notes += [note for note in notes if note not in report.notes]
     wanted = ["pm"] + ([decide.base_key(repository)] if repository is not None else [])
     if force:
         wanted += [key for key, session in ws.state().sessions.items() if session.kind == "base" and key not in wanted]

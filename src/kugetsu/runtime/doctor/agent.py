@@ -9,6 +9,7 @@ from kugetsu.agents import choose
 from kugetsu.agents.command import Command
 from kugetsu.agents.protocol import Agent
 from kugetsu.domain import outages
+from kugetsu.host.config import Config
 from kugetsu.model.errors import BadInput, KugetsuError
 from kugetsu.model.plural import counted
 from kugetsu.runtime import skills
@@ -37,38 +38,50 @@ def check(context: Context) -> Iterator[Finding]:
 
 def _outage(context: Context) -> Iterator[Finding]:
     """The error that every task would meet, unless an attempt has succeeded since."""
-    state = context.state()
-    label = agent_label(context.ws.config)
-    entry = outages.of(state, label) if state is not None else None
-    if entry is not None:
-        times = entry["outage"]["times"]
-        text = f"every task would meet: {entry['reason']} (met {counted(times, 'time')})"
-        mended = entry["outage"]["remedy"]
-        yield found.problem("outage", text, f"{mended}, then: kugetsu queue lift {label}" if mended else None)
+    state, config = context.state(), context.ws.config
+    for label in dict.fromkeys(map(agent_label, (config, *map(config.of, config.repositories)))):
+        entry = outages.of(state, label) if state is not None else None
+        if entry is not None:
+            times = entry["outage"]["times"]
+            text = f"every task would meet: {entry['reason']} (met {counted(times, 'time')})"
+            mended = entry["outage"]["remedy"]
+            yield found.problem("outage", text, f"{mended}, then: kugetsu queue lift {label}" if mended else None)
 
 
 def _checked(context: Context, environment: Mapping[str, str]) -> Iterator[Finding]:
-    agent = choose(context.ws.config.texts(), environment)
+    """The general agent, and each that a repository has of its own."""
+    general, checked = context.ws.config, set()
+    for config in (general, *map(general.of, general.repositories)):
+        which = (config.text("KUGETSU_AGENT"), config.text("KUGETSU_AGENT_COMMAND"), config.text("KUGETSU_MODEL"))
+        if which not in checked:
+            checked.add(which)
+            yield from _checked_one(config, environment)
+
+
+def _checked_one(config: Config, environment: Mapping[str, str]) -> Iterator[Finding]:
+    agent = choose(config.texts(), environment)
     problems = agent.check()
+    place = f"[{config.repository}]: " if config.repository else ""
     for problem in problems:
         make = found.problem if problem.fatal else found.warning
-        yield make("check", problem.text, problem.hint)
+        yield make("check", place + problem.text, config.remedy(problem.hint) if problem.hint else problem.hint)
     if not any(problem.fatal for problem in problems):
-        model = context.ws.config.text("KUGETSU_MODEL")
+        model = config.text("KUGETSU_MODEL")
         name = " ".join(part for part in (agent.name, agent.version()) if part)
-        yield _good(agent, name, f", model {model}" if model else "")
+        yield _good(agent, place, name, f", model {model}" if model else "")
 
 
-def _good(agent: Agent, name: str, model: str) -> Finding:
+def _good(agent: Agent, place: str, name: str, model: str) -> Finding:
     """What was checked; of a command line only the program of its first word."""
     if not isinstance(agent, Command):
-        return found.ok("check", f"{name} can be started{model}")
+        return found.ok("check", f"{place}{name} can be started{model}")
     program = agent.argv()[0]
     if agent.argv()[:2] == ("/bin/sh", "-c"):
-        return found.skipped("check", f"the command line is for a shell, so its programs were not checked{model}")
+        text = f"{place}the command line is for a shell, so its programs were not checked{model}"
+        return found.skipped("check", text)
     if "/" in program and not program.startswith("/"):
-        return found.skipped("check", f"{program} is looked up in each worktree, and was not checked{model}")
-    return found.ok("check", f"{name}: {program} exists and is executable{model}")
+        return found.skipped("check", f"{place}{program} is looked up in each worktree, and was not checked{model}")
+    return found.ok("check", f"{place}{name}: {program} exists and is executable{model}")
 
 
 # --- skills and prompts -----------------------------------------------------------------------------------------------

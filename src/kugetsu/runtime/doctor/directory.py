@@ -102,7 +102,7 @@ def _other_disks(context: Context, root: str) -> Iterator[Finding]:
 def _filled_by_agents(context: Context) -> Iterator[tuple[str, str]]:
     yield "worktrees", context.paths.worktrees
     yield "temporary files", context.environment.get("TMPDIR") or "/tmp"
-    if context.ws.config.text("KUGETSU_AGENT") == "opencode":
+    if "opencode" in context.ws.config.everywhere("KUGETSU_AGENT"):
         yield "opencode's data", str(data_directory(context.environment))
 
 

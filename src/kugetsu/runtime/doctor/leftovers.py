@@ -159,8 +159,10 @@ def _checkouts(paths: Paths, state: State, seen: _Seen) -> Iterator[Finding]:
 
 def _of_the_agent(context: Context) -> Iterator[Finding]:
     """What the agent's program left."""
+    ws = context.ws
     try:
-        leftovers = context.ws.agent().leftovers(context.paths.worktrees)
+        agents = [ws.agent("dev", {"agent": name}) for name in ws.config.everywhere("KUGETSU_AGENT")]
+        leftovers = [left for agent in agents for left in agent.leftovers(context.paths.worktrees)]
     except BadInput:  # an env file that cannot be read has a finding of its own
         return
     for left in leftovers:

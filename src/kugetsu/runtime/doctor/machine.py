@@ -57,7 +57,7 @@ def _memory(context: Context) -> Iterator[Finding]:
         yield found.skipped("memory", "this machine's memory cannot be read", "set MAX_CONCURRENT_AGENTS low")
         return
     cap = config.integer("MAX_CONCURRENT_AGENTS")
-    each = AGENT_MB[config.text("KUGETSU_AGENT")]
+    each = max(AGENT_MB[str(agent)] for agent in config.everywhere("KUGETSU_AGENT"))
     if cap * each > total:
         fit = max(total // each, 1)
         agents, verb = counted(cap, "agent"), "does" if cap == 1 else "do"

@@ -10,6 +10,7 @@ from kugetsu.host.config_file import read_file, read_leniently
 from kugetsu.host.proxies import checked_ca
 from kugetsu.model.errors import BadInput
 from kugetsu.model.servers import base_url, canonical_host, names_a_server
+from kugetsu.model.settings import SETTINGS
 from kugetsu.redaction.funnel import redact, suspicious
 from kugetsu.runtime import liveness
 from kugetsu.runtime.doctor.context import Context
@@ -25,7 +26,8 @@ def check(context: Context) -> Iterator[Finding]:
         told = told or one.level != "ok"
         yield one
     config = context.ws.config
-    for one in (*_contradictions(config), *_of_this_shell(context), *_secrets(config)):
+    repositories = (finding for name in config.repositories for finding in _of_repository(config, name))
+    for one in (*_contradictions(config), *repositories, *_of_this_shell(context), *_secrets(config)):
         told = True
         yield one
     if not told:
@@ -55,19 +57,48 @@ def _file(context: Context) -> Iterator[Finding]:
 
 
 def _contradictions(config: Config) -> Iterator[Finding]:
-    command = config.text("KUGETSU_AGENT_COMMAND")
-    if config.text("KUGETSU_AGENT") == "command" and not command:
-        fix = "kugetsu config set KUGETSU_AGENT_COMMAND 'my-agent --flag'"
-        yield found.problem("agent", "KUGETSU_AGENT is command, but KUGETSU_AGENT_COMMAND is empty", fix)
-    if config.text("KUGETSU_AGENT") != "command" and command:
-        text = "KUGETSU_AGENT_COMMAND is set and has no effect: KUGETSU_AGENT is not command"
-        yield found.warning("agent", text, "kugetsu config set KUGETSU_AGENT command")
-    stall, timeout = config.number("TASK_STALL_MINUTES"), config.number("TASK_TIMEOUT_HOURS") * 60
-    if stall >= timeout:
-        text = f"TASK_STALL_MINUTES ({stall:g}) never takes effect: TASK_TIMEOUT_HOURS is {timeout:g} min"
-        yield found.warning("stall", text, "kugetsu config set TASK_STALL_MINUTES 30")
+    yield from _agent(config, used="command" in config.everywhere("KUGETSU_AGENT"))
+    yield from _stall(config)
     yield from _servers(config)
     yield from _authorities(config)
+
+
+def _of_repository(config: Config, name: str) -> Iterator[Finding]:
+    """What contradicts itself in the settings of a repository, and not in general."""
+    own = config.of(name)
+    if any(map(own.is_own, ("KUGETSU_AGENT", "KUGETSU_AGENT_COMMAND"))):
+        yield from _agent(own, used=own.text("KUGETSU_AGENT") == "command" or not own.is_own("KUGETSU_AGENT_COMMAND"))
+    if any(map(own.is_own, ("TASK_STALL_MINUTES", "TASK_TIMEOUT_HOURS"))):
+        yield from _stall(own)
+    if own.is_own("MAX_AGENTS_PER_REPOSITORY") and name in config.mapping("REPOSITORY_CAPS"):
+        text = f"REPOSITORY_CAPS names {name} without effect: [{name}] has MAX_AGENTS_PER_REPOSITORY"
+        yield found.warning("caps", text, f"kugetsu config unset --repo {name} MAX_AGENTS_PER_REPOSITORY")
+
+
+def _in_section(config: Config) -> tuple[str, str]:
+    """What a finding about these settings begins with, and the command that sets one."""
+    of = config.repository
+    return (f"[{of}]: ", f"kugetsu config set --repo {of}") if of else ("", "kugetsu config set")
+
+
+def _agent(config: Config, *, used: bool) -> Iterator[Finding]:
+    """``used``: whether a command line has an effect."""
+    place, put = _in_section(config)
+    command = config.text("KUGETSU_AGENT_COMMAND")
+    if config.text("KUGETSU_AGENT") == "command" and not command:
+        text = f"{place}KUGETSU_AGENT is command, but KUGETSU_AGENT_COMMAND is empty"
+        yield found.problem("agent", text, f"{put} KUGETSU_AGENT_COMMAND 'my-agent --flag'")
+    if command and not used:
+        text = f"{place}KUGETSU_AGENT_COMMAND is set and has no effect: KUGETSU_AGENT is not command"
+        yield found.warning("agent", text, f"{put} KUGETSU_AGENT command")
+
+
+def _stall(config: Config) -> Iterator[Finding]:
+    place, put = _in_section(config)
+    stall, timeout = config.number("TASK_STALL_MINUTES"), config.number("TASK_TIMEOUT_HOURS") * 60
+    if stall >= timeout:
+        text = f"{place}TASK_STALL_MINUTES ({stall:g}) never takes effect: TASK_TIMEOUT_HOURS is {timeout:g} min"
+        yield found.warning("stall", text, f"{put} TASK_STALL_MINUTES 30")
 
 
 def _of_this_shell(context: Context) -> Iterator[Finding]:
@@ -107,7 +138,9 @@ def _servers(config: Config) -> Iterator[Finding]:
 
 def _secrets(config: Config) -> Iterator[Finding]:
     """Settings are displayed, logged and visible in `ps`: no place for a secret."""
-    for key, text in config.texts().items():
+    own = [config.of(name) for name in config.repositories]
+    texts = [*config.texts().items(), *((key, one.as_text(key)) for one in own for key in SETTINGS if one.is_own(key))]
+    for key, text in texts:
         if suspicious(f"{key}={text}") and _holds_secret(text):
             text = f"{key} seems to hold a secret: settings are displayed, and command lines are visible to others"
             yield found.warning("secret", text, "kugetsu env set NAME, and use $NAME there")

@@ -79,8 +79,9 @@ def conclude(ws: Workspace, attempt_id: str, ending: Ending) -> list[dict[str, A
     if lease is not None:
         _remove_temp_folder(ws, attempt_id, lease)
         scratch.remove(ws.paths, lease)
-    facts = outcome_facts(ws.config_of(attempt.issue if attempt is not None else None))
-    finish = partial(decide.finish, attempt_id=attempt_id, ending=ending, facts=facts)
+    settings = ws.config_of(attempt.issue if attempt is not None else None)
+    ending.remedy = settings.remedy(ending.remedy)
+    finish = partial(decide.finish, attempt_id=attempt_id, ending=ending, facts=outcome_facts(settings))
     events = ws.log.transact(finish)
     _keep_result(ws, attempt_id, events)
     if lease is not None:
