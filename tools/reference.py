@@ -24,7 +24,7 @@ from kugetsu.cli.catalogue import COMMANDS  # noqa: E402
 from kugetsu.cli.declarations import Declared  # noqa: E402
 from kugetsu.cli.guide import EXIT_CODES  # noqa: E402
 from kugetsu.cli.parser import Parser  # noqa: E402
-from kugetsu.model.settings import SETTINGS  # noqa: E402
+from kugetsu.model.settings import OF_REPOSITORY, SETTINGS  # noqa: E402
 
 GUIDE = ROOT / "src" / "kugetsu" / "guide"
 #: Columns of the page; code is shown indented by four.
@@ -52,6 +52,13 @@ wins. Every command reads them, and so does the daemon before its next decision.
 `kugetsu config list` shows each value and where it comes from. KUGETSU_DIR, in
 the environment, names another folder than `~/.kugetsu`. Tokens do not belong
 here: `kugetsu env set GITEA_TOKEN`.
+
+Those marked "per repository" may have another value for one repository:
+`kugetsu config set --repo owner/repo KEY VALUE` writes it below a line
+`[git.example.com/owner/repo]` of the file, behind all general lines. What such
+a section does not set is as in general; but an agent of its own does not take
+the general KUGETSU_MODEL. MAX_AGENTS_PER_REPOSITORY there comes before
+REPOSITORY_CAPS. `kugetsu config list --repo owner/repo` shows what holds.
 
 Written by `python tools/reference.py` from the declarations in
 `model/settings.py`.
@@ -89,7 +96,8 @@ def settings_page() -> str:
     lines = []
     for key, setting in SETTINGS.items():
         default = f"`{setting.default}`" if setting.default else "empty"
-        lines += _wrapped(f"`{key}`, default {default}: {setting.help}", first="- ", later="  ")
+        also = " (per repository)" if key in OF_REPOSITORY else ""
+        lines += _wrapped(f"`{key}`{also}, default {default}: {setting.help}", first="- ", later="  ")
     return "\n".join([SETTINGS_HEAD, *lines]) + "\n"
 
 

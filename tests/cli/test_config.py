@@ -215,7 +215,7 @@ def test_a_change_of_a_repository_is_recorded_and_undone_in_its_section(kugetsu,
         "repository": "github.com/o/r",
         "inherited": False,
     }
-    assert "MAX_ATTEMPTS 1 → 2 for github.com/o/r" in kugetsu("history", "--all", COLUMNS="200").out
+    assert "MAX_ATTEMPTS [github.com/o/r] 1 → 2" in kugetsu("history", "--all", COLUMNS="200").out
     assert "MAX_ATTEMPTS [github.com/o/r]" in kugetsu("diff", str(first - 1), "@", COLUMNS="200").out
     refused = kugetsu("undo", str(first), "--yes")
     assert refused.code == 5 and f"event {second} has changed MAX_ATTEMPTS" in refused.err

@@ -593,7 +593,7 @@ def first_closed(world: World, task: str) -> str | None:
 
 
 def test_an_own_number_of_agents_comes_before_the_named_and_the_general_caps(world: World) -> None:
-    world.cap, world.repository_caps = 9, {A: 1, "*": 1}
+    world.cap, world.cores, world.repository_caps = 9, 9, {A: 1, "*": 1}
     for issue in (f"{A}#1", f"{A}#2", f"{A}#3", f"{B}#1", f"{B}#2"):
         enqueue(world, issue)
     claim(world, "q1")

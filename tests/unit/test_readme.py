@@ -15,7 +15,7 @@ import pytest
 
 from kugetsu.cli import catalogue
 from kugetsu.model import errors
-from kugetsu.model.settings import SETTINGS
+from kugetsu.model.settings import OF_REPOSITORY, SETTINGS
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "kugetsu"
@@ -59,8 +59,10 @@ def test_continuous_integration_runs_the_test_command() -> None:
 
 def test_settings_page_has_the_settings_of_the_program() -> None:
     items = " ".join(page("settings").split()).split(" - `")[1:]
-    shown = [re.fullmatch(r"([A-Z_]+)`, default (?:`(.*?)`|empty): (.*)", item) for item in items]
-    listed = {item[1]: (item[2] or "", item[3]) for item in shown if item}
+    form = r"([A-Z_]+)`( \(per repository\))?, default (?:`(.*?)`|empty): (.*)"
+    shown = [re.fullmatch(form, item) for item in items]
+    listed = {item[1]: (item[3] or "", item[4]) for item in shown if item}
+    assert {item[1] for item in shown if item and item[2]} == OF_REPOSITORY
     assert listed == {key: (setting.default, setting.help) for key, setting in SETTINGS.items()}
 
 

@@ -319,6 +319,7 @@ def template() -> str:
     lines = [
         "# Settings of kugetsu: KEY=VALUE lines, read at every command, never executed.",
         "# A variable of the same name in the environment wins. See: kugetsu config",
+        "# At the end, below a line [git.example.com/owner/repo], those of one repository.",
         "",
     ]
     for setting in SETTINGS.values():

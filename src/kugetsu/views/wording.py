@@ -293,8 +293,8 @@ def _registered(data: RepositoryRegistered) -> str:
 
 
 def _setting(data: SettingChanged) -> str:
-    of = f" for {data['repository']}" if "repository" in data else ""
-    return f"{data['key']} {data['old'] if data['old'] not in (None, '') else '(default)'} → {data['new']}{of}"
+    name = f"{data['key']} [{data['repository']}]" if "repository" in data else data["key"]
+    return f"{name} {data['old'] or '(default)'} → {data['new']}"
 
 
 def _orphans(data: OrphansEnded) -> str:
