@@ -33,6 +33,8 @@ class Event:
 class Intake:
     """What one repository keeps beside issues and comments, by issue number where it belongs to one."""
 
+    shared: dict[str, int] = field(default_factory=dict)
+    """Those of its organisation."""
     labels: dict[str, int] = field(default_factory=dict)
     """The repository's labels with their ids."""
     events: dict[int, list[Event]] = field(default_factory=dict)
@@ -51,7 +53,7 @@ class Intake:
 
     def label_id(self, name: str) -> int:
         """The id of a label, made where it is missing."""
-        return self.labels.setdefault(name, 100 + len(self.labels))
+        return self.shared.get(name) or self.labels.setdefault(name, 100 + len(self.labels))
 
 
 def respond(place: Place, method: str, parts: list[str], query: dict[str, str], body: Any) -> Response | None:
@@ -183,7 +185,7 @@ def _add(place: Place, number: int, body: Any) -> Response:
     given = body.get("labels") if isinstance(body, dict) else None
     if not isinstance(given, list) or not given:
         return 422, {}, {"message": "Validation Failed"}
-    names = {ident: name for name, ident in {**place.shared_labels(), **place.repo.intake.labels}.items()}
+    names = {ident: name for name, ident in {**place.repo.intake.shared, **place.repo.intake.labels}.items()}
     if place.kind == "gitea" and not all(item in names for item in given):
         return 404, {}, {"message": "label does not exist"}
     for item in given:
@@ -194,7 +196,7 @@ def _add(place: Place, number: int, body: Any) -> Response:
 def _remove(place: Place, number: int, named: str) -> Response:
     issue = place.repo.issues[number]
     if place.kind == "gitea":
-        names = {str(ident): name for name, ident in place.repo.intake.labels.items()}
+        names = {str(ident): name for name, ident in {**place.repo.intake.shared, **place.repo.intake.labels}.items()}
         if named not in names:
             return 422, {}, {"message": "label does not exist"}
         place.repo.remove_label(number, names[named], place.login)

@@ -37,6 +37,7 @@ import math
 import ssl
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -95,7 +96,7 @@ class ScriptedForge(Reviewers):
         self.stripped = False
         """Whether a proxy takes out the headers that tell of further pages."""
         self.login = "kugetsu-bot"
-        self.organisations: dict[str, dict[str, int]] = {}
+        self.organisations: defaultdict[str, dict[str, int]] = defaultdict(dict)
         """Gitea's labels of organisations, with their ids."""
         self._allowed: int | None = None
         self._reset = 0.0
@@ -341,7 +342,7 @@ class ScriptedForge(Reviewers):
             return (200, {}, shapes.user(self.login)) if given else (401, {}, {"message": "token is required"})
         if request.path in ("/graphql", "/api/graphql") and request.method == "POST":
             return self._edits(request) if given else (401, {}, {"message": "Requires authentication"})
-        if parts[0] == "orgs" and parts[2:] == ["labels"] and parts[1] in self.organisations:
+        if parts[0] == "orgs" and parts[2:] == ["labels"] and self.organisations[parts[1]]:
             labels = self.organisations[parts[1]].items()
             return 200, {}, [intake_shapes.label(name, ident) for name, ident in labels]
         if len(parts) < 3 or parts[0] != "repos":
@@ -356,8 +357,7 @@ class ScriptedForge(Reviewers):
             return 404, {}, {"message": "Not Found"}
         with self.lock:
             seen = {other: repo for other, repo in self.repositories.items() if given or other not in self.private}
-            shared = self.organisations.get(parts[1], {})
-            place = shapes.Place(kind, self.url, seen[name], self.login, self.page, seen, shared)
+            place = shapes.Place(kind, self.url, seen[name], self.login, self.page, seen)
             status, headers, value = place.respond(request.method, parts[3:], request.query, request.body)
         return status, {} if self.stripped else headers, value
 
@@ -374,6 +374,12 @@ class ScriptedForge(Reviewers):
                 error = {"type": "NOT_FOUND", "message": f"Could not resolve to a Repository with the name '{name}'."}
                 return 200, {}, {"data": {"repository": None}, "errors": [error]}
             return intake_shapes.edits(self.repositories[name], asked["number"])
+
+    def repository(self, name: str) -> Repository:
+        """A repository, made when it is first named."""
+        with self.lock:
+            intake = Intake(self.organisations[name.partition("/")[0]])
+            return self.repositories.setdefault(name, Repository(name, intake=intake))
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -158,12 +158,6 @@ class Place:
     page: int
     forge: Mapping[str, Repository] = field(default_factory=dict)
     """All repositories that the token's account sees."""
-    shared: Mapping[str, int] = field(default_factory=dict)
-    """The labels of the organisation that the repository is of."""
-
-    def shared_labels(self) -> Mapping[str, int]:
-        """The labels of the organisation that the repository is of; GitHub has none."""
-        return self.shared if self.kind == "gitea" else {}
 
     def beside(self, name: str) -> Place | None:
         """Another repository of the forge; None if it is not to be seen."""

@@ -48,16 +48,23 @@ def test_open_issues_with_the_label_are_listed_the_oldest_first(server: Scripted
 
 
 def test_list_of_a_label_that_the_repository_has_not_is_empty(server: ScriptedForge, forge: Forge) -> None:
-    # Gitea ignores such a label, and gives all issues.
-    server.issue("acme/web", 1, labels=("bug",))
+    # Gitea ignores such a label, and would give all issues, page by page.
+    server.page = 2
+    for number in range(1, 9):
+        server.issue("acme/web", number, labels=("bug",))
     assert numbers(forge) == []
+    assert len(server.requests) <= 2
 
 
 def test_label_of_an_organisation_counts_like_one_of_the_repository(server: ScriptedForge, asking: Asking) -> None:
     # Gitea's list knows none of them: it gives all issues, each with all its labels.
-    server.issue("acme/web", 1)
-    server.issue("acme/web", 2, labels=("kugetsu",))
-    del server.intake("acme/web").labels["kugetsu"]
+    server.page = 2
+    for number in range(1, 6):
+        server.issue("acme/web", number)
+    server.organisations["acme"]["kugetsu"] = 7
+    server.label("acme/web", 2, "kugetsu")
+    assert numbers(asking("gitea")) == [2]
+    server.answer("GET", "/orgs/acme/labels", status=403, body={"message": "token does not have the scope"})
     assert numbers(asking("gitea")) == [2]
 
 
@@ -333,7 +340,7 @@ def test_missing_label_is_made_once(server: ScriptedForge, asking: Asking) -> No
 
 def test_label_of_an_organisation_is_taken_before_one_is_made(server: ScriptedForge, asking: Asking) -> None:
     server.issue("acme/web", 1)
-    server.organisations["acme"] = {"in progress": 7}
+    server.organisations["acme"]["in progress"] = 7
     asking("gitea").change_labels(*WEB, 1, ["in progress"], [])
     assert server.labels_of("acme/web", 1) == ("in progress",)
     assert server.asked("POST", "/web/labels") == []

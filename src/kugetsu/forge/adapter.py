@@ -48,14 +48,12 @@ class Adapter:
 
     `scheme` is the word before the token in the Authorization header, `headers` go with each request, `public` is a
     path that anyone may ask for. ``comment_page`` and ``review_page`` ask for full pages, ``open_query`` for the open
-    pull requests, those that changed last first, and ``listed`` for issues in the same order. ``blocked_by`` is where
-    an issue's blockers are.
+    pull requests, those that changed last first, ``blocked_by`` is where an issue's blockers are.
     """
 
     public = "/version"
     scheme = ""
     headers: Mapping[str, str] = {}
-    listed: Query = {}
     blocked_by = "dependencies"
     comment_page: Query = {}
     review_page: Query = {}
@@ -168,16 +166,7 @@ class Adapter:
 
     def labelled(self, owner: str, repo: str, label: str, etag: str | None) -> Listing[Labelled]:
         """The open issues with a label. Raises ForgeFailure."""
-        call = self._client.call(f"issues of {owner}/{repo}")
-        # Nobody needs to know where a server splits the names or ignores one: what it gives is looked through.
-        query = {"state": "open", "labels": label, **self.listed}
-        found = call.changed(f"{repository_path(owner, repo)}/issues", query, etag)
-        if found is None:
-            return Listing(None, etag)
-        issues = [self._labelled(item) for item in found[0] if item.maybe("pull_request") is None]
-        wanted = self._label_key(label)
-        kept = [issue for issue in issues if wanted in map(self._label_key, issue.labels)]
-        return Listing(tuple(sorted(kept, key=lambda issue: issue.number)), found[1])
+        raise NotImplementedError
 
     def label_event(self, owner: str, repo: str, number: int, label: str) -> LabelEvent | None:
         """Who set the label last. Raises ForgeFailure."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator, Sequence
 
 from kugetsu.forge import gitea_checks
@@ -17,6 +16,8 @@ from kugetsu.forge.protocol import (
     Checks,
     Edit,
     LabelEvent,
+    Labelled,
+    Listing,
     NewPull,
     PullRequest,
     PullState,
@@ -27,6 +28,10 @@ from kugetsu.forge.protocol import (
     checks_of,
     open_first,
 )
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kugetsu.forge.client import Query
 
 PAGE = 50
 """Entries asked for in one page: Gitea's own limit (setting MAX_RESPONSE_ITEMS); servers may give fewer."""
@@ -53,7 +58,6 @@ class Gitea(Adapter):
     headers = {"Accept": "application/json"}
     review_page = {"limit": PAGE}
     open_query = {"state": "open", "sort": "recentupdate", "limit": PAGE}
-    listed = {"type": "issues", "limit": PAGE}
     _no_url = ""
 
     def pulls_from(self, owner: str, repo: str, source: Source) -> tuple[PullRequest, ...]:
@@ -94,6 +98,23 @@ class Gitea(Adapter):
                 found += [self._remark(item, ident) for item in call.get(f"{path}/{ident:d}/comments").list()]
         return tuple(sorted(found, key=lambda remark: remark.id))
 
+    def labelled(self, owner: str, repo: str, label: str, etag: str | None) -> Listing[Labelled]:  # noqa: ARG002
+        """The open issues with a label; Gitea gives no ETag. Raises ForgeFailure."""
+        call = self._client.call(f"issues of {owner}/{repo}")
+        query: Query = {"state": "open", "type": "issues", "labels": label, "limit": PAGE}
+        found, given_all = [], False
+        for item in call.pages(f"{repository_path(owner, repo)}/issues", query):
+            issue = self._labelled(item)
+            if label in issue.labels:
+                found.append(issue)
+            elif not found and not given_all:
+                # The server ignores a label that is not one of the repository: then these are all its issues.
+                shared = self._shared_labels(call, owner)
+                if shared is not None and label not in shared:
+                    break
+                given_all = True
+        return Listing(tuple(sorted(found, key=lambda issue: issue.number)), None)
+
     def label_event(self, owner: str, repo: str, number: int, label: str) -> LabelEvent | None:
         """Who set the label last; None if it was taken off since, or renamed. Raises ForgeFailure."""
         for item in self._timeline(owner, repo, number, "label"):
@@ -117,9 +138,17 @@ class Gitea(Adapter):
     def _as_labels(self, call: Call, owner: str, repo: str, names: Sequence[str]) -> Sequence[int]:
         known = self._label_ids(call, f"{repository_path(owner, repo)}/labels")
         if not known.keys() >= set(names):
-            with contextlib.suppress(ForgeNotFound, ForgeForbidden):  # the owner is no organisation
-                known = {**self._label_ids(call, f"/orgs/{segment(owner)}/labels"), **known}
+            known = {**(self._shared_labels(call, owner) or {}), **known}
         return [known.get(name) or self._new_label(call, owner, repo, name) for name in names]
+
+    def _shared_labels(self, call: Call, owner: str) -> dict[str, int] | None:
+        """The labels that an organisation's repositories share; None if the token may not ask."""
+        try:
+            return self._label_ids(call, f"/orgs/{segment(owner)}/labels")
+        except ForgeNotFound:
+            return {}  # the owner is no organisation
+        except ForgeForbidden:
+            return None
 
     def _label_ids(self, call: Call, path: str) -> dict[str, int]:
         # A name may be there twice: the older one counts.

@@ -18,6 +18,8 @@ from kugetsu.forge.protocol import (
     Checks,
     Edit,
     LabelEvent,
+    Labelled,
+    Listing,
     NewPull,
     PullRequest,
     PullState,
@@ -28,6 +30,10 @@ from kugetsu.forge.protocol import (
     checks_of,
     open_first,
 )
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kugetsu.forge.client import Query
 
 VERSION = "2022-11-28"
 
@@ -64,7 +70,6 @@ class GitHub(Adapter):
     review_page = {"per_page": PAGE}
     open_query = {"state": "open", "sort": "updated", "direction": "desc", "per_page": PAGE}
     label_page = {"per_page": PAGE}
-    listed = {"sort": "updated", "direction": "desc", "per_page": PAGE}
     blocked_by = "dependencies/blocked_by"
 
     def pulls_from(self, owner: str, repo: str, source: Source) -> tuple[PullRequest, ...]:
@@ -113,6 +118,16 @@ class GitHub(Adapter):
         """The comments on lines of a pull request, the oldest first. Raises ForgeFailure."""
         call, path = self._asked("pull request", owner, repo, f"pulls/{number:d}/comments", number)
         return tuple(map(self._remark, call.pages(path, self.review_page)))
+
+    def labelled(self, owner: str, repo: str, label: str, etag: str | None) -> Listing[Labelled]:
+        """The open issues with a label. Raises ForgeFailure."""
+        call = self._client.call(f"issues of {owner}/{repo}")
+        query: Query = {"state": "open", "labels": label, "sort": "updated", "direction": "desc", "per_page": PAGE}
+        found = call.changed(f"{repository_path(owner, repo)}/issues", query, etag)
+        if found is None:
+            return Listing(None, etag)
+        issues = [self._labelled(item) for item in found[0] if item.maybe("pull_request") is None]
+        return Listing(tuple(sorted(issues, key=lambda issue: issue.number)), found[1])
 
     def label_event(self, owner: str, repo: str, number: int, label: str) -> LabelEvent | None:
         """Who set the label last; None if it was taken off since, or renamed. Raises ForgeFailure."""
