@@ -693,7 +693,8 @@ class World:
 def _item(number: int, b: int) -> dict[str, Any]:
     """An item of feedback; of some one hears again after it was gone."""
     kind = FEEDBACK[number % len(FEEDBACK)]
-    item = {"id": f"{kind}-{number}-{b // 30}", "kind": kind, "counts": b % 9 > 0, "text": f"say {b}", "author": "mary"}
+    name = f"verification:c{b // 30}:s1" if kind == "verification" else f"{kind}-{number}-{b // 30}"
+    item = {"id": name, "kind": kind, "counts": b % 9 > 0, "text": f"say {b}", "author": "mary"}
     return item if item["counts"] else {**item, "why_not": "no_write_access"}
 
 

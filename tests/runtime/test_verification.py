@@ -8,14 +8,17 @@ from typing import Any
 
 import pytest
 
+from forge.scripted import ScriptedForge
+from kugetsu.model import result_words
 from kugetsu.runtime import reconcile, stop_attempt
 from kugetsu.runtime.git import scratch
 from kugetsu.runtime.process import identity, termination
+from runtime.forged import PUSH, forge, forged, worked
 from runtime.repos import commit, run
 from runtime.stage import COMMIT, ENDS, Stage, bare_stage, stage
 from runtime.supervised import eventually
 
-__all__ = ["bare_stage", "stage"]
+__all__ = ["bare_stage", "forge", "forged", "stage"]
 
 HANGS = 'touch "$STAGE/verifying-$KUGETSU_ATTEMPT"; setsid sleep 600 & sleep 600'
 
@@ -148,6 +151,38 @@ def test_a_cancel_ends_it_and_cancels_the_task(stage: Stage) -> None:
     assert (verification(stage)["code"], verification(stage)["why"]) == ("not_run", "cancelled")
     assert run(stage.worktree(1), "log", "-1", "--format=%s") == "Work on q1.1", "commits stay"
     nothing_left(stage)
+
+
+@pytest.fixture
+def opening(forged: Stage, forge: ScriptedForge) -> Stage:
+    """A stage whose pushed work gets a pull request."""
+    forged.configure(OPEN_PULL_REQUEST="missing", RETRY_BACKOFF_SECONDS="0")
+    forge.issue("acme/web", 14, title="Login is slow")
+    return forged
+
+
+def test_a_pull_request_is_opened_when_it_passes_and_not_before(opening: Stage, forge: ScriptedForge) -> None:
+    opening.configure(VERIFY_COMMAND="test ! -e work -o -e there")
+    worked(opening, script=COMMIT + PUSH)
+    found = opening.state.sessions[str(opening.ref(14))].result
+    assert found is not None and found["kind"] == "checks_failed"
+    assert result_words.words(found) == "pushed, verification failed (exit 1)"
+    assert not opening.events("pull.opening") and not forge.pulls("acme/web")
+    opening.agent("touch there; git add there; git commit -qm there\n" + PUSH)
+    opening.start(14, "add it")
+    opening.wait("pull.opened")
+    assert len(forge.pulls("acme/web")) == 1
+    found = opening.state.sessions[str(opening.ref(14))].result
+    assert found is not None and result_words.words(found).endswith("verified")
+
+
+def test_an_open_pull_request_is_kept_in_the_result(opening: Stage, forge: ScriptedForge) -> None:
+    opening.configure(VERIFY_COMMAND="test ! -e work")
+    forge.pull("acme/web", 20, branch="fix/issue-14")
+    worked(opening, script=COMMIT + PUSH)
+    found = opening.state.sessions[str(opening.ref(14))].result
+    assert found is not None and found["pull"]["number"] == 20
+    assert result_words.words(found) == "PR #20, verification failed (exit 1)"
 
 
 def test_a_killed_runner_leaves_nothing_and_no_pass(stage: Stage) -> None:

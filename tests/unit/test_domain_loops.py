@@ -134,11 +134,18 @@ def test_a_check_that_did_not_run_starts_no_turn(loop: Loop) -> None:
 
 def test_a_verification_is_answered_at_once_whatever_reactions_names() -> None:
     loop = Loop([])
-    loop.see("verification:v")
+    loop.see("verification:c1:v")
     assert loop.turn.code == "go"
     loop.see("reviews:1")
     loop.kinds = ["reviews"]
     assert loop.turn.code == "later", "both are one turn's"
+
+
+def test_a_verification_of_an_earlier_commit_is_answered_by_no_turn(loop: Loop) -> None:
+    loop.see("verification:c0:v")
+    assert loop.turn.code == "nothing_new"
+    loop.see("verification:c1:v")
+    assert loop.turn.items == ["verification:c1:v"]
 
 
 @pytest.mark.parametrize(("head", "held"), [("c1", True), ("c2", False)])

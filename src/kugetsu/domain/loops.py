@@ -57,11 +57,13 @@ def standing(loop: dict[str, Any], kinds: list[str]) -> dict[str, dict[str, Any]
 def next_turn(state: State, session: Session, facts: ReactionFacts) -> Turn:
     """Whether the next turn of a session's loop may begin, and which items it answers."""
     loop = loop_of(state, session.key)
-    there = standing(loop, facts["kinds"])
+    past = [name for name, item in loop["items"].items() if _of_earlier_commit(name, item, session.head)]
+    there = {name: item for name, item in standing(loop, facts["kinds"]).items() if name not in past}
     waiting = {name: item for name, item in there.items() if item["turn"] is None}
     items = list(waiting)
     if not there:
-        others = [name for name, item in loop["items"].items() if item["open"] and item["counts"]]
+        rest = {name: item for name, item in loop["items"].items() if name not in past}
+        others = [name for name, item in rest.items() if item["open"] and item["counts"]]
         return Turn("not_named" if others else "nothing_new", others)
     if session.review in ("merged", "closed"):
         return Turn("over", items, values={"state": session.review})
@@ -77,6 +79,12 @@ def next_turn(state: State, session: Session, facts: ReactionFacts) -> Turn:
         return Turn("most_reactions", items, values={"turns": loop["turns"], "max": facts["max_reactions"]})
     until = _settled(waiting, facts)
     return Turn("later", items, until) if until > facts["now"] else Turn("go", items)
+
+
+def _of_earlier_commit(name: str, item: dict[str, Any], head: str | None) -> bool:
+    """Whether it is the verification (`verification:COMMIT:…`) of a commit that is no longer the last: a person may
+    have committed since, or the next one could not be verified."""
+    return item["kind"] == "verification" and head is not None and name.split(":")[1:2] != [head]
 
 
 def _changed_nothing(state: State, loop: dict[str, Any], session: Session, there: dict[str, dict[str, Any]]) -> bool:

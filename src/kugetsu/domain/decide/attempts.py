@@ -119,7 +119,8 @@ def _of_verification(state: State, attempt: Attempt, ending: Ending, kind: str, 
     """What a verification says to the loop: feedback that the daemon answers with the next turn, or that an earlier one
     is over."""
     session = state.sessions.get(attempt.session)
-    if session is None or session.kind != "issue" or "verification" not in ending.evidence:
+    said = (ending.evidence.get("verification") or {}).get("code")
+    if session is None or session.kind != "issue" or said in (None, "not_run"):
         return []
     items = [ending.failed_check] if ending.failed_check is not None and kind == "checks_failed" else []
     known = loops.loop_of(state, session.key)["items"]
