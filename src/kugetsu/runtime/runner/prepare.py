@@ -7,6 +7,7 @@ Every step makes what is missing and deletes nothing. Intent and outcome are in 
 from __future__ import annotations
 
 import os
+import sys
 
 from kugetsu.agents.protocol import Agent
 from kugetsu.domain.decide import sessions as decide
@@ -16,7 +17,7 @@ from kugetsu.model.refs import folder_name, parse_ref
 from kugetsu.redaction.funnel import redact
 from kugetsu.runtime import finished_branch
 from kugetsu.runtime.finished_branch import Finished
-from kugetsu.runtime.git import checkouts, integrity, merged, repositories, worktrees
+from kugetsu.runtime.git import checkouts, integrity, merged, others_commits, repositories, worktrees
 from kugetsu.runtime.git.repositories import Repository
 from kugetsu.runtime.runner.ending import keep_work
 from kugetsu.runtime.workspace import Workspace
@@ -58,11 +59,30 @@ def prepare_issue(ws: Workspace, agent: Agent, session: Session, task: Task | No
         # The name that an earlier preparation chose: it may have got as far as the branch.
         branch = (session.branch if begun is not None else None) or merged.fresh_name(repository, first)
     elif as_it_is:
+        _take_in_others(ws, session, repository, attempt)
         return
     if session.state == "idle":
         why = str(over) if as_it_is else _missing(session, agent)
         ws.log.transact(lambda state: decide.broken(state, session.key, why))
     _make_ready(ws, agent, session, repository, branch, over, attempt)
+    if over is None and session.usage.attempts > 1:
+        _take_in_others(ws, decide.find_session(ws.state(), session.key), repository, attempt)
+
+
+def _take_in_others(ws: Workspace, session: Session, repository: Repository, attempt: str | None) -> None:
+    """Take in what others pushed to the session's branch. Raises Conflict if that cannot be done without losing
+    something; a remote that does not answer keeps nobody from working."""
+    if session.worktree is None:
+        return
+    try:
+        with repositories.locked(ws.paths, repository.common_dir):
+            found = others_commits.take_in(repository, session.worktree, session.base_commit or "")
+    except GitFailed as problem:
+        print(f"nothing was fetched, work goes on from what is here: {problem}", file=sys.stderr)
+        return
+    if found is not None:
+        what = found.branch, found.was, found.head, found.commits
+        ws.log.transact(lambda state: decide.forwarded(state, session.key, *what, attempt))
 
 
 def _make_ready(

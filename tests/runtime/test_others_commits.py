@@ -1,0 +1,94 @@
+"""Commits of others on a session's branch are taken in before the next run, and nothing of anybody is lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from forge.scripted import ScriptedForge
+from runtime import repos
+from runtime.forged import PUSH, REPOSITORY, forge, forged, worked
+from runtime.stage import COMMIT, Stage, bare_stage, stage
+
+__all__ = ["bare_stage", "forge", "forged", "stage"]
+
+BRANCH = "fix/issue-14"
+
+
+def pushed_by_bob(stage: Stage, *, name: str = "bob", onto: str = BRANCH) -> str:
+    """A commit that somebody else pushed to the session's branch, from a clone of his own; its id."""
+    clone = stage.root / f"clone-of-{name}"
+    repos.run(stage.root, "clone", "-q", "-b", onto, str(stage.root / "srv.git"), str(clone))
+    (clone / name).write_text("by hand\n")
+    repos.run(clone, "add", name)
+    repos.run(clone, "commit", "-qm", f"By {name}")
+    repos.run(clone, "push", "-q", "origin", f"HEAD:{BRANCH}")
+    return repos.run(clone, "rev-parse", "HEAD")
+
+
+def head(folder: Path, ref: str = "HEAD") -> str:
+    return repos.run(folder, "rev-parse", ref)
+
+
+def begun(stage: Stage, forge: ScriptedForge) -> str:
+    """A session whose work was pushed; its commit."""
+    forge.issue(REPOSITORY, 14)
+    worked(stage, script=COMMIT + PUSH)
+    return head(stage.worktree(14))
+
+
+def test_what_others_pushed_is_in_the_worktree_before_the_next_run(forged: Stage, forge: ScriptedForge) -> None:
+    was = begun(forged, forge)
+    theirs = pushed_by_bob(forged)
+    forged.agent('git rev-parse HEAD >"$STAGE/seen"\n' + COMMIT + PUSH)
+    assert forged.finished(forged.start(14).task) == "completed"
+    assert forged.file("seen").strip() == theirs
+    (event,) = forged.events("session.forwarded")
+    assert event["data"] == {"branch": BRANCH, "was": was, "head": theirs, "commits": 1}
+    assert head(forged.root / "srv.git", f"{BRANCH}~1") == theirs
+    assert forged.finished(forged.start(14).task) == "completed"
+    assert len(forged.events("session.forwarded")) == 1
+
+
+def test_uncommitted_files_stay_and_others_commits_are_no_progress_of_ours(forged: Stage, forge: ScriptedForge) -> None:
+    begun(forged, forge)
+    (forged.worktree(14) / "notes.txt").write_text("mine\n")
+    theirs = pushed_by_bob(forged)
+    forged.agent("exit 0\n")
+    assert forged.finished(forged.start(14).task) == "completed"
+    assert (forged.worktree(14) / "notes.txt").read_text() == "mine\n" and head(forged.worktree(14)) == theirs
+    assert forged.state.sessions[str(forged.ref(14))].usage.no_progress_runs == 1
+
+
+def test_branches_that_parted_are_for_a_person_and_both_commits_are_named(forged: Stage, forge: ScriptedForge) -> None:
+    begun(forged, forge)
+    theirs = pushed_by_bob(forged)
+    worktree = forged.worktree(14)
+    repos.run(worktree, "commit", "-q", "--allow-empty", "-m", "not pushed")
+    ours = head(worktree)
+    forged.agent('touch "$STAGE/ran"\n')
+    task = forged.start(14).task
+    assert forged.finished(task) == "error" and not (forged.folder / "ran").exists()
+    reason = forged.events("task.failed", task=task)[0]["data"]["reason"]
+    assert ours in reason and theirs in reason
+    assert head(worktree) == ours and head(forged.root / "srv.git", BRANCH) == theirs
+    repos.run(worktree, "merge", "-q", "-m", "Both", f"origin/{BRANCH}")
+    assert forged.finished(forged.start(14).task) == "completed"
+
+
+def test_a_changed_file_in_the_way_is_not_overwritten(forged: Stage, forge: ScriptedForge) -> None:
+    was = begun(forged, forge)
+    theirs = pushed_by_bob(forged)
+    (forged.worktree(14) / "bob").write_text("mine\n")
+    task = forged.start(14).task
+    assert forged.finished(task) == "error"
+    reason = forged.events("task.failed", task=task)[0]["data"]["reason"]
+    assert was in reason and theirs in reason
+    assert (forged.worktree(14) / "bob").read_text() == "mine\n" and head(forged.worktree(14)) == was
+
+
+def test_work_that_was_rewritten_here_is_nobody_elses(forged: Stage, forge: ScriptedForge) -> None:
+    begun(forged, forge)
+    repos.run(forged.worktree(14), "commit", "-q", "--amend", "-m", "better words")
+    forged.agent("exit 0\n")
+    assert forged.finished(forged.start(14).task) == "completed"
+    assert forged.events("session.forwarded") == []
