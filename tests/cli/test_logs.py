@@ -35,3 +35,18 @@ def test_logs_of_a_long_output_cost_what_is_shown(ready):
         everything = ready("logs", "q1.1", option).out
         assert "row 1 of" in everything and "row 100000 of" in everything, option
     assert "row 1 of" not in ready("logs", "q1.1", "-f").out
+
+
+def test_logs_show_the_set_up_where_it_kept_the_agent_from_starting(ready):
+    assert ready("config", "set", "WORKTREE_SETUP", "echo fetching; exit 3").code == 0
+    assert ready("start", "--wait", REF, "x").code == 1
+    shown = ready("logs", "q1.1")
+    assert shown.code == 0 and "fetching" in shown.out and "exit 3" in shown.out, shown
+    why = ready("why", "q1").out
+    assert "echo fetching; exit 3 failed (exit 3)" in why and "kugetsu logs q1.1 --setup" in why, why
+    assert "kugetsu queue retry q1" in why
+    assert ready("config", "set", "WORKTREE_SETUP", "echo again").code == 0
+    assert ready("queue", "retry", "q1").code == 0
+    assert ready("queue-daemon", "start").code == 0
+    assert ready("wait", "q1").code == 0
+    assert "all done" in ready("logs", "q1.2").out and ready("logs", "q1.2", "--setup").out.startswith("again")

@@ -79,3 +79,16 @@ def test_a_dumb_terminal_and_a_quiet_user_get_nothing_of_it(monkeypatch):
             timers.append(signal.getitimer(signal.ITIMER_REAL) != (0.0, 0.0))
     assert timers == [True, False, False, False]
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_a_start_says_that_it_sets_up_the_worktree(ready):
+    until = f"until [ -e {ready.folder}/go ]; do sleep 0.1; done"
+    assert ready("config", "set", "WORKTREE_SETUP", until).code == 0
+    ours, theirs = pty.openpty()
+    process = started(ready, "start", "example.com/o/r#1", "go", stderr=theirs)
+    os.close(theirs)
+    read_until(ours, b"q1.1: setting up the worktree")
+    (ready.folder / "go").touch()
+    out, _ = process.communicate(timeout=60)
+    os.close(ours)
+    assert process.returncode == 0, out

@@ -9,24 +9,33 @@ from kugetsu.cli.call import Call, Command
 from kugetsu.cli.parser import Parser
 from kugetsu.host.paths import Paths
 from kugetsu.model.errors import BadInput
-from kugetsu.runtime.doctor import bundle, examination
+from kugetsu.runtime.doctor import bundle, examination, trial
 from kugetsu.runtime.doctor.context import Context
 from kugetsu.runtime.doctor.finding import Finding, as_data
 from kugetsu.runtime.foreign import Foreign
+from kugetsu.runtime.query import subjects
 from kugetsu.views import doctor
 from kugetsu.views.text import line
 
 ABOUT = """\
 Exits with 1 if there is a problem; warnings do not count. Nothing is changed without --fix, which creates missing
 folders and files, removes other users' access, repairs the log's end, and settles dead attempts; it deletes nothing of
-yours. --online also checks the servers. A bundle holds the log, the settings, these findings and the latest errors, all
-without secrets, for somebody who helps; it includes task messages unless --no-messages. --from shows the findings in a
-bundle; every command that reads log, settings or daemon takes it, except log seal, notify sinks and notify watch."""
+yours. --online also checks the servers. --repo tries instead, in a passing checkout of the base branch, all that
+happens to a worktree beside the agent's work: files copied, submodules, git-lfs, WORKTREE_SETUP, VERIFY_COMMAND.
+A bundle holds the log, the settings, these findings and the latest errors, all without secrets, for somebody who helps;
+it includes task messages unless --no-messages. --from shows the findings in a bundle; every command that reads log,
+settings or daemon takes it, except log seal, notify sinks and notify watch."""
 
 
 def _arguments(parser: Parser) -> None:
     parser.json()
     parser.add_argument("--fix", action="store_true", help="make the safe repairs, then check again")
+    parser.add_argument(
+        "--repo",
+        metavar="REPO|REF",
+        completes=("repository", "issue"),
+        help="try the set-up and the verification of a repository's worktrees",
+    )
     parser.add_argument("--online", action="store_true", help="check git servers and forges too")
     parser.add_argument("--bundle", metavar="FILE", completes="file", help="write a redacted .tar.gz to share")
     parser.add_argument(
@@ -42,6 +51,8 @@ def _doctor(call: Call) -> int:
         raise BadInput("--no-messages and --force need --bundle", "kugetsu doctor --bundle FILE --no-messages")
     if call.foreign is not None:
         return _kept(call, call.foreign)
+    if args.repo is not None:
+        return _try(call)
     if args.bundle is not None:
         bundle.require_free(args.bundle, force=args.force)
     case = Context(Paths.of(call.environment), call.environment, call.command, online=args.online)
@@ -62,9 +73,22 @@ def _doctor(call: Call) -> int:
     return 1 if any(one.level == "problem" for one in found) else 0
 
 
+def _try(call: Call) -> int:
+    """Make a passing checkout ready, and verify it. Raises KugetsuError without a clone of the repository."""
+    if call.args.fix or call.args.online or call.args.bundle is not None:
+        raise BadInput("kugetsu doctor --repo tries one repository and nothing else", "kugetsu doctor --repo REPO")
+    call.ready()
+    ws = call.workspace
+    name = subjects.repository_of(ws.config, call.args.repo)
+    with progress.shown(call.environment, f"doctor: {name}") as line_of_progress:
+        found = trial.try_repository(ws, name, lambda text: line_of_progress.step(f"doctor: {text}"))
+    _show(call, found, [], None)
+    return 1 if any(one.level == "problem" for one in found) else 0
+
+
 def _kept(call: Call, place: Foreign) -> int:
     """What it found where a bundle was made. Raises NotFound for a file without findings."""
-    if call.args.fix or call.args.online or call.args.bundle is not None:
+    if call.args.fix or call.args.online or call.args.bundle is not None or call.args.repo is not None:
         raise BadInput("kugetsu doctor: cannot check or repair anything in a file", "use --from alone, or drop it")
     found = place.findings()
     _show(call, found, [], None)
@@ -103,7 +127,7 @@ def _show(call: Call, found: list[Finding], done: list[tuple[str, str | None]], 
 
 COMMANDS = {
     "doctor": Command(
-        "[--fix] [--online] [--bundle FILE [--no-messages] [--force]] [--from FILE] [--json]",
+        "[--repo REPO|REF] [--fix] [--online] [--bundle FILE [--no-messages] [--force]] [--from FILE] [--json]",
         ABOUT,
         _arguments,
         _doctor,
@@ -122,7 +146,7 @@ COMMANDS = {
         "bundle.log.events   the number of events in it\n"
         "bundle.log.lines    the number of lines of a damaged log; else 0\n"
         "bundle.log.problem  why not all of the log could be read, or null",
-        examples="kugetsu doctor\nkugetsu doctor --fix\n"
+        examples="kugetsu doctor\nkugetsu doctor --fix\nkugetsu doctor --repo owner/project\n"
         "kugetsu doctor --bundle kugetsu.tar.gz --no-messages  # for somebody who helps",
     )
 }

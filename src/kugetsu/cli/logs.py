@@ -41,16 +41,17 @@ def _arguments(parser: Parser) -> None:
     parser.source()
     parser.add_argument("--all", action="store_true", help="show the whole output, not only its end")
     parser.add_argument("--raw", action="store_true", help="show the agent's raw output, without secrets")
+    parser.add_argument("--setup", action="store_true", help="show the output of WORKTREE_SETUP instead")
 
 
 def _logs(call: Call) -> int:
     count, text = _split(call.args.what)
     if call.foreign is not None:
-        if call.args.follow or call.args.raw:
-            raise BadInput("kugetsu logs: an exported log has no agent output", "drop -f and --raw")
+        if call.args.follow or call.args.raw or call.args.setup:
+            raise BadInput("kugetsu logs: an exported log has no agent output", "drop -f, --raw and --setup")
         stderr = call.foreign.stderr_logs()
         return _list_exported(call, stderr, count) if text is None else _read_exported(call, stderr, text)
-    if text is None and (call.args.follow or call.args.raw):
+    if text is None and (call.args.follow or call.args.raw or call.args.setup):
         live = sorted(call.ready().attempts.values(), key=lambda attempt: attempt.claimed)
         if len(live) != 1:
             names = ", ".join(attempt.id for attempt in live) or "none"
@@ -159,12 +160,20 @@ def _claims(call: Call, subject: Subject) -> list[dict[str, str]]:
 def _read(call: Call, attempt: str) -> int:
     folder = call.workspace.paths.run(attempt)
     try:
-        _show(call, attempt, f"{folder}/output.jsonl")
+        _show(call, attempt, _output(call, folder))
     except KugetsuError:
         _show_end(call, attempt, folder)  # show the rest even without the output
         raise
     _show_end(call, attempt, folder)
     return 0
+
+
+def _output(call: Call, folder: str) -> str:
+    """The file to show: the agent's output, or that of the set-up, also where that kept the agent from starting."""
+    output, set_up = f"{folder}/output.jsonl", f"{folder}/setup.log"
+    if call.args.setup or (os.path.exists(set_up) and not os.path.exists(output) and not call.args.follow):
+        return set_up
+    return output
 
 
 def _show(call: Call, attempt: str, path: str) -> None:
@@ -182,7 +191,8 @@ def _show(call: Call, attempt: str, path: str) -> None:
         raise tail_file.unreadable(path, problem) from problem
     if not call.args.follow:
         if not shown and not call.json:
-            call.print_lines([f"{attempt} has written nothing yet"])
+            who = f"the set-up of {attempt}" if path.endswith("setup.log") else attempt
+            call.print_lines([f"{who} has written nothing yet"])
         return
     for lines in tail_file.follow(path, at):
         if lines is not None:
@@ -303,9 +313,10 @@ def _read_exported(call: Call, stderr: dict[str, bytes], name: str) -> int:
 
 COMMANDS = {
     "logs": Command(
-        "[N] [REF|TASK|ATTEMPT] [-f] [--all] [--raw] [--from FILE] [--json]",
+        "[N] [REF|TASK|ATTEMPT] [-f] [--all] [--raw] [--setup] [--from FILE] [--json]",
         "Without a name: the N latest agent logs. With one: that agent's output and actions, its errors, its end.\n"
         "A long output is shown from its last megabyte on; --all, --raw and --json show all of it.\n"
+        "Where the set-up of the worktree failed, no agent ran, and the output is that of the set-up.\n"
         "A bundle (--from) contains only the stderr of agents that failed, and how they ended.",
         _arguments,
         _logs,

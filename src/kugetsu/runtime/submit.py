@@ -290,6 +290,7 @@ _STEPS = {
     "attempt.starting": "making branch and worktree",
     "session.preparing": "making branch, worktree and session",
     "session.prepared": "starting the agent",
+    "worktree.set_up": "starting the agent",
     "issue.read": "starting the agent",
 }
 
@@ -297,8 +298,11 @@ _STEPS = {
 def _await_running(ws: Workspace, started: Started, step: Callable[[str], None] | None) -> None:
     """Follow the log until the attempt runs or has ended."""
     told: set[str] = set()
+    set_up = os.path.join(ws.paths.run(started.attempt), "setup.log")  # there from its beginning
     for event in ws.log.follow(started.events[-1]["seq"]):
         if event is None:
+            if step is not None and set_up and os.path.lexists(set_up):
+                step(f"{started.attempt}: setting up the worktree")
             try:
                 notice_death(ws, started.task, told)
             except LogWriteFailed as problem:
@@ -307,6 +311,7 @@ def _await_running(ws: Workspace, started: Started, step: Callable[[str], None] 
         if event.get("attempt") != started.attempt:
             continue
         kind = event["type"]
+        set_up = "" if kind == "worktree.set_up" else set_up
         if step is not None and kind in _STEPS:
             step(f"{started.attempt}: {_STEPS[kind]}")
         if kind == "attempt.running" or (kind.startswith("attempt.") and "outcome" in event["data"]):

@@ -16,6 +16,7 @@ from kugetsu.host.paths import Paths
 from kugetsu.model.errors import BadInput
 from kugetsu.model.plural import counted
 from kugetsu.runtime import folders, reconcile
+from kugetsu.runtime.doctor import trial
 from kugetsu.runtime.doctor.context import Context
 from kugetsu.runtime.doctor.finding import Finding, Fix, Found
 from kugetsu.runtime.folders import names
@@ -57,7 +58,7 @@ def check(context: Context) -> Iterator[Finding]:
     state = context.ws.state()
     told += [*_leases(context.paths, state, seen), *_folders(context, state, seen), *_processes(context, state, seen)]
     told += [*_temp_folders(context.paths, state, seen), *_of_the_agent(context)]
-    told += _checkouts(context.paths, state, seen)
+    told += _checkouts(context, state, seen)
     yield from told
     if not identity.HAS_PROC:
         yield found.skipped("processes", "processes of earlier attempts were not checked: there is no /proc here")
@@ -148,12 +149,13 @@ def _temp_folders(paths: Paths, state: State, seen: _Seen) -> Iterator[Finding]:
         yield found.warning("temporary", f"{what}: {_some(old)}", "kugetsu doctor --fix", repair)
 
 
-def _checkouts(paths: Paths, state: State, seen: _Seen) -> Iterator[Finding]:
-    """Clean checkouts of verifications that were killed."""
-    left = [nonce for nonce in seen.checkouts if nonce not in state.leases() and scratch.is_left_over(paths, nonce)]
+def _checkouts(context: Context, state: State, seen: _Seen) -> Iterator[Finding]:
+    """Clean checkouts of verifications and trials that were killed."""
+    paths, live = context.paths, state.leases()
+    left = [nonce for nonce in seen.checkouts if nonce not in live and scratch.is_left_over(paths, nonce)]
     if left:
-        what = f"{counted(len(left), 'checkout')} of verifications that were killed"
-        repair = Fix(f"remove {what}", lambda: [scratch.remove(paths, nonce) for nonce in left])
+        what = f"{counted(len(left), 'checkout')} of verifications or trials that were killed"
+        repair = Fix(f"remove {what}", lambda: trial.forget_killed(context.ws))
         yield found.warning("checkouts", f"{what} in {paths.scratch}", "kugetsu doctor --fix", repair)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import Attempt, Session
+from kugetsu.host import run_files
 from kugetsu.model.errors import NotReady
 from kugetsu.runtime.env_files import note_copied
 from kugetsu.runtime.process.lease import Lease
@@ -45,6 +46,7 @@ def ensure(ws: Workspace, attempt: Attempt, session: Session, lease: Lease, dead
         most_bytes=int(ws.config.number("MAX_OUTPUT_MB") * (1 << 20)) or None,
         held=(lease.fd,),
     )
+    run_files.replace(place.output, b"")  # it shows that the set-up has begun
     outcome = making.make_ready(wanted, place, partial(_learn, ws, source))
     about: dict[str, Any] = {
         "issue": attempt.issue,
