@@ -75,7 +75,7 @@ class Night:
             if remote:
                 git(clone, "config", f"url.{bare}.insteadOf", remote)
             git(clone, "push", "-q", "origin", "main")
-        forge._repository("acme/web").branches = Branches(root / "web.git")
+        forge.repository("acme/web").branches = Branches(root / "web.git")
         self.forge = forge
 
     def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -289,5 +289,5 @@ def log_of(*steps: str) -> str:
     lines = []
     for number, text in enumerate(steps):
         time = step_times(number)[0].removesuffix("Z")
-        lines += [f"{time}.{index % 10**7:07d}Z {line}" for index, line in enumerate(text.splitlines())]
+        lines += [f"{time}.{index % 10**7:07d}Z {line}" for index, line in enumerate(text.split("\n")) if text]
     return "\ufeff" + "\n".join(lines) + "\n"

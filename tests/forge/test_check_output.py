@@ -7,8 +7,10 @@ import pytest
 from forge.asking import TOKEN, Asking
 from forge.feedback import log_of
 from forge.scripted import ScriptedForge
+from kugetsu.forge import jobs
 from kugetsu.forge.client import Limits
 from kugetsu.forge.failures import ForgeBroken, ForgeFailure, ForgeLimited
+from kugetsu.forge.json_fields import Fields
 from kugetsu.forge.protocol import Check, CheckOutput, Forge
 
 SHA = "a" * 40
@@ -337,3 +339,23 @@ def test_job_of_gitea_that_was_cancelled_before_its_start_did_not_run(
     server.repository("acme/web").feedback.flavour = flavour
     server.check("acme/web", SHA, "build", "cancelled", job=True)
     assert output(asking("gitea")) == CheckOutput(False, (), "Has been cancelled")
+
+
+def test_progress_bar_of_a_log_stays_one_line(server: ScriptedForge, forge: Forge) -> None:
+    bar = "10 %\r50 %\r100 %"
+    server.check("acme/web", SHA, "build", "failure", job=True, steps=STEPS, log=log_of("start", bar, "", "end"))
+    assert output(forge).steps == (("Run tests", bar),)
+
+
+@pytest.mark.parametrize("year_1", ["0001-01-01T00:00:00Z", "0001-01-01T00:00:00+02:00", None])
+def test_step_that_did_not_begin_is_not_the_one_that_was_cancelled(year_1: str | None) -> None:
+    # Gitea writes the year 1 for a time that there is not, GitHub null.
+    began = {"started_at": "2026-01-01T12:00:00+02:00", "completed_at": "2026-01-01T10:00:05Z"}
+    never = {"started_at": year_1, "completed_at": year_1}
+    steps = [
+        {"name": "Set up job", "conclusion": "success", **began},
+        {"name": "Tests", "conclusion": "cancelled", **began},
+        {"name": "Upload", "conclusion": "cancelled", **never},
+    ]
+    log = "2026-01-01T10:00:03Z running\n2026-01-01T10:00:09Z after"
+    assert jobs.failing(Fields({"name": "build", "steps": steps}, "x"), log) == (("Tests", "running"),)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from forge import shapes
 from forge.asking import Asking
 from forge.scripted import ScriptedForge
+from forge.times import at
 from kugetsu.forge.client import Limits
 from kugetsu.forge.failures import ForgeNotFound, ForgeOversized
 from kugetsu.forge.protocol import Forge
@@ -121,3 +123,34 @@ def test_application_is_one_by_the_forges_word(server: ScriptedForge, asking: As
         github.comments_after("acme", "web", 15, None),
     ):
         assert [(item.author, item.bot) for item in found] == [("linter[bot]", True), ("bot", False)]
+
+
+def test_many_long_texts_of_strangers_keep_no_other_from_being_read(server: ScriptedForge, asking: Asking) -> None:
+    server.page = 100
+    server.pull("acme/web", 15, branch="b")
+    bodies = [f"{number} " + "x" * 10_000 for number in range(120)]
+    for body in bodies:
+        server.say("acme/web", 15, body, author="mallory")
+    # The first page is short enough, the next is not.
+    bodies = ["short"] * 100 + bodies
+    for number in range(100):
+        server.repositories["acme/web"].comments[15].insert(0, shapes.Comment(1000 + number, "short", "bob", at(0)))
+    github = asking("github", limits=Limits(answer=400_000))
+    assert [comment.body for comment in github.comments_after("acme", "web", 15, None)] == bodies
+    # One that is too long by itself is a failure still.
+    server.say("acme/web", 15, "x" * 500_000, author="mallory")
+    with pytest.raises(ForgeOversized):
+        github.comments_after("acme", "web", 15, None)
+
+
+def test_list_that_became_too_long_for_a_page_is_read_without_its_tag(server: ScriptedForge, asking: Asking) -> None:
+    for number in range(1, 31):
+        server.pull("acme/web", number, branch=f"b{number}")
+    github = asking("github", limits=Limits(answer=40_000))
+    etag = github.open_pulls("acme", "web", None).etag
+    assert etag is not None
+    for number in range(1, 31):
+        server.change_pull("acme/web", number, title="x" * 1000)
+    found = github.open_pulls("acme", "web", etag)
+    assert found.etag is None
+    assert len(found.items or ()) == 30

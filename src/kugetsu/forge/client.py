@@ -37,6 +37,7 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 _MAX_REDIRECTS = 3  # GitHub needs one, for a renamed repository
 _RETRIES = 2
 _CHUNK = 1 << 16
+_SMALL_PAGE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,20 +220,31 @@ class Call:
 
         A page follows when the Link header names one (its URL is not used: behind a proxy it may be a wrong one) or
         when the total that was told is not reached. Where a proxy strips both headers, a page follows each that is not
-        short. `limit` is the most pages; when there are more, the rest
-        is left out (`cut`), or ForgeOversized raised. `first` is the first page where it is there already; `tags`
-        gets the ETag of each page. Raises ForgeFailure.
+        short. `limit` is the most pages; when there are more, the rest is left out (`cut`), or ForgeOversized raised.
+        Where a page has more bytes than `Limits.answer`, what remains is read in pages of ten, if the forge keeps to
+        the length asked for (`per_page`). `first` is the first page where it is there already; `tags` gets the ETag of
+        each page, empty for a shorter one. Raises ForgeFailure.
         """
         seen: set[int | str] = set()
 
         def identity(item: Fields) -> int | str:
             return item.number(name) if name == "id" else item.text(name)
 
-        most = limit or self._limits.pages
-        for page in range(1, most + 1):
-            answer, first = first or self._page(path, query, page), None
+        most = left = limit or self._limits.pages
+        page, shrunk = 1, False
+        while left:
+            try:
+                answer, first = first or self._page(path, query, page), None
+            except ForgeOversized:
+                # Some strangers' long texts must not keep everybody else's from being read.
+                parts = int(query.get("per_page", 0)) // _SMALL_PAGE
+                if shrunk or not parts:
+                    raise
+                query, shrunk = {**query, "per_page": _SMALL_PAGE}, True
+                page, left = (page - 1) * parts + 1, left * parts
+                continue
             if tags is not None:
-                tags.append(responses.etag_of(answer))
+                tags.append("" if shrunk else responses.etag_of(answer))
             fields = self._fields(answer, "GET", path)
             items = fields.list(key)
             fresh = [item for item in items if identity(item) not in seen]
@@ -241,6 +253,7 @@ class Call:
             total = fields.number("total_count", -1) if key else -1
             if not fresh or not responses.has_more(answer, len(seen), total, full=len(items) >= _full(query)):
                 return
+            page, left = page + 1, left - 1
         if not cut:
             raise self._too_long(most)
 
@@ -252,7 +265,11 @@ class Call:
         known = etag.split() if etag else []
         answer, page = None, 0
         for page, tag in enumerate(known, 1):
-            answer = self._page(path, query, page, tag)
+            try:
+                answer = self._page(path, query, page, tag)
+            except ForgeOversized:
+                page = 0
+                break
             if answer.status != responses.NOT_MODIFIED:
                 break
         else:

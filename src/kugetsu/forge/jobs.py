@@ -41,7 +41,7 @@ def failing(job: Fields, log: str | None) -> tuple[tuple[str, str | None], ...]:
     steps = job.list("steps")
     found = [step for step in steps if step.text("conclusion", "") in _FAILED]
     if not found:
-        found = [step for step in steps if step.text("conclusion", "") == "cancelled" and _started(step)]
+        found = [step for step in steps if step.text("conclusion", "") == "cancelled" and _second(step, "started_at")]
     if not found or (len(found) == len(steps) > 1):  # Gitea 1.24 gives each step the outcome of its job
         return ((job.text("name", "job"), None if log is None else _whole(log)),)
     return tuple((step.text("name", "step"), None if log is None else _part(step, log)) for step in found)
@@ -49,7 +49,7 @@ def failing(job: Fields, log: str | None) -> tuple[tuple[str, str | None], ...]:
 
 def _part(step: Fields, log: str) -> str:
     """What a log has of a step. Its times are whole seconds: some lines before and after it may come with it."""
-    start, end = _started(step), step.time("completed_at", "")[:19]
+    start, end = _second(step, "started_at"), _second(step, "completed_at")
     kept, inside = [], False
     for line in log.rstrip("\n").split("\n"):
         found = _TIME.match(line)
@@ -64,7 +64,6 @@ def _whole(log: str) -> str:
     return "\n".join(_TIME.sub("", line) for line in log.rstrip("\n").split("\n"))[-LOG:]
 
 
-def _started(step: Fields) -> str:
-    """The second in which a step began; empty for one that did not, for which Gitea gives the year 1."""
-    at = step.time("started_at", "")[:19]
-    return "" if at.startswith("0001") else at
+def _second(step: Fields, name: str) -> str:
+    """The second in which a step began or ended; empty if it did not: Gitea gives the year 1 for that."""
+    return "" if step.text(name, "").startswith("0001-") else step.time(name, "")[:19]
