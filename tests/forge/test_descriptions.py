@@ -116,6 +116,8 @@ def test_github_examples_are_read_as_they_are_meant(described: tuple[str, str]) 
     assert forge.issue("octocat", "Hello-World", 1347).title == "Found a bug"
     assert [pull.number for pull in pulls_of_branch(forge, "octocat", "Hello-World", "new-topic")] == [1347]
     assert forge.create_pull("octocat", "Hello-World", NEW).number == 1347
+    assert forge.right("octocat", "Hello-World", "octocat") == "admin"
+    assert forge.blockers("octocat", "Hello-World", 1347) == (Blocker("octocat/Hello-World", 1347, open=True),)
     assert forge.whoami() == "octocat"
     forge.close()
 
