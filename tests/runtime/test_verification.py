@@ -10,7 +10,7 @@ import pytest
 
 from forge.scripted import ScriptedForge
 from kugetsu.model import result_words
-from kugetsu.runtime import reconcile, stop_attempt
+from kugetsu.runtime import liveness, reconcile, stop_attempt
 from kugetsu.runtime.git import scratch
 from kugetsu.runtime.process import identity, termination
 from runtime.forged import PUSH, forge, forged, worked
@@ -20,7 +20,7 @@ from runtime.supervised import eventually
 
 __all__ = ["bare_stage", "forge", "forged", "stage"]
 
-HANGS = 'touch "$STAGE/verifying-$KUGETSU_ATTEMPT"; setsid sleep 600 & sleep 600'
+HANGS = 'echo testing; touch "$STAGE/verifying-$KUGETSU_ATTEMPT"; setsid sleep 600 & sleep 600'
 
 
 def ended(stage: Stage, attempt: str) -> dict[str, Any]:
@@ -190,6 +190,8 @@ def test_a_killed_runner_leaves_nothing_and_no_pass(stage: Stage) -> None:
     stage.configure(VERIFY_COMMAND=HANGS)
     stage.start(1)
     stage.file("verifying-q1.1")
+    seen = liveness.progress(stage.ws, stage.state, stage.state.attempts["q1.1"])
+    assert seen is not None and seen.last == "verifying: testing"
     stage.kill(stage.state.attempts["q1.1"].runner)
     assert reconcile.reconcile(stage.ws) == ["q1.1"]
     assert (verification(stage)["code"], verification(stage)["why"]) == ("not_run", "runner_killed")

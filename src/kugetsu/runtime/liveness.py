@@ -58,11 +58,14 @@ def daemon_environment(state: State) -> Mapping[str, str] | None:
 
 
 def progress(ws: Workspace, state: State, attempt: Attempt) -> Progress | None:
-    """What an attempt's agent did last, from its output; None before it has an output."""
+    """What an attempt's agent did last, or the verification of its work, from the output; None before there is one."""
     from kugetsu.agents import last_activity
 
     session = state.sessions.get(attempt.session)
     folder = ws.paths.run(attempt.id)
+    verifying = last_activity.of_text(f"{folder}/verify.log")  # after the agent (`verification.of_attempt`)
+    if verifying.last is not None:
+        return last_activity.Progress(last=f"verifying: {verifying.last}", at=verifying.at)
     if session is not None and session.agent == "command":
         return last_activity.of_text(f"{folder}/output.jsonl")
     return last_activity.of_opencode(f"{folder}/output.jsonl", f"{folder}/stderr.log")

@@ -49,6 +49,8 @@ def told(found: dict[str, Any]) -> list[str]:
         lines.append(f"of {bound(found)}")
     if code in ("failed", "timed_out", "set_up_failed", "nothing_ran") and found.get("tail"):
         lines += [f"| {line(part)}" for part in found["tail"].splitlines()[-TAIL_LINES:]]
+    if found.get("output") and code != "not_run":
+        lines.append(f"all of it: {line(found['output'])}")
     return lines
 
 
