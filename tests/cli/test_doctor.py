@@ -657,3 +657,21 @@ def test_a_bundle_without_an_event_says_what_was_the_matter(made):
 def test_there_is_a_bundle_also_where_kugetsu_was_never_set_up(kugetsu):
     assert kugetsu("doctor", "--bundle", "it.tar.gz").code == 1
     assert json.loads(contents(kugetsu.work / "it.tar.gz")["manifest.json"])["log"]["problem"] == "there is no log"
+
+
+def test_settings_of_a_repository_that_contradict_each_other_are_told_with_the_section(lived):
+    (lived.root / "config").write_text(
+        "REPOSITORY_CAPS=github.com/o/r=2\nKUGETSU_AGENT=command\nKUGETSU_AGENT_COMMAND=true\n"
+        "[github.com/o/r]\nMAX_AGENTS_PER_REPOSITORY=1\nTASK_TIMEOUT_HOURS=0.1\nMIN_FREE_DISK_MB=7\n"
+        "[github.com/o/s]\nKUGETSU_AGENT_COMMAND=/nonexistent/agent\n"
+    )
+    found = lived("doctor", "--json", KUGETSU_AGENT="", KUGETSU_AGENT_COMMAND="").json["findings"]
+    told = {one["name"]: one for one in found if one["group"] == "settings"}
+    assert "[github.com/o/r]" in told["stall"]["text"]
+    assert told["stall"]["fix"] == "kugetsu config set --repo github.com/o/r TASK_STALL_MINUTES 3"
+    assert told["caps"]["fix"] == "kugetsu config unset --repo github.com/o/r MAX_AGENTS_PER_REPOSITORY"
+    assert "MIN_FREE_DISK_MB is not a setting of one repository" in told["unknown"]["text"]
+    general, own = (one for one in found if one["group"] == "agent")
+    assert general["level"] == "ok"
+    assert own["level"] == "problem" and own["text"].startswith("[github.com/o/s]: the program of KUGETSU_AGENT_C")
+    assert own["fix"].startswith("kugetsu config set --repo github.com/o/s KUGETSU_AGENT_COMMAND "), own

@@ -364,3 +364,10 @@ def test_facts_are_changed_in_copies() -> None:
     recorded = {"cap": 3, "agent": AGENT, "repository_caps": {"*": 4}}
     facts = changes.of_claim(recorded)
     assert facts["cap"] == 7 and facts["repository_caps"] == {"h/o/r": 2} and recorded["cap"] == 3
+
+
+def test_another_general_value_leaves_that_of_a_repository() -> None:
+    changes = Changes(outcome={"max_attempts": 9, "pause_seconds": 5.0})
+    recorded = {"max_attempts": 1, "pause_seconds": 60.0, "agent": "opencode:default"}
+    assert changes.of_outcome(recorded, {}) == {**recorded, "max_attempts": 9, "pause_seconds": 5.0}
+    assert changes.of_outcome(recorded, {"max_attempts": 1}) == {**recorded, "pause_seconds": 5.0}

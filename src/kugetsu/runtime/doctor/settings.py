@@ -98,7 +98,7 @@ def _stall(config: Config) -> Iterator[Finding]:
     stall, timeout = config.number("TASK_STALL_MINUTES"), config.number("TASK_TIMEOUT_HOURS") * 60
     if stall >= timeout:
         text = f"{place}TASK_STALL_MINUTES ({stall:g}) never takes effect: TASK_TIMEOUT_HOURS is {timeout:g} min"
-        yield found.warning("stall", text, f"{put} TASK_STALL_MINUTES 30")
+        yield found.warning("stall", text, f"{put} TASK_STALL_MINUTES {timeout / 2:g}")
 
 
 def _of_this_shell(context: Context) -> Iterator[Finding]:
