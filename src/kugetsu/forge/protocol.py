@@ -388,7 +388,8 @@ class Forge(Protocol):
         ...
 
     def remarks(self, owner: str, repo: str, number: int) -> tuple[Remark, ...]:
-        """The comments on lines of a pull request, the oldest first."""
+        """The comments on lines of a pull request, the oldest first; those of a review that is not sent are left out.
+        Gitea is asked once more for each review that has some."""
         ...
 
     def check_output(self, owner: str, repo: str, sha: str, check: Check) -> CheckOutput:
