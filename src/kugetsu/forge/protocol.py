@@ -350,11 +350,16 @@ class Forge(Protocol):
         ...
 
     def labelled(self, owner: str, repo: str, label: str, etag: str | None) -> Listing[Labelled]:
-        """The open issues (no pull requests) with a label, the oldest first; not sent again if nothing changed."""
+        """The open issues (no pull requests) with a label, the oldest first; not sent again if nothing changed since
+        the answer about this repository and label that gave ``etag``.
+
+        Requests: on GitHub one for each 100 issues, which costs nothing of the rate limit while nothing changed; on
+        Gitea, which has no ETag, one for each 50, and one more where the repository has no such label.
+        """
         ...
 
     def label_event(self, owner: str, repo: str, number: int, label: str) -> LabelEvent | None:
-        """Who set the label of an issue last; None if the forge does not tell."""
+        """Who set the label of an issue last; None if it was taken off since, or the forge does not tell."""
         ...
 
     def last_edit(self, owner: str, repo: str, number: int) -> Edit | None:
@@ -362,15 +367,18 @@ class Forge(Protocol):
         ...
 
     def right(self, owner: str, repo: str, account: str) -> Right | None:
-        """What an account may do in a repository; None if the token may not ask."""
+        """What an account may do in a repository, ``none`` if there is no such account; None if the token may not ask:
+        on Gitea that takes an administrator of the repository, on GitHub the right to push."""
         ...
 
     def blockers(self, owner: str, repo: str, number: int) -> tuple[Blocker, ...]:
-        """What an issue depends on by the forge's own relation; () where the forge has none."""
+        """What an issue depends on by the forge's own relation; () where the forge has none. One that Gitea hides from
+        the token's account has no repository, the number 0, and counts as open."""
         ...
 
     def change_labels(self, owner: str, repo: str, number: int, add: Sequence[str], remove: Sequence[str]) -> None:
-        """Add and remove labels of an issue; a missing label is made, one that the issue lacks is not missed."""
+        """Add and remove labels of an issue; a missing label is made, one that the issue lacks is not missed. Safe to
+        repeat after any failure: what is as it should be is not sent."""
         ...
 
     def open_pulls(self, owner: str, repo: str, etag: str | None) -> Listing[PullRequest]:
