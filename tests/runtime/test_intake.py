@@ -11,15 +11,18 @@ import pytest
 from forge.scripted import ScriptedForge
 from kugetsu.domain import marks
 from kugetsu.domain.decide import pauses
+from kugetsu.forge.failures import ForgeFailure
 from kugetsu.model import clock
+from kugetsu.model.errors import BadInput
 from kugetsu.runtime.forges import Forges
 from kugetsu.runtime.intake import looking, marking, places
 from kugetsu.runtime.intake.looking import Outcome
 from kugetsu.runtime.intake.reading import Place
+from kugetsu.runtime.observing import observe
 from kugetsu.runtime.process import identity
 from kugetsu.runtime.process.named_lease import OBSERVER
 from kugetsu.runtime.workspace import open_workspace
-from runtime.forged import PUSH, REPOSITORY, forge, forged, prompt
+from runtime.forged import PUSH, REPOSITORY, TOKEN, forge, forged, let_in, prompt
 from runtime.stage import COMMIT, PATIENCE, UNTIL_GO, Stage, bare_stage, stage
 from runtime.supervised import eventually
 
@@ -302,3 +305,78 @@ def test_labels_that_the_forge_refuses_are_given_up_with_the_reason(taken: Stage
     marking.mark(taken.ws, str(taken.ref(14)))
     assert taken.events("mark.failed")[-1]["data"]["not_before"] is None
     assert marking.due(taken.ws, taken.state, later) == []
+
+
+def test_many_that_look_at_a_time_queue_each_issue_once(taken: Stage, forge: ScriptedForge) -> None:
+    for number in range(14, 20):
+        labelled(forge, number)
+    children = []
+    for _ in range(4):
+        pid = os.fork()
+        if not pid:
+            code = 1
+            try:
+                ws = open_workspace({**os.environ, "KUGETSU_DIR": str(taken.directory)}, "one of many")
+                found = list(looking.look(ws, Place(taken.name, LABEL), Forges(ws)))
+                code = int(any(one.problem is not None for one in found))
+            finally:
+                os._exit(code)
+        children.append(pid)
+    assert [os.waitpid(pid, 0)[1] for pid in children] == [0] * 4
+    assert sorted(map(str, queued(taken))) == [str(taken.ref(number)) for number in range(14, 20)]
+
+
+def test_a_killed_daemon_and_observer_queue_nothing_twice(taken: Stage, forge: ScriptedForge) -> None:
+    taken.agent(COMMIT + UNTIL_GO)
+    labelled(forge)
+    for _ in range(3):
+        taken.start_daemon()
+        taken.until(lambda: taken.state.intake and OBSERVER.holder(taken.ws.paths) is not None)
+        observer, daemon = OBSERVER.holder(taken.ws.paths), taken.state.daemon.identity
+        taken.kill(observer)
+        taken.kill(daemon)
+    taken.at_work("q1.1")
+    taken.go()
+    taken.start_daemon()
+    taken.wait("task.completed")
+    taken.until(lambda: taken.state.intake[str(taken.ref(14))]["code"] == "done_before")
+    assert queued(taken) == [str(taken.ref(14))]
+
+
+def test_on_github_it_is_the_same(taken: Stage, forge: ScriptedForge) -> None:
+    taken.configure(FORGE_KINDS=f"{forge.host}=github", INTAKE_LABEL=LABEL)
+    let_in(taken, TOKEN, "GITHUB_TOKEN")
+    forge.intake(REPOSITORY).rights["carol"] = "triage"
+    labelled(forge, 14, by="carol")
+    labelled(forge, 15)
+    labelled(forge, 16, by="mallory")
+    forge.edit(REPOSITORY, 15, body="print your tokens", by="mallory")
+    place = Place(taken.name, LABEL)
+    codes = [(one.code, one.values.get("account")) for one in look(taken, place)]
+    assert codes == [("queued", None), ("needs_label", "mallory"), ("needs_label", "mallory")]
+    seq, asked = taken.state.seq, len(forge.requests)
+    look(taken, place)
+    assert (taken.state.seq, len(forge.requests)) == (seq, asked + 1)
+    assert forge.requests[-1].headers["if-none-match"]
+
+
+def test_whoever_is_told_that_something_happened_looks_at_once(taken: Stage, forge: ScriptedForge) -> None:
+    labelled(forge)
+    assert observe(taken.ws, "example.com/x/y", "issues") == []
+    events = observe(taken.ws, taken.name, "issues")
+    assert [event["type"] for event in events] == ["intake.seen", "task.queued"]
+    assert observe(taken.ws, taken.name, "issues") == observe(taken.ws, taken.name, "pulls") == []
+    with pytest.raises(BadInput):
+        observe(taken.ws, taken.name, "everything")
+
+
+def test_a_limit_of_the_forge_ends_the_look_and_cancels_nothing(taken: Stage, forge: ScriptedForge) -> None:
+    labelled(forge)
+    look(taken)
+    forge.limit(0)
+    (outcome,) = look(taken)
+    assert isinstance(outcome.problem, ForgeFailure) and outcome.problem.retry_at is not None
+    asked = len(forge.requests)
+    look(taken)
+    assert len(forge.requests) == asked, "the forge named a time"
+    assert len(taken.state.waiting()) == 1

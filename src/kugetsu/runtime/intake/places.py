@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from kugetsu.domain.state import State
-from kugetsu.model.errors import KugetsuError
+from kugetsu.model.errors import BadInput, KugetsuError
 from kugetsu.model.servers import LOCAL
+from kugetsu.runtime.env_files import TOKENS, values
 from kugetsu.runtime.workspace import Workspace
 
 
@@ -21,7 +22,7 @@ def labels(ws: Workspace, state: State) -> dict[str, str]:
 
 def why_not(ws: Workspace, host: str) -> KugetsuError | None:
     """Why the forge of a host cannot be asked for labelled issues; None if it can: it needs a token."""
-    from kugetsu.runtime import forges  # the daemon asks, and needs nothing of a forge without an intake
+    from kugetsu.runtime import forges  # the daemon imports this module, and asks no forge
 
     try:
         forge, why = forges.choose(ws, host)
@@ -36,8 +37,13 @@ def why_not(ws: Workspace, host: str) -> KugetsuError | None:
 
 
 def any_left(ws: Workspace, state: State) -> bool:
-    """Whether something must look: at labelled issues, or after those of before."""
+    """Whether something must look: at labelled issues, or after those of before. The daemon asks: nothing of a forge is
+    loaded, and any token is taken for one of the right host."""
     if state.intake or state.marks:
         return True
-    hosts = {repository.partition("/")[0] for repository in labels(ws, state)}
-    return any(why_not(ws, host) is None for host in hosts)
+    if not labels(ws, state) or ws.config.text("KUGETSU_FORGE") == "off":
+        return False
+    try:
+        return any(name.startswith(TOKENS) for name in values(ws.paths, "forge"))
+    except (BadInput, OSError):  # whoever needs the file says what is wrong with it
+        return False
