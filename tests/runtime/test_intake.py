@@ -14,6 +14,8 @@ from kugetsu.domain.decide import pauses
 from kugetsu.forge.failures import ForgeFailure
 from kugetsu.model import clock
 from kugetsu.model.errors import BadInput
+from kugetsu.runtime.doctor import forge as doctor
+from kugetsu.runtime.doctor.context import Context
 from kugetsu.runtime.forges import Forges
 from kugetsu.runtime.intake import looking, marking, places
 from kugetsu.runtime.intake.looking import Outcome
@@ -380,3 +382,14 @@ def test_a_limit_of_the_forge_ends_the_look_and_cancels_nothing(taken: Stage, fo
     look(taken)
     assert len(forge.requests) == asked, "the forge named a time"
     assert len(taken.state.waiting()) == 1
+
+
+def test_doctor_tells_what_an_intake_lacks(taken: Stage, forge: ScriptedForge) -> None:
+    def found() -> list[tuple[str, str | None]]:
+        context = Context(taken.ws.paths, os.environ, "doctor")
+        return [(one.level, one.fix) for one in doctor.check(context) if one.name.startswith("intake")]
+
+    assert found() == [("ok", None)]
+    let_in(taken, "", "OTHER")
+    ((level, hint),) = found()
+    assert level == "problem" and hint is not None and "kugetsu env set GITEA_TOKEN" in hint

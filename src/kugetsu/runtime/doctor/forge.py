@@ -6,10 +6,12 @@ from collections.abc import Iterator
 
 from kugetsu.forge.protocol import Forge
 from kugetsu.model.errors import KugetsuError
+from kugetsu.model.plural import listed
 from kugetsu.model.servers import LOCAL, canonical_host
 from kugetsu.runtime import forges
 from kugetsu.runtime.doctor.context import Context
 from kugetsu.runtime.doctor.finding import Finding, Found
+from kugetsu.runtime.intake import places
 
 found = Found("forge")
 
@@ -30,6 +32,20 @@ def check(context: Context) -> Iterator[Finding]:
             if one.level != "problem" or one.text not in told:  # an env file that is broken is so for every server
                 yield one
             told.add(one.text)
+    yield from _intake(context)
+
+
+def _intake(context: Context) -> Iterator[Finding]:
+    """Whether labelled issues can be asked for, where a repository has an INTAKE_LABEL."""
+    state = context.state()
+    labels = places.labels(context.ws, state) if state is not None else {}
+    for host in sorted({repository.partition("/")[0] for repository in labels}):
+        watched = [f"{name} ({label})" for name, label in labels.items() if name.startswith(f"{host}/")]
+        lacking = places.why_not(context.ws, host)
+        if lacking is not None:
+            yield found.problem(f"intake of {host}", lacking.message, lacking.hint)
+        else:
+            yield found.ok(f"intake of {host}", f"labelled issues are queued: {listed(watched)}")
 
 
 def _hosts(context: Context) -> list[str]:

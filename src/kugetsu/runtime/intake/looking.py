@@ -130,9 +130,8 @@ def _judged(ws: Workspace, key: str, issue: Labelled, details: Details) -> Outco
     return _outcome(key, issue, found)
 
 
-def _outcome(key: str, issue: Labelled, found: intake.Finding, events: list[Event] | None = None) -> Outcome:
-    fresh = found.fresh and events != []
-    return Outcome(key.rpartition("#")[0], key, issue.title, found.code, found.values, fresh=fresh, events=events or [])
+def _outcome(key: str, issue: Labelled, found: intake.Finding) -> Outcome:
+    return Outcome(key.rpartition("#")[0], key, issue.title, found.code, found.values, fresh=found.fresh)
 
 
 def _past(ws: Workspace, state: State, key: str) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
@@ -173,4 +172,8 @@ def _recorded(ws: Workspace, key: str, issue: Labelled, details: Details) -> Out
             found = intake.judge(state, key, details.facts, history)
             # Without the lock first: mostly nothing has changed.
             events = ws.log.transact(decided) if decided(state) else []
-            return _outcome(key, issue, found, events)
+            outcome = _outcome(key, issue, found)
+            outcome.events, outcome.fresh = events, any(event["type"] == "task.queued" for event in events)
+            if events:  # under the lock it may have been another one
+                outcome.code, outcome.values = events[0]["data"]["code"], events[0]["data"]["values"]
+            return outcome

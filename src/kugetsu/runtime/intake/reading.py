@@ -32,6 +32,11 @@ class Details:
     relation: str
 
     @property
+    def is_known(self) -> bool:
+        """Whether the forge told who set the label: it may tell later than it lists the issue."""
+        return self.facts["labelled_at"] is not None
+
+    @property
     def is_blocked(self) -> bool:
         """Whether it waits for other issues, which may be closed without a change of this one."""
         return any(one["open"] is not False for one in self.facts["blockers"])
@@ -50,8 +55,6 @@ class Place:
     details: dict[int, Details] = field(default_factory=dict)
     rights: dict[str, Right | None] = field(default_factory=dict)
     etag: str | None = None
-    #: Whether a list was ever read: until then nothing is known to be gone.
-    read: bool = False
 
     @property
     def host(self) -> str:
@@ -77,13 +80,13 @@ class Place:
         if found.items is not None:
             self.issues = {issue.number: issue for issue in found.items}
             self.details = {number: known for number, known in self.details.items() if number in self.issues}
-        self.etag, self.read = found.etag, True
+        self.etag = found.etag
 
     def examine(self, forges: Forges, issue: Labelled, labellers: list[str]) -> Details:
-        """What decides about an issue; asked for if it is new or changed, or waits for others. Raises ForgeFailure,
-        BadInput."""
+        """What decides about an issue; asked for if it is new or changed, waits for others, or was not told in whole.
+        Raises ForgeFailure, BadInput."""
         known = self.details.get(issue.number)
-        if known is None or known.issue != issue:
+        if known is None or known.issue != issue or not known.is_known:
             known = forges.ask(self.host, lambda forge: self._asked(forge, issue))
         elif known.is_blocked:
             blockers = forges.ask(self.host, lambda forge: self._blockers(forge, issue))
