@@ -185,13 +185,14 @@ def test_an_open_pull_request_is_kept_in_the_result(opening: Stage, forge: Scrip
     assert result_words.words(found) == "PR #20, verification failed (exit 1)"
 
 
-def test_a_killed_runner_leaves_nothing_and_no_pass(stage: Stage) -> None:
+@pytest.mark.parametrize("command", [HANGS, f'case "$PWD" in *base) {HANGS};; *) exit 1;; esac'], ids=["work", "base"])
+def test_a_killed_runner_leaves_nothing_and_no_pass(stage: Stage, command: str) -> None:
     stage.agent(COMMIT)
-    stage.configure(VERIFY_COMMAND=HANGS)
+    stage.configure(VERIFY_COMMAND=command)
     stage.start(1)
     stage.file("verifying-q1.1")
     seen = liveness.progress(stage.ws, stage.state, stage.state.attempts["q1.1"])
-    assert seen is not None and seen.last == "verifying: testing"
+    assert command != HANGS or (seen is not None and seen.last == "verifying: testing")
     stage.kill(stage.state.attempts["q1.1"].runner)
     assert reconcile.reconcile(stage.ws) == ["q1.1"]
     assert (verification(stage)["code"], verification(stage)["why"]) == ("not_run", "runner_killed")

@@ -35,11 +35,12 @@ def checkout(paths: Paths, clone: str, commit: str, nonce: str, name: str) -> It
     folder = paths.make(f"{paths.scratch}/{nonce}")
     path = f"{folder}/{name}"
     try:
-        run_files.replace(f"{folder}/{_RECORD}", os.fsencode(f"{clone}\n{path}"))
+        try:
+            run_files.replace(f"{folder}/{_RECORD}", os.fsencode(f"{clone}\n{path}"))
+        except OSError as problem:
+            raise KugetsuError(f"cannot use {folder}: {problem.strerror or problem}", "check the disk") from problem
         git(["worktree", "add", "--detach", path, commit], clone, timeout=ADD_TIMEOUT, env=_PLAIN)
         yield path
-    except OSError as problem:
-        raise KugetsuError(f"cannot use {folder}: {problem.strerror or problem}", "check the disk") from problem
     finally:
         remove(paths, nonce)
 

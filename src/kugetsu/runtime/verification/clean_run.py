@@ -6,6 +6,7 @@ them the user's. A base commit is verified once for each of these, whoever asks 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import time
@@ -19,7 +20,7 @@ from kugetsu.domain.fold.sessions import base_key
 from kugetsu.domain.results import UNVERIFIED
 from kugetsu.host import run_files
 from kugetsu.host.config import Config
-from kugetsu.model.errors import KugetsuError
+from kugetsu.model.errors import KugetsuError, LogWriteFailed
 from kugetsu.redaction.funnel import CUT, redact
 from kugetsu.runtime.git import repositories, scratch
 from kugetsu.runtime.process import command_line
@@ -146,7 +147,8 @@ def of_base(ws: Workspace, order: Order, commit: str, place: Place, *, again: bo
 
 def _remember(ws: Workspace, order: Order, commit: str, found: dict[str, Any], attempt: str | None) -> None:
     said: dict[str, Any] = {name: found[name] for name in ("sha", "code", "exit", "seconds")}
-    ws.log.transact(partial(decide.base, repository=order.repository, commit=commit, attempt_id=attempt, **said))
+    with contextlib.suppress(LogWriteFailed):  # a full disk: it is asked again
+        ws.log.transact(partial(decide.base, repository=order.repository, commit=commit, attempt_id=attempt, **said))
 
 
 def _setting_up(ws: Workspace, order: Order, path: str, base: str, place: Place, name: str) -> making.Place:

@@ -17,6 +17,8 @@ from kugetsu.domain import task_options
 from kugetsu.domain.results import COMMITTED, UNVERIFIED, result_of
 from kugetsu.domain.state import Attempt, Session
 from kugetsu.model import clock
+from kugetsu.model.errors import KugetsuError
+from kugetsu.redaction.funnel import redact
 from kugetsu.runtime.git import comparison
 from kugetsu.runtime.process import lease
 from kugetsu.runtime.process import tree as trees
@@ -67,6 +69,8 @@ def verify(ws: Workspace, attempt: Attempt, session: Session, order: Order, head
             return not_run(order, head, stop)
         with interruptible(_seconds_left(ws, attempt)):
             return _verified(ws, attempt, session, order, head, bases)
+    except (KugetsuError, OSError) as problem:  # the work is there, whatever keeps it from being verified
+        return not_run(order, head, redact(str(problem), limit=clean_run.WHY_LENGTH))
     except Interrupted as stopped:
         return not_run(order, head, "time_limit" if stopped.timed_out else _stop_of(ws, attempt) or "stopped")
     finally:
