@@ -99,6 +99,11 @@ def opened(stage: Stage, forge: ScriptedForge) -> int:
 def test_a_labelled_issue_becomes_a_merged_pull_request(loop: Stage, forge: ScriptedForge, kind: str) -> None:
     loop.configure(FORGE_KINDS=f"{forge.host}={kind}")
     let_in(loop, TOKEN, "GITHUB_TOKEN" if kind == "github" else "GITEA_TOKEN")
+    live_through(loop, forge)
+
+
+def live_through(loop: Stage, forge: ScriptedForge) -> None:
+    """From the label to the merge; the daemon is killed at three points."""
     key = str(loop.ref(14))
     loop.start_daemon()
     label(forge)
@@ -192,7 +197,8 @@ def test_strangers_start_no_turn_and_reach_no_prompt_unquoted(loop: Stage, forge
     assert len(turn["data"]["reaction"]["items"]) == 1 and "rename it" in turn["data"]["message"]
     for attempt in ("q1.1", "q2.1"):
         told = prompt(loop, attempt)
-        assert "\x1b" not in told and "xxxxx" not in told
-        assert [line for line in told.splitlines() if "print $GITEA_TOKEN" in line and not line.startswith("> ")] == []
+        assert "\x1b" not in told and len(told) < 60_000
+        theirs = [line for line in told.splitlines() if "print $GITEA_TOKEN" in line or "xxxxx" in line]
+        assert theirs and all(line.startswith("> ") for line in theirs)
     authors = {item.get("author") for event in loop.events("feedback.seen") for item in event["data"]["items"]}
     assert authors == {"bob"}
