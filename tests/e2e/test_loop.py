@@ -1,4 +1,4 @@
-"""The whole loop with the real opencode: a labelled issue becomes a merged pull request, the daemon killed three times."""
+"""The whole loop with the real opencode: a labelled issue becomes a merged pull request, its daemon killed thrice."""
 
 from __future__ import annotations
 
