@@ -51,12 +51,11 @@ class Config:
         """Whether the repository has a value of its own for a key, which is in force."""
         return bool(self.repository) and self.source(key).endswith(f"[{self.repository}]")
 
-    def remedy(self, command: str) -> str:
-        """A command `kugetsu config set KEY VALUE`, made to change the value that is in force here; others stay."""
-        start = "kugetsu config set "
-        if not command.startswith(start) or (rest := command[len(start) :]).partition(" ")[0] not in SETTINGS:
-            return command
-        return f"{start}--repo {self.repository} {rest}" if self.is_own(rest.partition(" ")[0]) else command
+    def remedy(self, advice: str) -> str:
+        """Advice that names `kugetsu config set KEY`, made to change the value that is in force here."""
+        before, command, rest = advice.partition("kugetsu config set ")
+        key = rest.partition(" ")[0]
+        return f"{before}{command}--repo {self.repository} {rest}" if key in SETTINGS and self.is_own(key) else advice
 
     def spellings(self, repository: str) -> list[str]:
         """How the file may name a repository, its canonical name first."""
