@@ -111,7 +111,8 @@ def _make_ready(
     folder: str,
     step: Callable[[str], object],
 ) -> list[Finding]:
-    wanted = recipe.of(ws.config_of(repository.repository))
+    settings = ws.config_of(repository.repository)
+    wanted = recipe.of(settings)
     findings: list[Finding] = []
     step("checking out the base branch")
     with scratch.checkout(ws.paths, repository.path, commit, lease.nonce, "try") as path:
@@ -134,7 +135,7 @@ def _make_ready(
             output=output,
             environment=surroundings.of_command(ws, path, None, secrets=wanted.secrets),
             nonce=lease.nonce,
-            deadline=time.monotonic() + 3600 * ws.config.number("TASK_TIMEOUT_HOURS"),
+            deadline=time.monotonic() + 3600 * settings.number("TASK_TIMEOUT_HOURS"),
             grace=ws.config.number("KILL_GRACE_SECONDS"),
             most_bytes=int(ws.config.number("MAX_OUTPUT_MB") * (1 << 20)) or None,
         )
