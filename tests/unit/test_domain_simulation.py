@@ -371,3 +371,10 @@ def test_another_general_value_leaves_that_of_a_repository() -> None:
     recorded = {"max_attempts": 1, "pause_seconds": 60.0, "agent": "opencode:default"}
     assert changes.of_outcome(recorded, {}) == {**recorded, "max_attempts": 9, "pause_seconds": 5.0}
     assert changes.of_outcome(recorded, {"max_attempts": 1}) == {**recorded, "pause_seconds": 5.0}
+
+
+def test_a_set_up_that_failed_is_parked_and_uses_no_attempt_as_in_reality() -> None:
+    unready = ("fail", "unready")
+    script = Script([(0.0, [(1, unready), (1, unready), (100, DONE)]), (0.0, [(10, DONE)])], cap=1)
+    found = what_if(script, under(max_attempts=1))  # what_if itself holds the replay against the record
+    assert found.after["makespan"] == found.before["makespan"]

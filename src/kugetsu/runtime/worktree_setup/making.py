@@ -22,6 +22,8 @@ OUTPUT = "setup.log"
 """The file in a run's folder that has the command's whole output."""
 TAIL_BYTES = 4000
 NOTE_LENGTH = 300
+SHOWN_LENGTH = 60
+"""Characters of a command line that are shown with its failure."""
 SHORTEST_SECONDS = 1.0
 
 
@@ -149,7 +151,9 @@ def _run(wanted: Recipe, place: Place, outcome: Outcome) -> None:
 
 
 def how(ran: command_line.Ran, line: str, limit: float) -> str:
-    """How a command line ended, for people."""
+    """How a command line that failed ended, for people."""
+    line = redact(line)
+    line = line if len(line) <= SHOWN_LENGTH else f"{line[: SHOWN_LENGTH - 1]}…"
     if ran.why == "timed_out":
         return f"{line} timed out after {limit:.0f} s"
     if ran.why == "output" or ran.exit is None:
