@@ -30,6 +30,7 @@ With `token` set, requests with another token get 401, and repositories named in
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -385,6 +386,10 @@ class ScriptedForge(Reviewers):
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
+
+    def handle(self) -> None:
+        with contextlib.suppress(ConnectionResetError):  # the client had enough
+            super().handle()
 
     def do_GET(self) -> None:
         self._serve()
