@@ -27,13 +27,6 @@ def of_work(ws: Workspace, order: Order, commit: str, base: str | None, show: Sh
     return found | {"output": None}
 
 
-def of_base(ws: Workspace, order: Order, commit: str, show: Show) -> dict[str, Any]:
-    """Verify a base commit, whatever is remembered of it, and remember that."""
-    with _place(ws, show) as place:
-        found = clean_run.of_base(ws, order, commit, place, again=True)
-    return found | {"output": None}
-
-
 @contextlib.contextmanager
 def _place(ws: Workspace, show: Show) -> Iterator[Place]:
     lease = Lease.create(ws.paths.make(ws.paths.leases))

@@ -22,6 +22,7 @@ from kugetsu.host import run_files
 from kugetsu.host.config import Config
 from kugetsu.model.errors import KugetsuError, LogWriteFailed
 from kugetsu.redaction.funnel import CUT, redact
+from kugetsu.runtime.env_files import note_copied
 from kugetsu.runtime.git import repositories, scratch
 from kugetsu.runtime.process import command_line
 from kugetsu.runtime.runner import surroundings
@@ -89,7 +90,8 @@ def of_commit(
         with scratch.checkout(ws.paths, order.clone, commit, place.nonce, name) as path:
             for file in (output, f"{place.folder}/{name}-setup.log"):
                 run_files.replace(file, b"")
-            made = making.make_ready(order.ready, _setting_up(ws, order, path, base or commit, place, name))
+            settings = _setting_up(ws, order, path, base or commit, place, name)
+            made = making.make_ready(order.ready, settings, partial(_note_copied, ws, order))
             if not made.done:
                 why = redact(made.problem or made.code, limit=WHY_LENGTH)
                 ended = {"code": "set_up_failed", "exit": made.exit, "seconds": round(made.seconds, 1), "why": why}
@@ -131,13 +133,13 @@ def of_work(ws: Workspace, order: Order, commit: str, base: str | None, place: P
     return found, text
 
 
-def of_base(ws: Workspace, order: Order, commit: str, place: Place, *, again: bool = False) -> dict[str, Any]:
-    """What it says of a base commit: what is remembered, else it runs and is remembered. ``again``: it runs anyway."""
+def of_base(ws: Workspace, order: Order, commit: str, place: Place) -> dict[str, Any]:
+    """What it says of a base commit: what is remembered, else it runs and is remembered."""
     key = base_key(order.repository, commit, order.sha)
     # One that asks while another verifies it waits for that, and takes its answer; a killed one holds nothing.
     with repositories.locked(ws.paths, f"verify {key}"):
         known = ws.state().bases.get(key)
-        if known is not None and not again:
+        if known is not None:
             return known
         found, _ = of_commit(ws, order, commit, commit, place, "verify-base")
         if found["code"] in REMEMBERED:
@@ -149,6 +151,12 @@ def _remember(ws: Workspace, order: Order, commit: str, found: dict[str, Any], a
     said: dict[str, Any] = {name: found[name] for name in ("sha", "code", "exit", "seconds")}
     with contextlib.suppress(LogWriteFailed):  # a full disk: it is asked again
         ws.log.transact(partial(decide.base, repository=order.repository, commit=commit, attempt_id=attempt, **said))
+
+
+def _note_copied(ws: Workspace, order: Order, step: str, so_far: making.Outcome) -> None:
+    """What the command prints of the secrets in copied files is redacted, too."""
+    if step == "copy":
+        note_copied(ws.paths, [f"{order.clone}/{name}" for name in so_far.copied])
 
 
 def _setting_up(ws: Workspace, order: Order, path: str, base: str, place: Place, name: str) -> making.Place:
