@@ -267,6 +267,18 @@ def test_for_a_closed_issue_no_turn_follows(reacting: Stage, forge: ScriptedForg
     assert [event["data"]["code"] for event in reacting.events("reaction.held")] == ["issue_closed"]
 
 
+def test_a_turn_that_waits_ends_with_its_issue_and_what_a_person_asked_for_does_not(
+    reacting: Stage, forge: ScriptedForge
+) -> None:
+    failing(forge)
+    look(reacting)
+    asked = reacting.enqueue(14)
+    forge.change_issue(REPOSITORY, 14, state="closed")
+    look(reacting)
+    cancelled = {event["task"]: event["data"]["reason"] for event in reacting.events("task.cancelled")}
+    assert cancelled == {"q2": "issue_closed"} and reacting.state.tasks[asked].state == "pending"
+
+
 def test_what_would_be_lost_stays_after_the_merge_and_it_is_said_why(reacting: Stage, forge: ScriptedForge) -> None:
     (reacting.worktree(14) / "notes.txt").write_text("mine\n")
     forge.change_pull(REPOSITORY, PULL, state="merged")

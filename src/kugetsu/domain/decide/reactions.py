@@ -71,11 +71,11 @@ def hold(state: State, key: str, code: str, values: dict[str, Any]) -> list[NewE
 
 @decision("reactions.withdrawn")
 def withdrawn(state: State, key: str, code: str) -> list[NewEvent]:
-    """The issue of a session wants no work any more (``issue_closed``, ``unlabelled``): no turn follows, and what waits
-    for it is cancelled. Raises NotFound."""
+    """The issue of a session wants no work any more (``issue_closed``, ``unlabelled``): no turn follows, and one that
+    waits is cancelled; what a person asked for is not. Raises NotFound."""
     session = find_session(state, key)
     new_events = _held(state, key, code, {}, [], session.changed, None)
-    waiting = [task for task in state.waiting() if task.session == key]
+    waiting = [task for task in state.waiting() if task.session == key and task.reaction is not None]
     for task in waiting:
         cause = -len(new_events) if new_events else session.changed
         data = {"reason": code}

@@ -98,6 +98,15 @@ class Turns:
         self._asked.pop(key, None)
         return events
 
+    def recheck(self, state: State, key: str) -> list[Event]:
+        """Cancel the turn that waits in the queue if its issue wants no work by now; [] if there is none. Raises as
+        `take`."""
+        waiting = (state.tasks[task] for task in state.of_issue.get(key, ()))
+        if not any(task.reaction is not None and task.attempt is None for task in waiting):
+            return []
+        why_not = _withdrawn(self.ws, state, key)
+        return self.ws.log.transact(lambda state: decide.withdrawn(state, key, why_not)) if why_not is not None else []
+
 
 def items_of(ws: Workspace, loop: dict[str, Any], names: list[str]) -> list[dict[str, Any]]:
     """Items of feedback, whole, from the events that recorded them. Raises KugetsuError for one that is not there."""

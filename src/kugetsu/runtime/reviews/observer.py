@@ -195,6 +195,7 @@ class Observer(DaemonChild):
         now = state.sessions.get(session.key)
         if closely and now is not None and sight.problem is None:
             waiting = bool(state.of_issue.get(session.key))
+            self._act(session.key, lambda: self._turns.recheck(state, session.key))
             self._lists.note(now, listed, sight.pull, waiting=waiting)
 
     def _may_ask(self, host: str) -> bool:
