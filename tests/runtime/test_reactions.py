@@ -159,6 +159,15 @@ def test_who_is_listed_counts(reacting: Stage, forge: ScriptedForge, author: str
     assert "(in REACTION_AUTHORS)" in messages.of_task(reacting.ws, "q2")
 
 
+def test_where_rights_are_not_told_nobody_counts_and_it_is_said(reacting: Stage, forge: ScriptedForge) -> None:
+    forge.intake(REPOSITORY).tells_rights = False
+    forge.say(REPOSITORY, PULL, "@kugetsu-bot go on", author="bob")
+    look(reacting, rounds=2)
+    assert turns(reacting) == [] and reacting.events("feedback.seen") == []
+    log = (reacting.directory / "logs" / "daemon.log").read_text()
+    assert log.count("name reviewers in REACTION_AUTHORS") == 1
+
+
 def test_killed_between_any_two_steps_each_item_gets_one_turn(reacting: Stage, forge: ScriptedForge) -> None:
     failing(forge)
     forge.say(REPOSITORY, PULL, "kugetsu-bot: and the docs", author="bob")

@@ -19,8 +19,10 @@ _BOTS = ("[bot]", "-bot", "_bot", "-actions")
 
 @dataclass(slots=True)
 class Rights:
-    """What forges say of accounts, remembered for a while: their rights, and which one is kugetsu's own."""
+    """What forges say of accounts, remembered for a while: their rights, and which one is kugetsu's own. ``untold`` are
+    the repositories in which the token may not ask for rights."""
 
+    untold: set[str] = field(default_factory=set)
     _rights: dict[tuple[str, str, str, str], tuple[float, str]] = field(default_factory=dict)
     _own: dict[str, tuple[float, str]] = field(default_factory=dict)
 
@@ -29,7 +31,10 @@ class Rights:
         key = (forge.host, owner.lower(), repo.lower(), account.lower())
         known = self._rights.get(key)
         if known is None or time.monotonic() - known[0] > REMEMBERED:
-            known = self._rights[key] = time.monotonic(), forge.right(owner, repo, account) or ""
+            right = forge.right(owner, repo, account)
+            if right is None:
+                self.untold.add(f"{forge.host}/{owner}/{repo}")
+            known = self._rights[key] = time.monotonic(), right or ""
         return known[1]
 
     def own(self, forge: Forge) -> str:

@@ -191,12 +191,20 @@ class Observer(DaemonChild):
         sight = survey.look(session, listed) if closely else survey.in_the_base(session)
         self._tell(host, session.key, sight.problem)
         self._written(session.key, record(self._ws, session, sight))
+        self._tell_untold()
         state = self._ws.state()
         now = state.sessions.get(session.key)
         if closely and now is not None and sight.problem is None:
             waiting = bool(state.of_issue.get(session.key))
             self._act(session.key, lambda: self._turns.recheck(state, session.key))
             self._lists.note(now, listed, sight.pull, waiting=waiting)
+
+    def _tell_untold(self) -> None:
+        """Say once where the token may not ask who may write: there only those who are listed count."""
+        for repository in self._reader.rights.untold - self._notes.keys():
+            text = f"{repository}: the token may not ask who may write; name reviewers in REACTION_AUTHORS"
+            self.write(text)
+            self._keep({**self._notes, repository: text})
 
     def _may_ask(self, host: str) -> bool:
         """Whether the time that a forge named is over."""
