@@ -33,8 +33,13 @@ def main() -> int:
         provision.require("git", "agents work in git worktrees", "Install it, for example: sudo apt install git")
         folder = Path(options.folder).absolute()
         opencode = _provide(screen, folder)
-        model = None if options.offline else options.model or os.environ.get("KUGETSU_MODEL")
-        demonstration = Demonstration(screen, folder, opencode, model)
+        model = None if options.offline or options.loop else options.model or os.environ.get("KUGETSU_MODEL")
+        kind = Demonstration
+        if options.loop:
+            from quickstart.loop import LoopDemonstration
+
+            kind = LoopDemonstration
+        demonstration = kind(screen, folder, opencode, model)
         with demonstration:
             complete = demonstration.run()
         demonstration.tell_where_to_go_on()
@@ -54,6 +59,9 @@ def _parser() -> argparse.ArgumentParser:
         nargs="?",
         default=str(provision.CHECKOUT / ".quickstart"),
         help="where everything goes (default: .quickstart in the checkout)",
+    )
+    parser.add_argument(
+        "--loop", action="store_true", help="one labelled issue instead, to its merged pull request, by itself"
     )
     parser.add_argument("--offline", action="store_true", help="the scripted model, even when KUGETSU_MODEL is set")
     parser.add_argument(

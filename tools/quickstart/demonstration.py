@@ -117,7 +117,7 @@ class Demonstration:
 
     def _start_server(self) -> None:
         recipes = self.place / "recipes.json"
-        sample.write_recipes(recipes)
+        self._write_recipes(recipes)
         home = self.place / "home"
         python = str(provision.python_of(self.bin.parent))
         model = str(Path(__file__).parents[1] / "scripted_model")
@@ -138,6 +138,9 @@ class Demonstration:
             raise Failed(f"the scripted model did not start: see {self.place / 'model.log'}")
         isolated = json.loads((home / "environment.json").read_text(encoding="utf-8"))
         self.environment.update(isolated)
+
+    def _write_recipes(self, path: Path) -> None:
+        sample.write_recipes(path)
 
     def _write_environment(self) -> None:
         """A file to source, so that what is shown here can be typed again."""

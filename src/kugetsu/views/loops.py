@@ -31,14 +31,15 @@ def feedback(items: Sequence[dict[str, Any]], gone: Sequence[str]) -> str:
 
 def item_words(item: dict[str, Any]) -> str:
     """One item: what, by whom, where, and how it begins."""
-    what = _KINDS.get(item["kind"], item["kind"])
+    what = _KINDS.get(item["kind"], item["kind"]) if not item.get("path") else "remark"
     name = f" {line(item['name'])}" if item.get("name") else ""
+    name, does = ("", name) if item["kind"] == "reviews" else (name, "")
     by = f" by {line(item['author'])}" if item.get("author") else ""
     place = f" on {line(item['path'])}" if item.get("path") else ""
     place += f":{item['line']}" if item.get("path") and item.get("line") else ""
     said = next((part for part in (item.get("text") or "").splitlines() if part.strip()), "")
     begins = f": {cut(line(said), _BEGINS)}" if said else ""
-    return f"{what}{name}{by}{place}{begins}" + ("" if item["counts"] else " (starts no turn)")
+    return f"{what}{name}{by}{does}{place}{begins}" + ("" if item["counts"] else " (starts no turn)")
 
 
 def about(kinds: dict[str, int]) -> str:
