@@ -34,7 +34,7 @@ def main() -> int:
         folder = Path(options.folder).absolute()
         opencode = _provide(screen, folder)
         model = None if options.offline or options.loop else options.model or os.environ.get("KUGETSU_MODEL")
-        kind = Demonstration
+        kind: type[Demonstration] = Demonstration
         if options.loop:
             from quickstart.loop import LoopDemonstration
 

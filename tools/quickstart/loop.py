@@ -21,7 +21,7 @@ from quickstart.screen import Failed
 
 sys.path += [str(provision.CHECKOUT / "src"), str(provision.CHECKOUT / "tests")]
 
-from forge.scripted import ScriptedForge
+from forge.scripted import ScriptedForge  # type: ignore[import-not-found]
 
 NUMBER = 1
 NAME = "acme/todo"
