@@ -136,7 +136,7 @@ def _answers(call: Call, subject: Subject, at: Point) -> tuple[list[WhyTask], in
     answers = []
     for task in tasks[:MOST_TASKS]:
         attempt = state.attempts.get(task.attempt) if task.attempt is not None else None
-        waits_first = task.state in view.WAITS and task.reason is None
+        waits_first = task.state in view.WAITS and task.reason is None and task.reaction is None
         because = [] if waits_first else _led_there(reader, task, attempt is not None)
         answers.append(view.about_task(task, attempt, forecast(state, task, at.facts, hours), because))
     return answers, max(len(tasks) - MOST_TASKS, 0)

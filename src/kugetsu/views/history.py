@@ -96,7 +96,10 @@ def header(subject: str, summary: Summary, screen: Screen) -> list[str]:
         parts.append(times.duration(summary.worked_by(screen.now)))
     if summary.usage.tokens:
         parts.append(times.tokens(summary.usage.tokens))
-    return [" · ".join(parts)]
+    whole = " · ".join(parts)
+    if screen.width is None or screen.narrow or columns(whole) <= screen.width:
+        return [whole]
+    return [parts[0], "  " + " · ".join(parts[1:])]
 
 
 class Rows:

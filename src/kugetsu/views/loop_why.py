@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kugetsu.domain.fold.loops import new_loop
+from kugetsu.domain.loops import BRAKES
 from kugetsu.model import result_words
 from kugetsu.model.plural import counted
 from kugetsu.views import intake, loops, times
@@ -74,7 +75,7 @@ def loop_data(state: State, issue: str, turn: Turn, most: int, items: Sequence[d
     if not items and not loop["turns"] and loop["held"] is None:
         return None
     code = turn.code
-    held = loop["held"] if code in ("nothing_new", "no_change", "most_reactions", "over") else None
+    held = loop["held"] if code not in ("go", "later", "busy") else None
     return {
         "url": loop["url"],
         "turns": loop["turns"],
@@ -87,12 +88,12 @@ def loop_data(state: State, issue: str, turn: Turn, most: int, items: Sequence[d
             | {"words": loops.item_words(item)}
             for item in items
         ],
-        "lift": _lift(turn, issue, items, held is not None),
+        "lift": f"kugetsu continue {issue} MESSAGE" if held is not None else _lift(turn, issue, items),
     }
 
 
 def _answer(turn: Turn, items: Sequence[dict[str, Any]]) -> str:
-    if turn.code == "not_named":
+    if turn.code == "not_named" and items:
         kinds = sorted({item["kind"] for item in items if item["counts"]})
         return f"REACTIONS does not name {' and '.join(kinds)}: they start no turn"
     if turn.code == "later":
@@ -104,16 +105,16 @@ def _answer(turn: Turn, items: Sequence[dict[str, Any]]) -> str:
         return f"its pull request is {turn.values['state']}"
     if turn.code == "go":
         return "the next turn is queued when the daemon looks"
-    if turn.code in ("most_reactions", "no_change"):
+    if turn.code in BRAKES:
         return result_words.held(turn.code, turn.values)
     return "what is left starts no turn: it is for you" if items else "all of its feedback is answered"
 
 
-def _lift(turn: Turn, issue: str, items: Sequence[dict[str, Any]], held: bool) -> str | None:
-    if turn.code == "not_named":
+def _lift(turn: Turn, issue: str, items: Sequence[dict[str, Any]]) -> str | None:
+    if turn.code == "not_named" and items:
         kinds = " ".join(sorted({item["kind"] for item in items if item["counts"]}))
         return f'kugetsu config set --repo {issue.rpartition("#")[0]} REACTIONS "{kinds}"'
-    return f"kugetsu continue {issue} MESSAGE" if held or turn.code in ("most_reactions", "no_change") else None
+    return f"kugetsu continue {issue} MESSAGE" if turn.code in BRAKES else None
 
 
 def loop_lines(data: WhyLoop, screen: Screen) -> list[str]:

@@ -15,6 +15,7 @@ from kugetsu.views.queue import options_words, task_data
 from kugetsu.views.results import result_words
 from kugetsu.views.screen import Screen
 from kugetsu.views.text import columns, cut, line, pad
+from kugetsu.views.wording import words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -132,6 +133,9 @@ def task_lines(data: WhyTask, screen: Screen) -> list[str]:
     if task["reason"] and task["reason"] not in data["answer"]:
         shown += paragraph(f"the last attempt: {line(task['reason'])}", screen, "  ")
     shown += _rescued(data["because"], screen)
+    for event in data["because"]:
+        if event["type"] == "feedback.seen":
+            shown += paragraph(f"it answers: {words(event)} (event {event['seq']})", screen, "  ")
     shown += _labelled("next", _next(data, screen), screen)
     if data["line"] is not None:
         shown += _labelled("line", _in_line(data["line"]), screen)

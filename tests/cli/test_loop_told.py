@@ -1,0 +1,125 @@
+"""What people are told of the loop: why a label or a check starts nothing, who said what, what it cost."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import pytest
+
+from cli.conftest import ISSUE
+from kugetsu.domain import loops
+from kugetsu.domain.decide import intake, reactions
+
+NOW = "2026-11-23T11:00:00.000000Z"
+URL = "https://github.com/shoko/kugetsu/pulls/9"
+KINDS = ["checks", "reviews"]
+CHECK = {"id": "check:1", "kind": "checks", "counts": True, "name": "build", "text": "2 of 14 tests failed"}
+REMARK = {"id": "remark:1", "kind": "reviews", "counts": True, "author": "mary", "relation": "write"}
+REMARK |= {"path": "login.py", "line": 7, "text": "Name it login_time.\nAnd test it."}
+IDLE = {"id": "check:2", "kind": "checks", "counts": False, "why_not": "not_run", "name": "deploy", "text": "unpaid"}
+
+
+def see(story: Any, *items: dict[str, Any], gone: tuple[str, ...] = ()) -> None:
+    story.do(lambda state: reactions.observe(state, ISSUE, URL, "c1", list(items), list(gone)))
+
+
+def react(story: Any, most: int = 1) -> list[Any]:
+    facts: Any = {"now": story.time, "kinds": KINDS, "delay_seconds": 60.0, "max_reactions": most}
+
+    def decide(state: Any) -> Any:
+        turn = loops.next_turn(state, state.sessions[ISSUE], facts)
+        return reactions.react(state, ISSUE, f"New feedback on {URL}", turn.items, facts)
+
+    return list(story.do(decide))
+
+
+def work(story: Any, task: str, head: str) -> None:
+    seen = {"commits": 1, "pushed": True, "dirty": 0, "head": head}
+    pull = {"number": 9, "url": URL, "state": "open", "draft": False, "head": head, "checks": "failure"}
+    story.finish(story.run(task), "succeed", "done", "done", evidence={**seen, "pull": pull}, tokens=52_000, cost=0.4)
+
+
+@pytest.fixture
+def turned(story: Any) -> Any:
+    """An issue whose pull request has had one turn, about a failing check."""
+    story.at("10:00:00").enqueue()
+    work(story, "q1", "c1")
+    story.at("10:10:00", "observer")
+    see(story, CHECK)
+    story.at("10:12:00")
+    react(story)
+    story.at("10:20:00", "runner q2.1")
+    work(story, "q2", "c1")
+    return story.at("10:30:00", "observer")
+
+
+def every(kugetsu: Any, fits: Any, *words: str) -> str:
+    """What a command says, at 80 and at 40 columns; a command to type may be longer."""
+    wide, narrow = (kugetsu(*words, at=NOW, COLUMNS=columns) for columns in ("80", "40"))
+    assert (wide.code, narrow.code) == (0, 0), wide
+    assert fits(wide.out, 80), wide.out
+    assert fits("\n".join(line for line in narrow.out.splitlines() if "kugetsu " not in line), 40), narrow.out
+    return " ".join(f"{wide.out} {narrow.out}".split())
+
+
+def test_a_brake_is_told_everywhere(kugetsu, turned, fits):
+    (held,) = react(turned, most=5)
+    assert held["data"]["code"] == "no_change"
+    words = "q2 changed nothing of it: over to you"
+    assert f"1 of 5 turns; {words}" in (said := every(kugetsu, fits, "why", ISSUE)), said
+    assert words in every(kugetsu, fits, "status") and words in every(kugetsu, fits, "report")
+    assert words in every(kugetsu, fits, "history", ISSUE)
+    assert words in every(kugetsu, fits, "notify", "list")
+    audit = kugetsu("audit", "reactions", "--json", at=NOW).json["reactions"]
+    assert {name: audit[name] for name in ("turns", "kinds", "tokens", "fruitless", "brakes")} == {
+        "turns": 1,
+        "kinds": {"checks": 1},
+        "tokens": 52_000,
+        "fruitless": 1,
+        "brakes": 1,
+    }
+    assert "1 changed nothing" in every(kugetsu, fits, "audit", "reactions")
+    refused = kugetsu("undo", str(held["seq"]), at=NOW)
+    assert refused.code != 0 and "kugetsu continue" in refused.err
+
+
+def test_who_said_what_started_a_turn(kugetsu, turned, fits):
+    see(turned, REMARK, gone=("check:1",))
+    turned.at("10:40:00")
+    (queued,) = react(turned, most=5)
+    assert (
+        "remark by mary on login.py:7: Name it login_time." in kugetsu("why", queued["task"], at=NOW, COLUMNS="200").out
+    )
+    assert "remark by mary on login.py:7" in kugetsu("history", ISSUE, at=NOW, COLUMNS="200").out
+    every(kugetsu, fits, "history", ISSUE)
+
+
+@pytest.mark.parametrize(
+    ("settings", "item", "said", "lift"),
+    [
+        ("", REMARK, "REACTIONS does not name reviews", "config set --repo github.com/shoko/kugetsu REACTIONS"),
+        ("REACTIONS=reviews\nREACTION_DELAY_MINUTES=60\n", REMARK, "waits for further feedback, until 11:30", None),
+        ("REACTIONS=reviews\nMAX_REACTIONS=1\n", REMARK, "(MAX_REACTIONS 1): over to you", "kugetsu continue"),
+        ("REACTIONS=reviews\n", REMARK, "the next turn is queued when the daemon looks", None),
+        ("REACTIONS=checks\n", IDLE, "it ran no step", None),
+    ],
+    ids=["not named", "later", "most reactions", "go", "not run"],
+)
+def test_why_feedback_starts_no_turn(kugetsu, turned, fits, settings, item, said, lift):
+    see(turned, item, gone=("check:1",))
+    (kugetsu.root / "config").write_text(settings)
+    shown = every(kugetsu, fits, "why", ISSUE)
+    assert said in shown and (lift is None or lift in shown), shown
+
+
+def test_why_a_labelled_issue_is_not_queued(kugetsu, story, fits):
+    facts: Any = {"label": "kugetsu", "labels": ["kugetsu"], "body": "h1", "blockers": [], "labellers": []}
+    facts |= {"labelled_by": "mallory", "labelled_at": "2026-11-23T09:00:00Z", "right": "read"}
+    facts |= {"edited_by": None, "edited_at": None}
+    look = partial(intake.look, issue=ISSUE, title="Slow", author="alice", relation="none", facts=facts)
+    story.do(lambda state: look(state))
+    shown = every(kugetsu, fits, "why", ISSUE)
+    assert "needs the label again: mallory set it and has no triage right" in shown
+    assert "INTAKE_LABELLERS" in shown and "kugetsu continue" not in shown
+    assert kugetsu("why", ISSUE, "--json", at=NOW).json["label"]["code"] == "needs_label"
