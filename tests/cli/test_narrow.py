@@ -57,7 +57,7 @@ SHOWN = {
     "history": ["history ISSUE", "history TASK", "history --all", "history TASK --at @-5"],
     "why": ["why TASK", "why q1", "why q2", "why q3", "why EVENT", "why TASK --at @-5"],
     "timeline": ["timeline"],
-    "audit": ["audit", "audit races", "audit invariants", "audit retries", "audit waits"],
+    "audit": ["audit", "audit races", "audit invariants", "audit retries", "audit reactions", "audit waits"],
     "diff": ["diff 3 @"],
     "replay": ["replay", "replay --verify", "replay --what-if MAX_CONCURRENT_AGENTS=1"],
     "undo": ["undo EVENT"],
@@ -79,7 +79,7 @@ SHOWN = {
 #: The others: what they do is the point of them, not what they show.
 ELSEWHERE = {
     *("init", "import", "start", "continue", "delegate", "set-pr", "destroy", "completion", "log export", "log repair"),
-    *("ack", "queue edit", "queue pause", "queue resume", "wait", "intake"),
+    *("ack", "queue edit", "queue pause", "queue resume", "wait", "intake", "verify"),
     *("attach", "changes", "open"),  # tests/cli/test_changes.py
     *("queue enqueue", "queue dequeue", "queue cancel", "queue retry", "queue move", "queue lift", "queue clear"),
     *("queue-daemon start", "queue-daemon stop", "queue-daemon restart", "queue-daemon run", "queue-daemon logs"),
