@@ -88,7 +88,7 @@ class Reactions:
         session = self._sessions.setdefault(issue, Session(issue, "issue"))
         before, succeeded = session.usage.no_progress_runs, event["type"] == "attempt.succeeded"
         usage.note_end(session, succeeded, data["evidence"])
-        if event["task"] not in self._turns:
+        if event.get("task") not in self._turns:
             return
         answers = self._answers(issue)
         answers.tokens += data["tokens"]
