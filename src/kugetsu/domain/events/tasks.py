@@ -208,6 +208,8 @@ class Recorded(TypedDict):
     cost: float
     seconds: float
     result: dict[str, Any] | None
+    reaction: NotRequired[dict[str, Any] | None]
+    by_intake: NotRequired[bool]
 
 
 @event(

@@ -367,6 +367,7 @@ def _recorded(event: Event, record: dict[str, Any]) -> Task:
     task.options = dict(record["options"])
     task.prior_usage = record["carried"]
     task.result = record["result"]
+    task.reaction, task.by_intake = record.get("reaction"), bool(record.get("by_intake"))
     task.usage = Usage(
         attempts=record["attempts"],
         retries=record["retries"],

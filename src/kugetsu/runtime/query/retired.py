@@ -79,6 +79,8 @@ def record(log: EventLog, state: State, task_id: str) -> Recorded | None:
         "cost": task.usage.cost,
         "seconds": task.usage.seconds,
         "result": task.result,
+        "reaction": task.reaction,
+        "by_intake": task.by_intake,
     }
 
 
