@@ -148,6 +148,7 @@ def test_a_clean_pushed_worktree_with_initialised_submodules_goes(modular: Stage
 
 
 def test_files_in_the_folder_of_a_submodule_that_is_not_initialised_count(modular: Stage) -> None:
+    modular.configure(WORKTREE_SUBMODULES="never")
     key = worked(modular)
     tree = modular.worktree(1)
     assert list((tree / "sub").iterdir()) == []

@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from kugetsu.domain import state_codec
-from kugetsu.domain.decide import attempts, claims, importing, intake, marks, notifications, queue, sessions
+from kugetsu.domain.decide import attempts, claims, importing, intake, marks, notifications, queue, reactions, sessions
 from kugetsu.domain.decision import DECISIONS
 from kugetsu.domain.events import CATALOGUE
 from kugetsu.domain.facts import Ending
@@ -517,6 +517,17 @@ def _labelled() -> Iterator[Callable[[State], list[Any]]]:
     yield lambda state: intake.gone(state, issue, "closed")
 
 
+def _loops() -> Iterator[Callable[[State], list[Any]]]:
+    issue, url = ISSUES[0], "https://example.org/o/a/pulls/7"
+    said = {"id": "comment:1", "kind": "comments", "counts": True, "author": "bob", "text": "Rename it."}
+    facts: Any = {"now": "2026-11-23T10:00:00.000000Z", "kinds": ["comments"], "delay_seconds": 0.0, "max_reactions": 5}
+    yield lambda state: sessions.request(state, issue, "issue", issue.rpartition("#")[0])
+    yield lambda state: reactions.observe(state, issue, url, None, [said], [])
+    yield lambda state: reactions.hold(state, issue, "check_not_run", {"name": "build"})
+    yield lambda state: reactions.react(state, issue, "Rename it.", ["comment:1"], facts)
+    yield lambda state: reactions.withdrawn(state, issue, "issue_closed")
+
+
 def _others() -> Iterator[Callable[[State], list[Any]]]:
     yield lambda state: sessions.request(state, "base:example.org/o/a", "base", "example.org/o/a")
     yield lambda state: queue.enqueue(state, kind="dev", issue=ISSUES[2], message="go", via="enqueue")
@@ -544,7 +555,7 @@ def _rest() -> Iterator[Callable[[State], list[Any]]]:
     )
 
 
-@pytest.mark.parametrize("story", [_notices, _imports, _labelled, _others, _rest])
+@pytest.mark.parametrize("story", [_notices, _imports, _labelled, _loops, _others, _rest])
 def test_what_users_and_couriers_decide_is_decided_again_the_same(story: Any) -> None:
     world = _set_up()
     for decide in story():
@@ -583,7 +594,7 @@ def test_every_module_of_decisions_is_looked_up_in():
 def test_every_decision_may_be_taken_again_after_a_conflict(monkeypatch: pytest.MonkeyPatch) -> None:
     worlds = []
     monkeypatch.setattr(simulation, "Memory", Repeated)
-    for story in (_notices, _imports, _labelled, _others, _rest):
+    for story in (_notices, _imports, _labelled, _loops, _others, _rest):
         worlds.append(_set_up())
         for decide in story():
             assert worlds[-1].do(decide), "nothing was decided"
