@@ -460,6 +460,13 @@ class World:
 
         return self.do(decide)
 
+    def withdraw(self, a: int, b: int) -> list[Event]:
+        """The issue of a session is closed, or something keeps a merged session."""
+        key = self._session(a)
+        if b % 2:
+            return self.do(lambda state: reactions.hold(state, key, "kept", {"why": "a file would be lost"}))
+        return self.do(lambda state: reactions.withdrawn(state, key, "issue_closed"))
+
     def open_owed(self, a: int, b: int) -> list[Event]:
         """Try to open a pull request that is owed."""
         owing = [session for session in self.state.sessions.values() if session.owed is not None]
@@ -764,6 +771,7 @@ COMMANDS = (
     *("mark",) * 2,
     *("feedback",) * 2,
     *("react",) * 3,
+    "withdraw",
 )
 
 

@@ -199,7 +199,10 @@ ACTS: dict[str, tuple[slice, Act]] = {
     "queue.pause": (_ALL, _as_it_is),
     "queue.resume": (_ALL, _as_it_is),
     "queue.acknowledge": (_ALL, _acknowledged),
-    **dict.fromkeys(("intake.look", "intake.gone", "reactions.react"), (_ALL, _by_the_loop)),
+    **dict.fromkeys(
+        ("intake.look", "intake.gone", "reactions.react", "reactions.withdrawn", "reviews.observe"),
+        (_ALL, _by_the_loop),
+    ),
     "undo.compensate": (_ALL, _undone),
     "persons.attach": (_FIRST, _attached),
     "persons.leave": (_FIRST, _left),
