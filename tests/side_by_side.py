@@ -16,6 +16,7 @@ GROUPS = {
     "tests/e2e/test_usage.py": "opencode",
     "tests/e2e/test_attach.py": "opencode",
     "tests/e2e/test_results.py": "opencode",
+    "tests/e2e/test_loop.py": "opencode",
     "tests/e2e/test_night.py": "another opencode",
     "tests/e2e/test_kugetsu_opencode.py": "another opencode",
     "tests/e2e/test_project_config.py": "another opencode",

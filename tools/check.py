@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""`python3 tools/check.py`: every test, also those with the real opencode, from a plain checkout.
+"""`python3 tools/check.py`: the tests, also those with the real opencode, from a plain checkout.
 
 Makes a virtual environment in .quickstart/ of the checkout, installs kugetsu with what its tests need, gets opencode
 and Prism from npm when they are missing, and runs pytest, whose arguments may follow (`tools/check.py tests/unit -k
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import provision
 
-#: Every test, side by side; arguments of the caller are given to pytest as they are, since few tests need no workers.
+#: All of them, side by side; arguments of the caller are given to pytest as they are, since few tests need no workers.
 EVERYTHING = ["-q", "-n", "auto"]
 
 

@@ -103,6 +103,7 @@ def work(name: str, *more: str) -> str:
     return script(f"write {name}.txt", f"| {name}", push, *more, "say Done.")
 
 
+@pytest.mark.thorough
 def test_an_issue_is_read_worked_on_reviewed_merged_and_cleaned_up(house: House, forge: ScriptedForge) -> None:
     comment = (
         'run curl -sS --fail-with-body -H "Authorization: token $GITEA_TOKEN" -H "Content-Type: application/json" '

@@ -196,6 +196,7 @@ def test_a_permission_that_nobody_answers_does_not_block(house: House, tmp_path:
     assert (house.worktree(6) / "six.txt").exists()
 
 
+@pytest.mark.thorough
 def test_the_schema_that_an_agent_was_asked_to_add_stays_committed(house: House) -> None:
     """opencode adds the same line by itself, which is put back: but not what the agent committed."""
     plain = 'run printf \'{"share":"disabled"}\\n\' > opencode.json && git add -A && git commit -qm plain'
@@ -246,6 +247,7 @@ def test_a_daemon_that_was_killed_adopts_the_running_agent_again(house: House) -
     assert house.events("daemon.lost")
 
 
+@pytest.mark.thorough
 def test_tokens_of_sub_agents_count_when_runner_and_agent_were_killed(house: House) -> None:
     inner = script("usage input=100000 output=43", "run echo inner", "run sleep 986", "say Never.")
     call = json.dumps({"description": "sub", "prompt": inner, "subagent_type": "general"})
@@ -268,6 +270,7 @@ def test_tokens_of_sub_agents_count_when_runner_and_agent_were_killed(house: Hou
     house.nothing_left_of(10)
 
 
+@pytest.mark.thorough
 def test_opencode_leaves_neither_libraries_nor_snapshots(house: House) -> None:
     house.ok("start", ref(11), commit("eleven"), "--wait")
     snapshots = Path(house.environment["XDG_DATA_HOME"]) / "opencode" / "snapshot"

@@ -69,6 +69,7 @@ def test_two_forks_of_one_base_work_in_their_own_worktrees_and_go_on(
     assert list(locks.glob("*.lock")) == [], "nobody leaves a lock that the next one waits for"
 
 
+@pytest.mark.thorough
 def test_long_prompt_arrives_as_it_is(agent: OpenCode, clone: Clone, runs: Runs, model: ScriptedModel) -> None:
     prompt = (
         "--help -x \"quoted\" 'single' $HOME `id` \\n ünï 月\n" + "another line of it\n" * 5500 + script("say Read.")
@@ -80,6 +81,7 @@ def test_long_prompt_arrives_as_it_is(agent: OpenCode, clone: Clone, runs: Runs,
     assert received[-1].strip() == prompt.strip()
 
 
+@pytest.mark.thorough
 def test_server_error_once_is_overcome_and_one_for_ever_is_seen(agent: OpenCode, clone: Clone, runs: Runs) -> None:
     session = agent.make_session(str(clone.main), "t")
     assert runs.turn(session, clone.main, script("status 500", "say Well again.")).final_text == "Well again."
@@ -107,6 +109,7 @@ def test_usage_limit_is_seen_while_opencode_waits_in_silence(
     assert (outcome.kind, outcome.resets_at) == ("limited", seen.resets_at)
 
 
+@pytest.mark.thorough
 def test_refused_credentials_are_the_providers_affair(agent: OpenCode, clone: Clone, runs: Runs) -> None:
     session = agent.make_session(str(clone.main), "t")
     outcome = runs.turn(session, clone.main, script("status 401 bad key"))
@@ -124,6 +127,7 @@ def test_silent_model_is_not_taken_for_work_and_a_long_tool_is(agent: OpenCode, 
     assert run.kill().kind == "retryable"
 
 
+@pytest.mark.thorough
 def test_cut_and_empty_answers_are_incomplete(agent: OpenCode, clone: Clone, runs: Runs) -> None:
     session = agent.make_session(str(clone.main), "t")
     cut = runs.turn(session, clone.main, script("say This is only ha", "cut"))
@@ -132,6 +136,7 @@ def test_cut_and_empty_answers_are_incomplete(agent: OpenCode, clone: Clone, run
     assert (empty.kind, empty.reason) == ("incomplete", "the model answered nothing")
 
 
+@pytest.mark.thorough
 def test_permission_that_nobody_gives_does_not_end_the_turn(agent: OpenCode, clone: Clone, runs: Runs) -> None:
     session = agent.make_session(str(clone.main), "t")
     (clone.main / ".env").write_text("SECRET=1\n")
@@ -155,6 +160,7 @@ def test_what_is_not_there_is_told(agent: OpenCode, clone: Clone, runs: Runs) ->
         agent.fork(session, str(clone.main), "t")
 
 
+@pytest.mark.thorough
 def test_unknown_model_is_named(agent: OpenCode, clone: Clone, runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
     assert agent.check() == []
     monkeypatch.setattr(agent, "_settings", {**agent._settings, "KUGETSU_MODEL": "scripted/none"})
@@ -165,6 +171,7 @@ def test_unknown_model_is_named(agent: OpenCode, clone: Clone, runs: Runs, monke
     assert "scripted/none" in outcome.reason
 
 
+@pytest.mark.thorough
 def test_first_starts_in_an_empty_home_may_come_together(
     opencode_program_path: str, opencode_home: dict[str, str], model: ScriptedModel, tmp_path: Path
 ) -> None:

@@ -51,6 +51,7 @@ def home(tmp_path: Path, opencode_program_path: str, model: ScriptedModel) -> Ho
     return Home(tmp_path, opencode_program_path, model.url)
 
 
+@pytest.mark.thorough
 def test_a_broken_configuration_is_named_with_its_file(home: Home) -> None:
     agent = home.agent()
     session = agent.make_session(str(home.clone.main), "t")
@@ -106,6 +107,7 @@ def small_disk(home: Home) -> Iterator[Path]:
         subprocess.run(["umount", "-l", str(folder)], check=False)
 
 
+@pytest.mark.thorough
 def test_a_full_disk_is_named(home: Home, small_disk: Path) -> None:
     home.environment["XDG_DATA_HOME"] = str(small_disk)
     agent = home.agent()

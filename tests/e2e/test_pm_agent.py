@@ -67,6 +67,7 @@ def test_an_agent_that_the_pm_agent_starts_outlives_it_and_commits(house: House)
     assert claim["data"]["slot"] is None
 
 
+@pytest.mark.thorough
 def test_cancelling_the_pm_task_leaves_the_agent_that_it_started(house: House) -> None:
     task = delegate(house, start(house, 22, commit("twentytwo", "sleep 12"), "run sleep 600"))
     running = house.await_event("attempt.running", issue=22)
@@ -78,6 +79,7 @@ def test_cancelling_the_pm_task_leaves_the_agent_that_it_started(house: House) -
     assert len(house.events("attempt.claimed", issue=22)) == 1
 
 
+@pytest.mark.thorough
 def test_an_agent_cannot_start_a_second_one_on_its_own_issue(house: House) -> None:
     text = script('run kugetsu start "$KUGETSU_ISSUE" again > said.txt 2>&1; echo $? >> said.txt', "say Done.")
     house.ok("start", ref(23), text, "--wait")

@@ -50,6 +50,7 @@ def test_tokens_of_sub_agents_count(agent: OpenCode, clone: Clone, runs: Runs) -
     assert "unfinished_calls" not in outcome.details
 
 
+@pytest.mark.thorough
 def test_tokens_of_a_killed_turn_count_and_what_is_unknown_is_bounded(
     agent: OpenCode, clone: Clone, runs: Runs
 ) -> None:
@@ -64,6 +65,7 @@ def test_tokens_of_a_killed_turn_count_and_what_is_unknown_is_bounded(
     assert outcome.details["unfinished_tokens"] == outcome.details["unfinished_calls"] * CONTEXT
 
 
+@pytest.mark.thorough
 def test_database_alone_tells_what_this_turn_used(agent: OpenCode, clone: Clone, runs: Runs) -> None:
     """Neither what the base used before the fork, nor what earlier turns of the session used, counts again."""
     base = agent.make_session(str(clone.main), "base")
