@@ -12,7 +12,7 @@ import sys
 from kugetsu.agents.protocol import Agent
 from kugetsu.domain.decide import sessions as decide
 from kugetsu.domain.state import Session, Task
-from kugetsu.model.errors import GitFailed, KugetsuError
+from kugetsu.model.errors import Conflict, GitFailed, KugetsuError
 from kugetsu.model.refs import folder_name, parse_ref
 from kugetsu.redaction.funnel import redact
 from kugetsu.runtime import finished_branch
@@ -59,26 +59,31 @@ def prepare_issue(ws: Workspace, agent: Agent, session: Session, task: Task | No
         # The name that an earlier preparation chose: it may have got as far as the branch.
         branch = (session.branch if begun is not None else None) or merged.fresh_name(repository, first)
     elif as_it_is:
-        _take_in_others(ws, session, repository, attempt)
+        _take_in_others(ws, session, repository, task, attempt)
         return
     if session.state == "idle":
         why = str(over) if as_it_is else _missing(session, agent)
         ws.log.transact(lambda state: decide.broken(state, session.key, why))
     _make_ready(ws, agent, session, repository, branch, over, attempt)
     if over is None and session.usage.attempts > 1:
-        _take_in_others(ws, decide.find_session(ws.state(), session.key), repository, attempt)
+        _take_in_others(ws, decide.find_session(ws.state(), session.key), repository, task, attempt)
 
 
-def _take_in_others(ws: Workspace, session: Session, repository: Repository, attempt: str | None) -> None:
+def _take_in_others(
+    ws: Workspace, session: Session, repository: Repository, task: Task | None, attempt: str | None
+) -> None:
     """Take in what others pushed to the session's branch. Raises Conflict if that cannot be done without losing
-    something; a remote that does not answer keeps nobody from working."""
+    something, unless a person asked for the run, which may be about just that; a remote that does not answer keeps
+    nobody from working."""
     if session.worktree is None:
         return
     try:
         with repositories.locked(ws.paths, repository.common_dir):
             found = others_commits.take_in(repository, session.worktree, session.base_commit or "")
-    except GitFailed as problem:
-        print(f"nothing was fetched, work goes on from what is here: {problem}", file=sys.stderr)
+    except (Conflict, GitFailed) as problem:
+        if isinstance(problem, Conflict) and task is not None and (task.by_intake or task.reaction is not None):
+            raise
+        print(f"nothing was taken in, work goes on from what is here: {problem}", file=sys.stderr)
         return
     if found is not None:
         what = found.branch, found.was, found.head, found.commits
