@@ -12,6 +12,7 @@ import pytest
 
 from forge.scripted import ScriptedForge
 from forge.times import START
+from kugetsu.runtime.observing import observe
 from kugetsu.runtime.process import identity
 from kugetsu.runtime.process.named_lease import OBSERVER
 from kugetsu.runtime.pull_requests import MARK
@@ -157,6 +158,15 @@ def test_who_is_listed_counts(reacting: Stage, forge: ScriptedForge, author: str
     look(reacting)
     assert len(turns(reacting)) == 1
     assert "(in REACTION_AUTHORS)" in messages.of_task(reacting.ws, "q2")
+
+
+def test_told_by_a_server_it_reads_what_is_new_at_once(reacting: Stage, forge: ScriptedForge) -> None:
+    forge.say(REPOSITORY, PULL, "@kugetsu-bot go on", author="bob")
+    name = key_of(reacting).partition("#")[0]
+    assert "feedback.seen" in [event["type"] for event in observe(reacting.ws, name, "pulls")]
+    assert observe(reacting.ws, name, "pulls") == []
+    look(reacting)
+    assert len(turns(reacting)) == len(items(reacting)) == 1
 
 
 def test_where_rights_are_not_told_nobody_counts_and_it_is_said(reacting: Stage, forge: ScriptedForge) -> None:

@@ -12,10 +12,11 @@ from kugetsu.runtime.forges import Forges
 from kugetsu.runtime.intake import looking, places
 from kugetsu.runtime.intake.reading import Place
 from kugetsu.runtime.reviews import subjects
-from kugetsu.runtime.reviews.survey import Survey, record
+from kugetsu.runtime.reviews.survey import Reader, Survey, record
 from kugetsu.runtime.workspace import Workspace
 
-#: What can be looked at: the labelled issues of a repository, and the pull requests of its sessions.
+#: What can be looked at: the labelled issues of a repository; the pull requests of its sessions, with their feedback,
+#: which the observer answers with a turn.
 WHAT = ("issues", "pulls")
 
 
@@ -39,7 +40,7 @@ def _issues(ws: Workspace, repository: str) -> list[Event]:
 
 
 def _pulls(ws: Workspace, repository: str) -> list[Event]:
-    survey, events = Survey.of(ws), []
+    survey, events = Survey.of(ws, Reader()), []
     for session in subjects.to_observe(ws.state(), clock.now()):
         if session.key.rpartition("#")[0] == repository:
             events += record(ws, session, survey.look(session))
