@@ -51,6 +51,7 @@ class Ready:
         lease = Lease.create(self.place.paths.leases)
         try:
             given = {
+                "paths": self.place.paths,
                 "source": str(self.source),
                 "worktree": str(self.worktree),
                 "base_commit": run(self.source, "rev-parse", "main"),

@@ -17,7 +17,6 @@ from kugetsu.model.plural import counted, listed
 from kugetsu.model.refs import parse_ref
 from kugetsu.runtime import submit
 from kugetsu.runtime.doctor.finding import Finding, Found
-from kugetsu.runtime.env_files import note_copied
 from kugetsu.runtime.git import comparison, refs, repositories, scratch
 from kugetsu.runtime.git.command import commit_of
 from kugetsu.runtime.git.repositories import Repository
@@ -122,13 +121,12 @@ def _make_ready(
 
         def tell(code: str, so_far: Outcome) -> None:
             nonlocal seen
-            if code == "copy":
-                note_copied(ws.paths, [f"{repository.path}/{name}" for name in so_far.copied])
             findings.extend(_of_step(found, wanted, code, so_far, seen, output))
             seen = len(so_far.notes)
             step("running WORKTREE_SETUP" if code == "large_files" else "making the checkout ready")
 
         place = making.Place(
+            paths=ws.paths,
             source=repository.path,
             worktree=path,
             base_commit=commit,
@@ -137,7 +135,7 @@ def _make_ready(
             nonce=lease.nonce,
             deadline=time.monotonic() + 3600 * settings.number("TASK_TIMEOUT_HOURS"),
             grace=ws.config.number("KILL_GRACE_SECONDS"),
-            most_bytes=int(ws.config.number("MAX_OUTPUT_MB") * (1 << 20)) or None,
+            most_bytes=surroundings.most_output(ws),
         )
         step("copying files")
         making.make_ready(wanted, place, tell)

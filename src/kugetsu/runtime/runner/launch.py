@@ -287,7 +287,7 @@ def _orders(ws: Workspace, attempt_id: str, lease: Lease, folder: str, pid: int)
         output=os.path.join(folder, "output.jsonl"),
         errors=os.path.join(folder, "stderr.log"),
         tree_file=tree.path(folder),
-        output_cap=int(ws.config.number("MAX_OUTPUT_MB") * (1 << 20)) or None,
+        output_cap=surroundings.most_output(ws),
         grace=ws.config.number("KILL_GRACE_SECONDS"),
         deadline=time.monotonic() + _timeout(ws, attempt_id),
         checkup=[*python, "kugetsu.runtime.runner.health_check", attempt_id],

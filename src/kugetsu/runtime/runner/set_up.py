@@ -7,14 +7,12 @@ The attempt holds its slot meanwhile, and its time limit holds (`interruption`).
 from __future__ import annotations
 
 import os
-from functools import partial
 from typing import Any
 
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import Attempt, Session
 from kugetsu.host import run_files
 from kugetsu.model.errors import NotReady
-from kugetsu.runtime.env_files import note_copied
 from kugetsu.runtime.process.lease import Lease
 from kugetsu.runtime.runner import surroundings
 from kugetsu.runtime.workspace import Workspace
@@ -35,6 +33,7 @@ def ensure(ws: Workspace, attempt: Attempt, session: Session, lease: Lease, dead
     if not making.is_needed(wanted, source, worktree):
         return
     place = Place(
+        paths=ws.paths,
         source=source,
         worktree=worktree,
         base_commit=base,
@@ -43,11 +42,11 @@ def ensure(ws: Workspace, attempt: Attempt, session: Session, lease: Lease, dead
         nonce=lease.nonce,
         deadline=deadline,
         grace=ws.config.number("KILL_GRACE_SECONDS"),
-        most_bytes=int(ws.config.number("MAX_OUTPUT_MB") * (1 << 20)) or None,
+        most_bytes=surroundings.most_output(ws),
         held=(lease.fd,),
     )
     run_files.replace(place.output, b"")  # it shows that the set-up has begun
-    outcome = making.make_ready(wanted, place, partial(_learn, ws, source))
+    outcome = making.make_ready(wanted, place)
     about: dict[str, Any] = {
         "issue": attempt.issue,
         "task": attempt.task,
@@ -58,12 +57,6 @@ def ensure(ws: Workspace, attempt: Attempt, session: Session, lease: Lease, dead
     ws.log.append([NewEvent("worktree.set_up", data, cause=attempt.claimed, **about)])
     if not outcome.done:
         raise NotReady(outcome.problem or outcome.code, _evidence(outcome, wanted))
-
-
-def _learn(ws: Workspace, source: str, step: str, so_far: Outcome) -> None:
-    """The secrets in what was copied are known before anything can print them."""
-    if step == "copy":
-        note_copied(ws.paths, [f"{source}/{name}" for name in so_far.copied])
 
 
 def _evidence(outcome: Outcome, wanted: Recipe) -> dict[str, Any]:

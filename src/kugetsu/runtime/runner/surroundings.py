@@ -61,6 +61,11 @@ def of_command(ws: Workspace, worktree: str, attempt: str | None, *, secrets: bo
     return found | marks | ({ATTEMPT: attempt} if attempt is not None else {})
 
 
+def most_output(ws: Workspace) -> int | None:
+    """Bytes of a program's output that are kept (MAX_OUTPUT_MB); None for all."""
+    return int(ws.config.number("MAX_OUTPUT_MB") * (1 << 20)) or None
+
+
 def _of_forge(name: str) -> bool:
     return name.upper().startswith(_FORGE_TOKENS)
 

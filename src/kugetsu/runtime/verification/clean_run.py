@@ -21,8 +21,7 @@ from kugetsu.domain.results import UNVERIFIED
 from kugetsu.host import run_files
 from kugetsu.host.config import Config
 from kugetsu.model.errors import KugetsuError, LogWriteFailed
-from kugetsu.redaction.funnel import CUT, redact
-from kugetsu.runtime.env_files import note_copied
+from kugetsu.redaction.funnel import redact
 from kugetsu.runtime.git import repositories, scratch
 from kugetsu.runtime.process import command_line
 from kugetsu.runtime.runner import surroundings
@@ -91,7 +90,7 @@ def of_commit(
             for file in (output, f"{place.folder}/{name}-setup.log"):
                 run_files.replace(file, b"")
             settings = _setting_up(ws, order, path, base or commit, place, name)
-            made = making.make_ready(order.ready, settings, partial(_note_copied, ws, order))
+            made = making.make_ready(order.ready, settings)
             if not made.done:
                 why = redact(made.problem or made.code, limit=WHY_LENGTH)
                 ended = {"code": "set_up_failed", "exit": made.exit, "seconds": round(made.seconds, 1), "why": why}
@@ -104,7 +103,7 @@ def of_commit(
             ran = _run(ws, order, path, place, output)
             if place.step is not None:
                 place.step(output)
-            text = _text_of(output)
+            text = making.tail(output, READ_BYTES)
     except (KugetsuError, OSError) as problem:
         return {**found, "code": "not_run", "why": redact(str(problem), limit=WHY_LENGTH)}, text
     return found | _outcome(ran, text) | {"tail": _last_lines(text)}, text
@@ -126,25 +125,25 @@ def of_work(ws: Workspace, order: Order, commit: str, base: str | None, place: P
     """`of_commit`, and ``base_failed`` if the base commit does not pass either."""
     found, text = of_commit(ws, order, commit, base, place)
     if found["code"] in UNVERIFIED and base is not None and base != commit:
-        said = of_base(ws, order, base, place)["code"]
+        said = of_base(ws, order, base, place)
         # Where the base fails, nothing shows that the work does; any other way of not passing must be the same.
         if said in ("failed", found["code"]):
             found |= {"code": "base_failed", "why": base}
     return found, text
 
 
-def of_base(ws: Workspace, order: Order, commit: str, place: Place) -> dict[str, Any]:
-    """What it says of a base commit: what is remembered, else it runs and is remembered."""
+def of_base(ws: Workspace, order: Order, commit: str, place: Place) -> str:
+    """The code of what it says of a base commit: what is remembered, else it runs and is remembered."""
     key = base_key(order.repository, commit, order.sha)
     # One that asks while another verifies it waits for that, and takes its answer; a killed one holds nothing.
     with repositories.locked(ws.paths, f"verify {key}"):
         known = ws.state().bases.get(key)
         if known is not None:
-            return known
+            return str(known["code"])
         found, _ = of_commit(ws, order, commit, commit, place, "verify-base")
         if found["code"] in REMEMBERED:
             _remember(ws, order, commit, found, place.attempt)
-        return found
+        return str(found["code"])
 
 
 def _remember(ws: Workspace, order: Order, commit: str, found: dict[str, Any], attempt: str | None) -> None:
@@ -153,14 +152,9 @@ def _remember(ws: Workspace, order: Order, commit: str, found: dict[str, Any], a
         ws.log.transact(partial(decide.base, repository=order.repository, commit=commit, attempt_id=attempt, **said))
 
 
-def _note_copied(ws: Workspace, order: Order, step: str, so_far: making.Outcome) -> None:
-    """What the command prints of the secrets in copied files is redacted, too."""
-    if step == "copy":
-        note_copied(ws.paths, [f"{order.clone}/{name}" for name in so_far.copied])
-
-
 def _setting_up(ws: Workspace, order: Order, path: str, base: str, place: Place, name: str) -> making.Place:
     return making.Place(
+        paths=ws.paths,
         source=order.clone,
         worktree=path,
         base_commit=base,
@@ -169,7 +163,7 @@ def _setting_up(ws: Workspace, order: Order, path: str, base: str, place: Place,
         nonce=place.nonce,
         deadline=time.monotonic() + order.ready.minutes * 60,
         grace=ws.config.number("KILL_GRACE_SECONDS"),
-        most_bytes=_most_bytes(ws),
+        most_bytes=surroundings.most_output(ws),
         held=() if place.held is None else (place.held,),
     )
 
@@ -184,7 +178,7 @@ def _run(ws: Workspace, order: Order, path: str, place: Place, output: str) -> c
         nonce=place.nonce,
         seconds=order.seconds,
         grace=ws.config.number("KILL_GRACE_SECONDS"),
-        most_bytes=_most_bytes(ws),
+        most_bytes=surroundings.most_output(ws),
         held=() if place.held is None else (place.held,),
         step=None if step is None else lambda: step(output),
     )
@@ -192,19 +186,6 @@ def _run(ws: Workspace, order: Order, path: str, place: Place, output: str) -> c
 
 def _environment(ws: Workspace, order: Order, path: str, place: Place) -> dict[str, str]:
     return surroundings.of_command(ws, path, place.attempt, secrets=order.ready.secrets)
-
-
-def _most_bytes(ws: Workspace) -> int | None:
-    return int(ws.config.number("MAX_OUTPUT_MB") * (1 << 20)) or None
-
-
-def _text_of(path: str) -> str:
-    """The end of an output, redacted; empty without any."""
-    try:
-        data, more = run_files.tail(path, READ_BYTES)
-    except OSError:
-        return ""
-    return redact(CUT * more + data.replace(b"\0", b"").decode("utf-8", "replace"))
 
 
 def _last_lines(text: str) -> str:

@@ -12,8 +12,10 @@ from typing import Any
 
 from kugetsu.agents import error_lines
 from kugetsu.host import run_files
+from kugetsu.host.paths import Paths
 from kugetsu.model.errors import KugetsuError
 from kugetsu.redaction.funnel import CUT, redact
+from kugetsu.runtime.env_files import note_copied
 from kugetsu.runtime.process import command_line
 from kugetsu.runtime.worktree_setup import copying, large_files, recipe, submodules
 from kugetsu.runtime.worktree_setup.recipe import Recipe
@@ -32,10 +34,11 @@ class Place:
     """A checkout to make ready, and with what.
 
     ``source`` is the clone that it is made from, ``base_commit`` its commit of the base branch, ``output`` the file for
-    the command's output; ``environment`` is complete, ``nonce`` and ``held`` are a lease's (`command_line.run`);
-    ``deadline`` is on the monotonic clock: whatever the steps may take, none goes on after it.
+    the command's output, ``paths`` are those of KUGETSU_DIR; ``environment`` is complete, ``nonce`` and ``held`` are a
+    lease's (`command_line.run`); ``deadline`` is on the monotonic clock: no step goes on after it.
     """
 
+    paths: Paths
     source: str
     worktree: str
     base_commit: str
@@ -114,6 +117,8 @@ def is_needed(wanted: Recipe, source: str, worktree: str) -> bool:
 def _copy(wanted: Recipe, place: Place, outcome: Outcome) -> None:
     patterns = [*recipe.included(place.source, place.base_commit), *wanted.patterns]
     copied = copying.copy(place.source, place.worktree, patterns)
+    # The secrets in them are known before anything can print them.
+    note_copied(place.paths, [f"{place.source}/{name}" for name in copied.names])
     outcome.copied = copied.names
     outcome.notes += copied.notes
 
@@ -167,7 +172,7 @@ def tail(path: str, most: int = TAIL_BYTES) -> str:
         data, more = run_files.tail(path, most)
     except OSError:
         return ""
-    return redact(CUT * more + data.decode("utf-8", "replace")).strip()
+    return redact(CUT * more + data.replace(b"\0", b"").decode("utf-8", "replace")).strip()
 
 
 def _cause(text: str) -> str:
