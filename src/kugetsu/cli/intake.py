@@ -30,7 +30,7 @@ def _intake(call: Call) -> int:
     forges, rows = Forges(ws), []
     problems: list[tuple[str, KugetsuError]] = []
     if not dry and not call.args.repositories:
-        rows += [_row(outcome) for outcome in looking.switched_off(ws, set(labels))]
+        rows += [_row(outcome) for outcome in looking.switched_off(ws, labels)]
     for repository, label in labels.items():
         for outcome in looking.look(ws, Place(repository, label), forges, dry=dry):
             if outcome.issue is None and outcome.problem is not None:

@@ -6,7 +6,7 @@ one task.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +20,7 @@ from kugetsu.domain.state import State
 from kugetsu.forge.failures import ForgeFailure, ForgeNotFound
 from kugetsu.forge.protocol import Labelled
 from kugetsu.model.errors import BadInput, KugetsuError
+from kugetsu.model.refs import parse_ref
 from kugetsu.redaction.funnel import redact
 from kugetsu.runtime.forges import Forges
 from kugetsu.runtime.intake import places
@@ -83,12 +84,11 @@ def absent(state: State, place: Place) -> list[str]:
     return [key for key in state.intake if key.rpartition("#")[0] == place.repository and key not in listed]
 
 
-def switched_off(ws: Workspace, repositories: set[str]) -> list[Outcome]:
-    """Record that issues of repositories without an INTAKE_LABEL ask for work no longer."""
-    found = []
+def switched_off(ws: Workspace, repositories: Container[str]) -> Iterator[Outcome]:
+    """Record, one by one, that issues of other repositories than these, which have an INTAKE_LABEL, ask for work no
+    longer."""
     for key in [key for key in ws.state().intake if key.rpartition("#")[0] not in repositories]:
-        found.append(gone(ws, key, "switched_off"))
-    return found
+        yield gone(ws, key, "switched_off")
 
 
 def gone(ws: Workspace, key: str, code: str) -> Outcome:
@@ -99,9 +99,8 @@ def gone(ws: Workspace, key: str, code: str) -> Outcome:
 
 def _absent(ws: Workspace, place: Place, forges: Forges, key: str, *, dry: bool) -> Outcome:
     """Why an issue is no longer in the list; it may have come back since."""
-    number = int(key.rpartition("#")[2])
     try:
-        code = why_gone(forges, place, number)
+        code = why_gone(ws, forges, key)
     except (ForgeFailure, BadInput) as problem:
         return Outcome(place.repository, key, problem=problem)
     if code is None:
@@ -109,17 +108,19 @@ def _absent(ws: Workspace, place: Place, forges: Forges, key: str, *, dry: bool)
     return Outcome(place.repository, key, code=code, gone=True) if dry else gone(ws, key, code)
 
 
-def why_gone(forges: Forges, place: Place, number: int) -> str | None:
+def why_gone(ws: Workspace, forges: Forges, key: str) -> str | None:
     """Why an issue does not ask for work just now (`events.intake.IntakeGone`); None if it does. Raises ForgeFailure,
     BadInput."""
-    owner, name = place.owner_and_name
+    ref, label = parse_ref(key), ws.config_of(key).text("INTAKE_LABEL")
     try:
-        issue = forges.ask(place.host, lambda forge: forge.issue(owner, name, number))
+        issue = forges.ask(ref.host, lambda forge: forge.issue(ref.owner, ref.repo, ref.number))
     except ForgeNotFound:
         return "missing"
     if issue.state == "closed":
         return "closed"
-    return None if place.label.lower() in {label.lower() for label in issue.labels} else "unlabelled"
+    if not label:
+        return "switched_off"
+    return None if label.lower() in {name.lower() for name in issue.labels} else "unlabelled"
 
 
 def _judged(ws: Workspace, key: str, issue: Labelled, details: Details) -> Outcome:

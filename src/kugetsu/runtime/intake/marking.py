@@ -17,7 +17,6 @@ from kugetsu.model.refs import parse_ref
 from kugetsu.redaction.funnel import redact
 from kugetsu.runtime.forges import Forges, one_line
 from kugetsu.runtime.intake import looking
-from kugetsu.runtime.intake.reading import Place
 from kugetsu.runtime.workspace import Workspace
 
 
@@ -71,9 +70,7 @@ def mark(ws: Workspace, issue: str) -> KugetsuError | None:
 
 def _still_asks(ws: Workspace, issue: str, forges: Forges) -> bool:
     """Whether the issue is still open and labelled; if it is not, that is recorded."""
-    repository, _, number = issue.rpartition("#")
-    place = Place(repository, ws.config_of(repository).text("INTAKE_LABEL"))
-    code = looking.why_gone(forges, place, int(number)) if place.label else "switched_off"
+    code = looking.why_gone(ws, forges, issue)
     if code is not None:
         looking.gone(ws, issue, code)
     return code is None

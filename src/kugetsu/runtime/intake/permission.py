@@ -11,7 +11,6 @@ from kugetsu.model import clock
 from kugetsu.model.errors import KugetsuError
 from kugetsu.runtime.forges import Forges
 from kugetsu.runtime.intake.looking import why_gone
-from kugetsu.runtime.intake.reading import Place
 from kugetsu.runtime.workspace import Workspace
 
 _WHY = {
@@ -41,10 +40,6 @@ def require(ws: Workspace, issue: str, forges: Forges) -> None:
         return
     if on_hold(state, issue, clock.now()):
         raise PausedError("the queue is paused", "kugetsu queue resume")
-    repository, _, number = issue.rpartition("#")
-    label = ws.config_of(repository).text("INTAKE_LABEL")
-    code = why_gone(forges, Place(repository, label), int(number))
-    if code == "unlabelled" and not label:
-        return  # no intake any more, and nobody said anything of this issue
-    if code is not None:
-        raise WithdrawnError(_WHY[code].format(label=label))
+    code = why_gone(ws, forges, issue)
+    if code in _WHY:  # a repository without an intake says nothing of this issue
+        raise WithdrawnError(_WHY[code].format(label=ws.config_of(issue).text("INTAKE_LABEL")))

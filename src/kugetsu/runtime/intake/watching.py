@@ -34,7 +34,7 @@ class Watching:
     def step(self, state: State) -> float:
         """Do what is due next; 0 if there was something, else the seconds until there is."""
         labels = places.labels(self._ws, state)
-        for outcome in looking.switched_off(self._ws, set(labels)):
+        for outcome in looking.switched_off(self._ws, labels):
             self._took(outcome)
             return 0.0
         if self._look is not None:

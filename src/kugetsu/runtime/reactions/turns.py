@@ -18,7 +18,6 @@ from kugetsu.model.errors import KugetsuError
 from kugetsu.model.refs import parse_ref
 from kugetsu.runtime.forges import Forges
 from kugetsu.runtime.intake import looking
-from kugetsu.runtime.intake.reading import Place
 from kugetsu.runtime.reactions import message
 from kugetsu.runtime.workspace import Workspace
 
@@ -122,13 +121,11 @@ def items_of(ws: Workspace, loop: dict[str, Any], names: list[str]) -> list[dict
 def _withdrawn(ws: Workspace, state: State, key: str) -> str | None:
     """Why the issue wants no work any more, read afresh (`events.reactions.ReactionHeld`); None if it does, or where no
     forge is contacted. Raises ForgeFailure, BadInput."""
-    ref = parse_ref(key)
     forges = Forges(ws)
-    if forges.of(ref.host) is None:
+    if forges.of(parse_ref(key).host) is None:
         return None
-    label = ws.config_of(key).text("INTAKE_LABEL")
-    code = looking.why_gone(forges, Place(ref.repository, label), ref.number)
+    code = looking.why_gone(ws, forges, key)
     if code == "closed":
         return "issue_closed"
     # Of work that a person asked for, the label says nothing; and a repository may keep its issues elsewhere.
-    return "unlabelled" if code == "unlabelled" and label and is_asked_for(state, key) else None
+    return "unlabelled" if code == "unlabelled" and is_asked_for(state, key) else None
