@@ -243,6 +243,7 @@ def test_a_merged_pull_request_counts_after_its_session_was_destroyed() -> None:
         ("this is blocked by #12, #13 and Acme/Web#3.", [("", 12), ("", 13), ("acme/web", 3)]),
         ("Depends-On: #7", [("", 7)]),
         ("> depends on #12\n```\ndepends on #13\n```\nIt depends on the weather, see #14", []),
+        ("~~~\n```\n~~~\ndepends on #15\n````\n```\ndepends on #16", [("", 15)]),
         ("depends on #" + "9" * 30, []),
     ],
 )

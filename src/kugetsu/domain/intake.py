@@ -10,6 +10,7 @@ import re
 
 from kugetsu.domain.fold.intake import label_event, label_event_seen
 from kugetsu.domain.state import EVERYTHING, FINISHES
+from kugetsu.model import markdown
 from kugetsu.model.clock import seconds_between
 from kugetsu.model.record import field, record
 
@@ -39,7 +40,8 @@ _DEPENDS = re.compile(
     rf"\b(?:depends[\s-]on|blocked[\s-]by):?\s+({_REFERENCE}(?:(?:\s*,\s*(?:and\s+)?|\s+and\s+){_REFERENCE})*)",
     re.IGNORECASE,
 )
-_FENCE = re.compile(r"^\s*(```|~~~)")
+#: Characters of a line that are looked at.
+_LINE_LENGTH = 2000
 
 
 @record
@@ -162,21 +164,12 @@ def blockers_in(text: str) -> list[tuple[str, int]]:
     """What an issue's text says that it depends on, outside of quotations and code: ``owner/repo`` (empty for its own
     repository) and number, in their order."""
     found: dict[tuple[str, int], None] = {}
-    for line in _prose(text):
-        for said in _DEPENDS.finditer(line):
+    for line in markdown.prose(text):
+        for said in _DEPENDS.finditer(line[:_LINE_LENGTH]):
             for reference in re.findall(_REFERENCE, said[1]):
                 place, _, number = reference.rpartition("#")
                 found[(place.lower(), int(number))] = None
     return list(found)[:MOST_BLOCKERS]
-
-
-def _prose(text: str) -> Iterable[str]:
-    fenced = False
-    for line in text.splitlines():
-        if _FENCE.match(line):
-            fenced = not fenced
-        elif not fenced and not line.lstrip().startswith(">"):
-            yield line[:2000]
 
 
 def is_asked_for(state: State, issue: str) -> bool:

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 
 from kugetsu.forge.protocol import Forge
+from kugetsu.model.markdown import prose
 from kugetsu.runtime.pull_requests import MARK
 
 #: Seconds for which an account's right is remembered: it may be given or taken.
@@ -76,21 +77,7 @@ class People:
         name = (self.name.removeprefix("@") or self.rights.own(self.forge)).lower()
         if not name:
             return False
-        fence = ""
-        for line in body.lower().splitlines():
-            text = line.strip()
-            if fence or text.startswith(("```", "~~~")):
-                fence = _fence_after(text, fence)
-            elif not text.startswith(">") and (text.startswith(f"{name}:") or _mentions(text, name)):
-                return True
-        return False
-
-
-def _fence_after(line: str, fence: str) -> str:
-    """The fence of a block of code that is open after a line of it; empty for none."""
-    if not fence:
-        return line[: len(line) - len(line.lstrip(line[0]))]
-    return "" if line.startswith(fence) and not line.strip(fence[0]) else fence
+        return any(line.startswith(f"{name}:") or _mentions(line, name) for line in prose(body.lower()))
 
 
 def _mentions(line: str, name: str) -> bool:
