@@ -21,7 +21,7 @@ from kugetsu.model.refs import IssueRef, parse_ref
 from kugetsu.redaction.funnel import redact
 from kugetsu.runtime import pull_requests
 from kugetsu.runtime.forges import Forges, one_line
-from kugetsu.runtime.reactions.foreign_text import visible
+from kugetsu.runtime.reactions.foreign_text import quoted, visible
 from kugetsu.runtime.workspace import Workspace
 
 #: Bytes of the whole text; of the issue's body; of one comment. A prompt of 60 kB is about 15,000 tokens.
@@ -34,12 +34,13 @@ CHECKS_NAMED = 10
 #: Accounts whose relation to the repository is asked for.
 RELATIONS_ASKED = 10
 #: What an account is to the repository → how that is told.
-_RELATIONS = {
-    "owner": " (owner of the repository)",
-    "member": " (member of the repository)",
-    "collaborator": " (member of the repository)",
-    "contributor": " (contributor)",
-    "none": " (no relation to the repository)",
+RELATION_WORDS = {
+    "owner": "owner of the repository",
+    "member": "member of the repository",
+    "collaborator": "member of the repository",
+    "contributor": "contributor",
+    "none": "no relation to the repository",
+    "unknown": "relation to the repository unknown",
 }
 
 _STATES = {"approved": "approves", "changes_requested": "asks for changes", "dismissed": "was dismissed"}
@@ -253,7 +254,7 @@ def _is_shown(found: IssueContext, said: Comment | Review) -> bool:
 def _by(found: IssueContext, account: str, relation: str = "") -> str:
     """An account, with what it is to the repository where that is known."""
     relation = relation or found.relations.get(account, "")
-    return f"{_plain(account)}{_RELATIONS.get(relation, '')}"
+    return _plain(account) + (f" ({RELATION_WORDS[relation]})" if relation in RELATION_WORDS else "")
 
 
 def _comment(found: IssueContext, comment: Comment, where: str) -> tuple[str, str]:
@@ -275,11 +276,9 @@ def _quoted(body: str, most: int) -> str:
     cut = raw[:most].decode("utf-8", "ignore")
     if not cut:
         return ""
-    lines = [f"> {line}".rstrip() for line in cut.split("\n")]
     left_out = max(len(raw) - most, 0) + len(rest.encode("utf-8", "replace"))
-    if left_out:
-        lines.append(f"({counted(left_out, 'more byte')} left out here)")
-    return "\n".join(lines) + "\n"
+    note = f"({counted(left_out, 'more byte')} left out here)\n" if left_out else ""
+    return f"{quoted(cut)}\n{note}"
 
 
 def _plain(said: str) -> str:
