@@ -132,13 +132,10 @@ def test_remarks(server: ScriptedForge, asking: Asking) -> None:
             author="octocat",
             body="Great stuff!",
             url="https://github.com/octocat/Hello-World/pull/1#discussion-diff-1",
-            created_at="2011-04-14T16:00:49Z",
             path="file1.txt",
             line=2,
             hunk="@@ -16,33 +16,40 @@ public class Connection : IConnection...",
             review=42,
-            commit="9c48853fa3dc5c1c3d6f1f1cd1f2743e72652840",
-            relation="none",
         ),
     )
 

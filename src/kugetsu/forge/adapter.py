@@ -14,9 +14,7 @@ from kugetsu.forge.protocol import (
     RELATIONS,
     Blocker,
     Comment,
-    Edit,
     Issue,
-    LabelEvent,
     Labelled,
     Listing,
     NewPull,
@@ -163,18 +161,6 @@ class Adapter:
         call, path = self._asked("pull request", owner, repo, f"pulls/{number:d}/reviews", number)
         found = map(self._review, call.pages(path, self.review_page))
         return tuple(review for review in found if review is not None)
-
-    def labelled(self, owner: str, repo: str, label: str, etag: str | None) -> Listing[Labelled]:
-        """The open issues with a label. Raises ForgeFailure."""
-        raise NotImplementedError
-
-    def label_event(self, owner: str, repo: str, number: int, label: str) -> LabelEvent | None:
-        """Who set the label last. Raises ForgeFailure."""
-        raise NotImplementedError
-
-    def last_edit(self, owner: str, repo: str, number: int) -> Edit | None:
-        """The last edit of the issue's text. Raises ForgeFailure."""
-        raise NotImplementedError
 
     def right(self, owner: str, repo: str, account: str) -> Right | None:
         """What an account may do. Raises ForgeFailure."""

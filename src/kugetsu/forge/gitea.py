@@ -222,12 +222,10 @@ class Gitea(Adapter):
             author=self._author(item),
             body=item.text("body", ""),
             url=item.text("html_url", ""),
-            created_at=item.time("created_at"),
             path=item.text("path", ""),
             line=item.number("position", 0) or None,  # 0: on a line that was removed (`original_position`)
             hunk=item.text("diff_hunk", ""),
             review=review,
-            commit=item.text("original_commit_id", "") or item.text("commit_id", ""),
         )
 
 

@@ -220,13 +220,10 @@ class GitHub(Adapter):
             author=self._author(item),
             body=item.text("body", ""),
             url=item.text("html_url", ""),
-            created_at=item.time("created_at"),
             path=item.text("path", ""),
             line=line or None,
             hunk=item.text("diff_hunk", ""),
             review=item.number("pull_request_review_id", 0) or None,
-            commit=item.text("original_commit_id", "") or item.text("commit_id", ""),
-            relation=relation_of(item),
             bot=is_bot(item),
         )
 

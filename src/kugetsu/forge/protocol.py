@@ -111,20 +111,16 @@ class Blocker:
 @dataclass(frozen=True, slots=True)
 class Remark:
     """A review's comment on a line of a pull request. ``line`` is None for one on a file or on a line that is gone;
-    ``hunk`` is the part of the diff around it, ``review`` the id of its review, ``commit`` what was reviewed;
-    ``relation`` and ``bot`` as in `Comment`."""
+    ``hunk`` is the part of the diff around it, ``review`` the id of its review; ``bot`` as in `Comment`."""
 
     id: int
     author: str
     body: str
     url: str
-    created_at: str
     path: str
     line: int | None
     hunk: str
     review: int | None
-    commit: str
-    relation: str = ""
     bot: bool = False
 
 
