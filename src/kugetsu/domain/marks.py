@@ -11,8 +11,6 @@ if TYPE_CHECKING:
 IN_PROGRESS = "kugetsu: in progress"
 TO_REVIEW = "kugetsu: to review"
 FAILED = "kugetsu: failed"
-#: Every label that kugetsu sets.
-MARKS = (IN_PROGRESS, TO_REVIEW, FAILED)
 
 
 def wanted(state: State, issue: str) -> str | None:

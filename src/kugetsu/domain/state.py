@@ -238,8 +238,8 @@ class Session:
     reviewed: str | None = None
     #: Its pull request as last observed (`events.reviews.PullObserved`).
     pull: dict[str, Any] | None = None
-    #: The latest set-up of its worktree (`events.verification.WorktreeSetUp`), with "seq" and how many "tries" in a row
-    #: failed; None for a worktree that has yet to be made ready.
+    #: The latest set-up of its worktree: "worktree", "sha" and "code" (`events.verification.WorktreeSetUp`), with "seq"
+    #: and how many "tries" in a row failed; None for a worktree that has yet to be made ready.
     set_up: dict[str, Any] | None = None
     #: A pull request that has yet to be opened (`events.reviews.PullOpening`), with ``seq`` (its intent's), ``task``,
     #: ``attempt``, ``tries`` and ``not_before``.
@@ -302,8 +302,8 @@ class State:
     marks: dict[str, dict[str, Any]] = field(factory=dict)
     #: issue → the loop of its pull request: turns, items of feedback, brakes (`fold.loops.new_loop`).
     loops: dict[str, dict[str, Any]] = field(factory=dict)
-    #: repository, commit and hash (`fold.sessions.base_key`) → what a base commit's verification said
-    #: (`events.verification.BaseVerified`), with "seq".
+    #: repository, commit and hash (`fold.sessions.base_key`) → the "code" of a base commit's verification
+    #: (`events.verification.BaseVerified`), and its "seq".
     bases: dict[str, dict[str, Any]] = field(factory=dict)
     #: repository, or `EVERYTHING` → {"until": time or None, "at": since when, "seq": event}: pauses of the queue, also
     #: those whose time is over and that nobody has resumed.

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from kugetsu.domain.events import Event
     from kugetsu.domain.state import State, Task
 
-_SEEN = ("label", "title", "code", "body", "labelled_by", "labelled_at")
+_SEEN = ("label", "code", "body", "labelled_by", "labelled_at")
 
 
 def intake_seen(state: State, event: Event) -> None:

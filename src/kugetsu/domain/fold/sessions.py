@@ -196,7 +196,7 @@ def worktree_set_up(state: State, event: Event) -> None:
     """Fold of ``worktree.set_up``."""
     data = event["data"]
     notes = data["notes"]
-    set_up = {name: data[name] for name in ("worktree", "sha", "code", "exit", "seconds")}
+    set_up = {name: data[name] for name in ("worktree", "sha", "code")}
     session = state.sessions.get(event["session"])
     if session is None:
         state.violate(event["seq"], f"{event['type']} names the session {event['session']}, which does not exist")
@@ -208,8 +208,8 @@ def worktree_set_up(state: State, event: Event) -> None:
 def base_verified(state: State, event: Event) -> None:
     """Fold of ``base.verified``."""
     data = event["data"]
-    found = {name: data[name] for name in ("repository", "commit", "sha", "code", "exit", "seconds")}
-    state.bases[base_key(data["repository"], data["commit"], data["sha"])] = {**found, "seq": event["seq"]}
+    key, code = base_key(data["repository"], data["commit"], data["sha"]), data["code"]
+    state.bases[key] = {"code": code, "seq": event["seq"]}
     if len(state.bases) > BASES_KEPT:
         del state.bases[min(state.bases, key=lambda name: int(state.bases[name]["seq"]))]
 
