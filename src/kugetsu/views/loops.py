@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from kugetsu.model.plural import counted
-from kugetsu.model.result_words import held as held
 from kugetsu.views.text import cut, line
 
 TYPE_CHECKING = False

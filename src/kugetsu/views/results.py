@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from kugetsu.model.plural import counted
-from kugetsu.model.result_words import held as held
 from kugetsu.model.result_words import lines_changed, refusal, words
 from kugetsu.views.text import line
 

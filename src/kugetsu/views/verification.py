@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kugetsu.model.plural import counted
 from kugetsu.views import times
 from kugetsu.views.text import line
 
@@ -63,7 +64,8 @@ def bound(found: dict[str, Any]) -> str:
 def set_up(data: dict[str, Any]) -> str:
     """How a worktree was made ready."""
     done = "made ready" if data["code"] == "done" else f"set-up {data['code'].replace('_', ' ')}"
-    return f"{done} in {times.duration(data['seconds'])}"
+    copied = f", {counted(data['copied'], 'file')} copied" if data["copied"] else ""
+    return f"{done} in {times.duration(data['seconds'])}{copied}"
 
 
 def base(data: dict[str, Any]) -> str:

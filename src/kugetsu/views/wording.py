@@ -51,6 +51,7 @@ from kugetsu.domain.events.tasks import (
 )
 from kugetsu.domain.results import uncommitted
 from kugetsu.domain.state import ENDS
+from kugetsu.model import result_words
 from kugetsu.model.plural import counted
 from kugetsu.redaction.funnel import redact
 from kugetsu.views import gates, intake, loops, parks, queue, times, verification
@@ -449,7 +450,7 @@ _TELL: dict[str, Callable[[Any], str]] = {
     "mark.setting": lambda data: intake.labels(data["add"], data["remove"]),
     "mark.set": lambda data: data["label"] or "no label of kugetsu",
     "feedback.seen": lambda data: loops.feedback(data["items"], data["gone"]),
-    "reaction.held": lambda data: loops.held(data["code"], data["values"]),
+    "reaction.held": lambda data: result_words.held(data["code"], data["values"]),
     "worktree.set_up": verification.set_up,
     "base.verified": verification.base,
     "report.due": lambda data: (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kugetsu.domain import gates as asked
 from kugetsu.domain.report import GROUPS, PERSONAL, SENT_BACK, Item, Report
+from kugetsu.model import result_words
 from kugetsu.model.plural import counted
 from kugetsu.runtime.notifications.notice import issue_url
 from kugetsu.views import gates, results, times
@@ -158,7 +159,7 @@ def _remarks(item: Item, state: State) -> list[str]:
         said.append("its pull request is still to be opened")
     brake = state.loops.get(item.task.issue or "", {}).get("held")
     if brake is not None:
-        said.append(line(results.held(brake["code"], brake["values"])))
+        said.append(line(result_words.held(brake["code"], brake["values"])))
     return said
 
 
