@@ -236,7 +236,7 @@ reactions.most[].cost          their cost
 reactions.most[].seconds       their time
 reactions.most[].failed        their attempts that did not succeed
 reactions.most[].fruitless     those without a new commit or comment
-reactions.most[].held          the brake that holds: most_reactions, no_change, issue_closed, kept; or null
+reactions.most[].held          why it is held: most_reactions, no_change, issue_closed, unlabelled, kept; or null
 waits.gates[].gate             what held tasks: a gate, daemon (none was running), or turn (only their turn)
 waits.gates[].waits            number of waits
 waits.gates[].seconds          their sum, in seconds
