@@ -26,7 +26,7 @@ MOST_BYTES = 4 << 30
 """The most unpacked bytes that are read: some ten million events."""
 MOST_MEMBERS = 1000
 LINE_BYTES = 16 << 20
-"""A longer line is skipped: the longest event that kugetsu writes has a message of some 100 kB."""
+"""A longer line is skipped: the longest event that kugetsu writes, feedback with a hundred texts, has a few MB."""
 EXTRA_BYTES = 2 << 20
 """A longer member of a bundle, other than the log, is skipped; `doctor` writes at most 1 MiB."""
 EXTRAS_BYTES = 32 << 20
