@@ -210,8 +210,25 @@ def test_another_pull_request_and_another_branch_begin_a_loop_of_their_own(loop:
     loop.work(head="c2")
     state = loop.world.state
     assert loop.count == 1
-    folding.branch_finished(state, KEY)
+    folding.merged(state, KEY)
     assert loop.count == 0 and loop.turn.code == "nothing_new"
+
+
+def ended(how: str) -> dict[str, Any]:
+    """The pull request as it is observed at its end."""
+    shown = {"number": 9, "url": URL, "state": how, "head": "c1", "checks": None, "review": None}
+    return {**shown, "mergeable": None, "draft": False}
+
+
+@pytest.mark.parametrize("how", ["merged", "closed"])
+def test_a_destroyed_session_takes_the_loop_of_a_merged_pull_request_with_it(loop: Loop, how: str) -> None:
+    world = loop.world
+    loop.see("reviews:1")
+    world.do(lambda state: reviews.observe(state, KEY, ended(how)))
+    world.do(lambda state: sessions.destroying(state, KEY, True, how))
+    gone: dict[str, Any] = {"worktree": None, "branch": None, "rescue": None, "kept": []}
+    world.do(lambda state: sessions.destroyed(state, KEY, gone))
+    assert (KEY in world.state.loops) is (how == "closed"), "a closed one may be opened again"
 
 
 @pytest.mark.parametrize("how", ["merged", "closed"])
@@ -225,9 +242,7 @@ def test_the_end_of_a_pull_request_cancels_what_waits_for_it(loop: Loop, how: st
     over_at = world.now
     loop.later(10)
     world.enqueue(0, 1)
-    pull: dict[str, Any] = {"number": 9, "url": URL, "state": how, "head": "c1", "checks": None, "review": None}
-    pull |= {"mergeable": None, "draft": False}
-    made = world.do(lambda state: reviews.observe(state, KEY, pull, clock.add_seconds(over_at, 1)))
+    made = world.do(lambda state: reviews.observe(state, KEY, ended(how), clock.add_seconds(over_at, 1)))
     cancelled = [event["task"] for event in made if event["type"] == "task.cancelled"]
     assert cancelled == (["q2"] if how == "merged" else ["q2", "q3"])
     assert all(event["data"]["reason"] == f"pull_{how}" for event in made[1:])

@@ -84,7 +84,6 @@ def reaction_held(state: State, event: Event) -> None:
     state.loops[issue] = {**of(state, issue, None), "held": {**held, "seq": event["seq"]}}
 
 
-def branch_finished(state: State, issue: str) -> None:
-    """Another branch follows the merged one: its pull request has a loop of its own."""
-    if issue in state.loops:
-        state.loops[issue] = new_loop(None)
+def merged(state: State, issue: str) -> None:
+    """Forget the loop of a merged pull request whose branch or session is over: the next one has a loop of its own."""
+    state.loops.pop(issue, None)

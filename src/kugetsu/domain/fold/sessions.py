@@ -84,7 +84,7 @@ def session_prepared(state: State, event: Event) -> None:
         session.pr = session.pr_state = session.pushed = session.pull = session.reviewed = None
         session.commits = 0
         session.head = session.base_commit
-        loops.branch_finished(state, session.key)
+        loops.merged(state, session.key)
     session.head = session.head or session.base_commit
 
 
@@ -121,6 +121,8 @@ def session_destroyed(state: State, event: Event) -> None:
         return
     del state.sessions[session.key]
     state.last_destroyed = event["seq"]
+    if session.review == "merged":
+        loops.merged(state, session.key)
     prior = usage.prior_usage(session)
     for task in state.tasks.values():
         if task.issue == session.key:
