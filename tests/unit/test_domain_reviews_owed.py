@@ -12,6 +12,7 @@ from kugetsu.domain.events import Event
 from kugetsu.domain.facts import Ending
 from kugetsu.domain.state import Session
 from kugetsu.model import clock
+from kugetsu.runtime.reviews import owed
 from kugetsu.views.wording import words
 from property.simulation import ISSUES, World
 
@@ -140,3 +141,14 @@ def test_a_session_that_is_gone_owes_nothing() -> None:
     assert opened(world, intent) == []
     now = world.now
     assert world.do(lambda state: reviews.failed(state, ISSUES[0], intent, "gone", "", now, 10.0, True)) == []
+
+
+def test_while_later_work_fails_its_verification_it_waits_for_nothing_but_the_next_run() -> None:
+    world = World()
+    ended(world)
+    assert owed.due(world.state, world.now) == [session(world)]
+    ended(world, None, head="c2", commits=2, verification={"code": "failed"})
+    assert session(world).owed is not None and owed.due(world.state, world.now) == []
+    assert owed.wait(world.state, world.now) > owed.ANOTHERS_SECONDS
+    ended(world, {**INTENT, "head": "c3"}, head="c3", commits=3, verification={"code": "passed"})
+    assert owed.due(world.state, world.now) == [session(world)]

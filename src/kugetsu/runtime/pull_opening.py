@@ -39,6 +39,7 @@ from kugetsu.runtime.git.command import git
 from kugetsu.runtime.intake import permission
 from kugetsu.runtime.intake.permission import WithdrawnError
 from kugetsu.runtime.process.named_lease import OPENER
+from kugetsu.runtime.reviews.owed import is_withheld
 from kugetsu.runtime.workspace import Workspace
 
 PATIENCE = 60.0
@@ -118,10 +119,8 @@ def open_owed(ws: Workspace, session: Session, *, patience: float = 0.0) -> bool
         known = ws.state().sessions.get(session.key)
         if known is None or known.owed is None:
             return True
-        if (known.result or {}).get("kind") == "checks_failed":
-            return False  # owed by an earlier run, whose branch has other work by now
         now = clock.now()
-        if (known.owed["not_before"] or "") > now or on_hold(ws.state(), session.key, now):
+        if (known.owed["not_before"] or "") > now or on_hold(ws.state(), session.key, now) or is_withheld(known):
             return False
         _try(ws, known, known.owed)
         left = ws.state().sessions.get(session.key)

@@ -97,6 +97,8 @@ class Observer(DaemonChild):
         if self._places:
             place = next(iter(self._places))
             self._list(place, [state.sessions[key] for key in self._places.pop(place) if key in state.sessions])
+            if not self._places:
+                del self._round[MOST_IN_ROUND:]
         elif self._round:
             known = state.sessions.get(self._round.pop(0))
             if known is not None and known.attempt is None and self._survey is not None:
@@ -105,11 +107,12 @@ class Observer(DaemonChild):
 
     def _has_acted(self, state: State, now: str) -> bool:
         """Do the first thing that waits for nothing but its time; False if there is none."""
-        ready = owed.due(state, now)
-        if ready:
-            # One at a time: a stop is heeded in between, and another process that opens it now is waited for.
-            pull_opening.open_owed(self._ws, ready[0])
-            return True
+        before = state.seq
+        for session in owed.due(state, now):
+            # One at a time: a stop is heeded in between. What another process opens now is left to that.
+            pull_opening.open_owed(self._ws, session)
+            if self._ws.state().seq != before:
+                return True
         for key in self._turns.due(state, now):
             self._act(key, lambda key=key: self._turns.take(key))  # type: ignore[misc]
             return True
@@ -164,12 +167,12 @@ class Observer(DaemonChild):
             self._report(host, "/".join(place), problem)
             return
         self._settle("/".join(place))
-        mine.sort(key=lambda session: self._looked_at(session))
-        due = [session for session in mine if self._is_due(session)]
-        self._round += [session.key for session in due[: max(MOST_IN_ROUND - len(self._round), 0)]]
+        self._round += [session.key for session in mine if self._is_due(session)]
+        # Of all repositories: one with many that never settle must not keep the others waiting.
+        self._round.sort(key=self._looked_at)
 
-    def _looked_at(self, session: Session) -> float:
-        looked = self._lists.looked.get(session.key)
+    def _looked_at(self, key: str) -> float:
+        looked = self._lists.looked.get(key)
         return looked.at if looked is not None else 0.0
 
     def _is_due(self, session: Session) -> bool:

@@ -6,15 +6,30 @@ from kugetsu.domain.intake import on_hold
 from kugetsu.domain.state import Session, State
 from kugetsu.model import clock
 
+#: Seconds after which a pull request that another process was opening is tried, if that has died meanwhile.
+ANOTHERS_SECONDS = 5.0
+
 
 def due(state: State, now: str) -> list[Session]:
     """The sessions whose pull request is to be opened now."""
     owing = [session for session in state.sessions.values() if session.owed is not None and session.attempt is None]
-    return [session for session in owing if _not_before(session) <= now and not on_hold(state, session.key, now)]
+    return [
+        session
+        for session in owing
+        if _not_before(session) <= now and not on_hold(state, session.key, now) and not is_withheld(session)
+    ]
+
+
+def is_withheld(session: Session) -> bool:
+    """Whether it is owed by an earlier run, whose branch has other work by now that failed its verification: the next
+    run that passes intends another one."""
+    return (session.result or {}).get("kind") == "checks_failed"
 
 
 def wait(state: State, now: str) -> float:
-    """Seconds until the next of them is due; a day if none is."""
+    """Seconds until the next of them is due; a day if none is. One that is due is another process's for the moment."""
+    if due(state, now):
+        return ANOTHERS_SECONDS
     later = [_not_before(session) for session in state.sessions.values() if session.owed is not None]
     return min((clock.seconds_between(now, at) for at in later if at > now), default=86_400.0)
 
