@@ -113,6 +113,13 @@ def test_why_feedback_starts_no_turn(kugetsu, turned, fits, settings, item, said
     assert said in shown and (lift is None or lift in shown), shown
 
 
+def test_why_no_turn_follows_for_a_closed_issue(kugetsu, turned, fits):
+    see(turned, REMARK, gone=("check:1",))
+    turned.do(lambda state: reactions.withdrawn(state, ISSUE, "issue_closed"))
+    (kugetsu.root / "config").write_text("REACTIONS=reviews\n")
+    assert "its issue is closed: no further turn" in every(kugetsu, fits, "why", ISSUE)
+
+
 def test_why_a_labelled_issue_is_not_queued(kugetsu, story, fits):
     facts: Any = {"label": "kugetsu", "labels": ["kugetsu"], "body": "h1", "blockers": [], "labellers": []}
     facts |= {"labelled_by": "mallory", "labelled_at": "2026-11-23T09:00:00Z", "right": "read"}

@@ -58,7 +58,15 @@ class Loop:
         turn, facts = self.turn, self.facts()
         return self.world.do(lambda state: reactions.react(state, KEY, f"about {turn.items}", turn.items, facts))
 
-    def work(self, how: str = "succeed", verdict: str = "done", **evidence: Any) -> None:
+    def observe(self, how: str) -> list[Event]:
+        """Its pull request is seen as it is now."""
+        pull: dict[str, Any] = {"number": 9, "url": URL, "state": how, "head": "c1", "checks": None, "review": None}
+        pull |= {"mergeable": None, "draft": False}
+        return self.world.do(lambda state: reviews.observe(state, KEY, pull, self.world.now))
+
+    def work(
+        self, how: str = "succeed", verdict: str = "done", pull: dict[str, Any] | None = None, **evidence: Any
+    ) -> None:
         """A run of the issue's waiting task, with this evidence at its end."""
         world = self.world
         task = world.state.of_issue[KEY][0]
@@ -68,8 +76,10 @@ class Loop:
             raise Conflict(f"{task} waits: {world.state.tasks[task].held}")
         world.run(0, 0)
         shown = {"commits": 1, "dirty": 0, "pushed": True, **evidence}
-        pull = {"number": 9, "url": URL, "state": "open", "draft": False, "head": evidence.get("head")}
-        ending = Ending(how, verdict, "said", evidence={**shown, "pull": pull})
+        seen = {"number": 9, "url": URL, "state": "open", "draft": False, "head": evidence.get("head"), **(pull or {})}
+        check = {"id": f"verification:{evidence.get('head')}:v", "kind": "verification", "counts": True, "text": ""}
+        failed = check if "verification" in evidence else None
+        ending = Ending(how, verdict, "said", evidence={**shown, "pull": seen}, failed_check=failed)
         world.do(lambda state: attempts.finish(state, attempt, ending, world.outcome_facts()))
 
 
@@ -199,6 +209,8 @@ def test_no_restart_retry_relabel_or_destruction_undoes_the_count(loop: Loop) ->
     world.do(lambda state: sessions.destroyed(state, KEY, gone))
     world.enqueue(0, 1)  # by a person: from here the brake speaks again, but the count stays
     loop.work(head="c7")
+    loop.see("checks:3")
+    loop.later(120)
     assert loop.count == 3 and loop.turn.code == "most_reactions"
     assert [event["type"] for event in loop.react()] == ["reaction.held"]
 
@@ -229,6 +241,67 @@ def test_a_destroyed_session_takes_the_loop_of_a_merged_pull_request_with_it(loo
     gone: dict[str, Any] = {"worktree": None, "branch": None, "rescue": None, "kept": []}
     world.do(lambda state: sessions.destroyed(state, KEY, gone))
     assert (KEY in world.state.loops) is (how == "closed"), "a closed one may be opened again"
+
+
+OTHER = "https://example.org/o/a/pulls/10"
+
+
+@pytest.mark.parametrize("before", ["open", "closed", "merged"])
+def test_what_was_said_of_an_earlier_pull_request_starts_no_turn_for_the_next(loop: Loop, before: str) -> None:
+    loop.see("comments:1", "verification:c1:v")
+    loop.observe(before)
+    loop.world.enqueue(0, 1)
+    loop.work(head="c2", pull={"state": before, "head": "c1"})  # pushed, in no pull request yet
+    loop.later(120)
+    assert loop.turn.code == ("go" if before == "open" else "over")
+    loop.world.do(lambda state: sessions.set_pr(state, KEY, OTHER, "branch"))
+    assert loop.turn.code == "nothing_new" and loop.count == 0
+
+
+def test_a_verification_belongs_to_the_pull_request_that_its_run_made(loop: Loop) -> None:
+    loop.see("comments:1")
+    loop.world.enqueue(0, 1)
+    loop.work(head="c2", pull={"url": OTHER, "number": 10}, verification={"code": "failed"})
+    assert loop.turn.items == ["verification:c2:v"] and loops.loop_of(loop.world.state, KEY)["url"] == OTHER
+
+
+@pytest.mark.parametrize("merged", [False, True])
+def test_the_next_session_answers_what_it_sees_and_not_what_is_over(loop: Loop, merged: bool) -> None:
+    loop.see("comments:1", "comments:2")
+    loop.later(120)
+    assert loop.react()
+    loop.work(head="c2", comments=1)
+    loop.see("comments:3")
+    if merged:
+        loop.observe("merged")
+    loop.world.destroy(0, 2)
+    loop.world.enqueue(0, 1)
+    loop.work(head="c3", pull={"state": "merged", "head": "c2"} if merged else None)
+    loop.later(120)
+    assert loop.turn.items == [] and loop.count == (0 if merged else 1)
+    if not merged:
+        loop.see("comments:1", "comments:2", "comments:3")
+        loop.later(120)
+        assert loop.turn.items == ["comments:3"]
+
+
+@pytest.mark.parametrize("by", ["kugetsu", "person", "after a run"])
+def test_a_turn_that_is_withdrawn_before_it_begins_has_answered_nothing(loop: Loop, by: str) -> None:
+    world = loop.world
+    loop.see("reviews:1")
+    loop.later(120)
+    loop.react()
+    if by == "after a run":
+        loop.work("fail", "retry")
+    if by == "person":
+        world.do(lambda state: queue.cancel(state, "q2", "cancel"))
+    else:
+        world.do(lambda state: reactions.withdrawn(state, KEY, "issue_closed"))
+    assert world.state.tasks["q2"].state == "cancelled"
+    assert loop.turn.items == (["reviews:1"] if by == "kugetsu" else [])
+    world.do(lambda state: queue.retry(state, "q2"))
+    loop.work(head="c2")
+    assert loop.turn.items == [] and loop.count == 1
 
 
 @pytest.mark.parametrize("how", ["merged", "closed"])

@@ -67,6 +67,13 @@ def next_turn(state: State, session: Session, facts: ReactionFacts) -> Turn:
         return Turn("not_named" if others else "nothing_new", others)
     if session.review in ("merged", "closed"):
         return Turn("over", items, values={"state": session.review})
+    if (ended := _ended(loop, session)) is not None:
+        # There is later work, in no pull request yet: only what is said of that counts.
+        there = {name: item for name, item in there.items() if item["kind"] in ALWAYS}
+        waiting = {name: item for name, item in waiting.items() if name in there}
+        items = list(waiting)
+        if not there:
+            return Turn("over", values={"state": ended})
     if session.attempt is not None or session.person is not None or session.destroying:
         return Turn("busy", items)
     if state.of_issue.get(session.key):
@@ -79,6 +86,13 @@ def next_turn(state: State, session: Session, facts: ReactionFacts) -> Turn:
         return Turn("most_reactions", items, values={"turns": loop["turns"], "max": facts["max_reactions"]})
     until = _settled(waiting, facts)
     return Turn("later", items, until) if until > facts["now"] else Turn("go", items)
+
+
+def _ended(loop: dict[str, Any], session: Session) -> str | None:
+    """How the pull request of a loop ended, by what was seen of it last; None while it is open, or there is none."""
+    pull = session.pull or {}
+    over = pull.get("state") in ("merged", "closed") and loop["url"] in (None, pull["url"])
+    return str(pull["state"]) if over else None
 
 
 def _of_earlier_commit(name: str, item: dict[str, Any], head: str | None) -> bool:

@@ -75,7 +75,9 @@ def loop_data(state: State, issue: str, turn: Turn, most: int, items: Sequence[d
     if not items and not loop["turns"] and loop["held"] is None:
         return None
     code = turn.code
-    held = loop["held"] if code not in ("go", "later", "busy") else None
+    held = loop["held"] if code not in ("later", "busy") else None
+    if code == "go" and held is not None and held["code"] in BRAKES:
+        held = None  # it holds no more; that the issue wants no work is for the forge to say
     return {
         "url": loop["url"],
         "turns": loop["turns"],

@@ -129,7 +129,8 @@ def _of_verification(state: State, attempt: Attempt, ending: Ending, kind: str, 
     gone = [name for name in gone if name not in present]
     if not items and not gone:
         return []
-    data = {"url": session.pr, "head": ending.evidence.get("head"), "items": items, "gone": gone}
+    url = (ending.evidence.get("pull") or {"url": session.pr})["url"]
+    data = {"url": url, "head": ending.evidence.get("head"), "items": items, "gone": gone}
     return [NewEvent("feedback.seen", data, **_about(attempt, -before))]
 
 

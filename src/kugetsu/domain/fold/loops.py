@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 #: Items of feedback that a loop keeps; of more, the oldest that are gone are forgotten. One that is still there is not:
 #: it would be taken for a new one.
 ITEMS_KEPT = 500
+#: Why a turn is cancelled that may be wanted again: the issue or the pull request is reopened, the label set again.
+WITHDRAWN = ("issue_closed", "unlabelled", "pull_closed")
 
 
 def new_loop(url: str | None) -> dict[str, Any]:
@@ -77,6 +79,29 @@ def task_queued(state: State, event: Event, task: Task) -> None:
     state.loops[task.issue] = {**loop, "turns": turns, "items": answered, "last": last, "held": None}
 
 
+def task_cancelled(state: State, task: Task) -> None:
+    """Give back what a turn was to answer that was withdrawn before an agent heard of it; its number is used up."""
+    if task.reason in WITHDRAWN and not task.usage.attempts:
+        _hand_over(state, task, task.id, None)
+
+
+def task_requeued(state: State, task: Task) -> None:
+    """A turn is to take place after all: it answers what no other one answers by now."""
+    _hand_over(state, task, None, task.id)
+
+
+def _hand_over(state: State, task: Task, of: str | None, to: str | None) -> None:
+    loop = state.loops.get(task.issue or "")
+    if loop is None or task.issue is None or task.reaction is None:
+        return
+    names = task.reaction["items"]
+    items = {
+        name: {**item, "turn": to} if name in names and item["turn"] == of else item
+        for name, item in loop["items"].items()
+    }
+    state.loops[task.issue] = {**loop, "items": items}
+
+
 def reaction_held(state: State, event: Event) -> None:
     """Fold of ``reaction.held``."""
     data, issue = event["data"], event["issue"]
@@ -87,3 +112,18 @@ def reaction_held(state: State, event: Event) -> None:
 def merged(state: State, issue: str) -> None:
     """Forget the loop of a merged pull request whose branch or session is over: the next one has a loop of its own."""
     state.loops.pop(issue, None)
+
+
+def pull_known(state: State, issue: str, url: str) -> None:
+    """The issue's pull request is this one: the feedback on another one is no longer of interest."""
+    loop = state.loops.get(issue)
+    if loop is not None and loop["url"] not in (None, url):
+        state.loops[issue] = new_loop(url)
+
+
+def session_destroyed(state: State, issue: str) -> None:
+    """The loop of a pull request goes on with the issue's next session, which sees anew what is still there."""
+    loop = state.loops.get(issue)
+    if loop is not None:
+        items = {name: {**item, "open": False} for name, item in loop["items"].items()}
+        state.loops[issue] = {**loop, "items": items}

@@ -123,6 +123,8 @@ def session_destroyed(state: State, event: Event) -> None:
     state.last_destroyed = event["seq"]
     if session.review == "merged":
         loops.merged(state, session.key)
+    else:
+        loops.session_destroyed(state, session.key)
     prior = usage.prior_usage(session)
     for task in state.tasks.values():
         if task.issue == session.key:
@@ -160,6 +162,7 @@ def session_pr(state: State, event: Event) -> None:
         session.pull = None
         session.pr_state = None  # that was the state of another one; that of a branch comes with the attempt's end
     session.pr = url
+    loops.pull_known(state, session.key, url)
 
 
 def counters_corrected(state: State, event: Event) -> None:

@@ -247,21 +247,24 @@ def task_failed(state: State, event: Event) -> None:
 
 def task_cancelled(state: State, event: Event) -> None:
     """Fold of ``task.cancelled``."""
-    _finish_task(state, event, "cancel", event["data"]["reason"])
+    task = _finish_task(state, event, "cancel", event["data"]["reason"])
+    if task is not None:
+        loops.task_cancelled(state, task)
 
 
 def _finish_task(
     state: State, event: Event, trigger: str, reason: str | None, values: dict[str, Any] | None = None
-) -> None:
+) -> Task | None:
     task = move_task(state, event, trigger)
     if task is None:
-        return
+        return None
     task.reason, task.reason_values = reason, values
     task.not_before = None
     task.acknowledged = 0
     intake.task_moved(state, task)
     _close(state, task)
     _keep_finished(state, task.id)
+    return task
 
 
 def _keep_finished(state: State, task_id: str) -> None:
@@ -323,6 +326,7 @@ def task_requeued(state: State, event: Event) -> None:
         _leave_finished(state, task.id)
         _open(state, task)
         intake.task_moved(state, task)
+        loops.task_requeued(state, task)
         task.acknowledged = 0
         if "kept" not in event["data"]:
             _forget_limits(state, task)

@@ -44,7 +44,7 @@ def _feedback_waits(state: State) -> bool:
     return any(
         item["open"] and item["counts"] and item["turn"] is None
         for key, loop in state.loops.items()
-        if key in state.sessions
+        if key in state.sessions and state.sessions[key].review not in ("merged", "closed")
         for item in loop["items"].values()
     )
 
