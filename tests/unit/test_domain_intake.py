@@ -145,6 +145,21 @@ def test_unlabelled_while_it_runs_the_run_goes_on() -> None:
     assert len(world.state.attempts) == 1
 
 
+@pytest.mark.parametrize("withdrawn", [False, True])
+def test_unlabelled_while_it_runs_no_other_run_follows(withdrawn: bool) -> None:
+    world = World()
+    look(world)
+    facts, offer = world.claim_facts(), world.offer()
+    world.do(lambda state: claims.dispatch(state, claims.plan(state, facts), offer, facts))
+    world.run(0, 0)
+    if withdrawn:
+        gone(world)
+    ending = Ending("fail", "retry", "it broke")
+    world.do(lambda state: attempts.finish(state, "q1.1", ending, world.outcome_facts()))
+    task = world.state.tasks["q1"]
+    assert (task.state, task.reason) == (("cancelled", "intake_gone") if withdrawn else ("pending", "it broke"))
+
+
 @pytest.mark.parametrize(
     ("changed", "then"),
     [

@@ -138,6 +138,7 @@ def _reason(reason: str) -> str:
         "intake_unlabelled": "the issue's label was removed",
         "intake_closed": "the issue was closed",
         "intake_switched_off": "the repository has no INTAKE_LABEL any more",
+        "intake_gone": "its issue asked for no work any more when the run ended",
         "intake_missing": "the forge has the issue no longer",
         "intake_needs_label": "the issue's text was edited after the label was set",
     }

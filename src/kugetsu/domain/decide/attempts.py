@@ -170,6 +170,9 @@ def _consequence(
         return NewEvent("task.completed", {"summary": ending.reason}, **about)
     if verdict == "cancelled":
         return NewEvent("task.cancelled", {"reason": ending.reason}, **about)
+    if task.by_intake and task.issue not in state.intake:
+        # Its label was removed or its issue closed while it ran: what was to wait would be cancelled, too.
+        return NewEvent("task.cancelled", {"reason": "intake_gone"}, **about)
     if verdict == "limited":
         return NewEvent("task.parked", _park(attempt, ending, facts), **about)
     if verdict == set_ups.UNREADY:
