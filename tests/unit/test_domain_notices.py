@@ -51,6 +51,14 @@ def event(type: str, data: Any, **more: Any) -> Event:
         ),
         (event("task.failed", {"reason": "lost", "values": {"failures": 2}}), "task_error", "2 attempts failed: lost"),
         (event("attempt.lost", {"reason": "its runner was killed"}), "agent_lost", "its runner was killed"),
+        (
+            event(
+                "feedback.seen",
+                {"items": [{"counts": True}, {"counts": False, "name": "deploy", "text": "The job was\nnot started."}]},
+            ),
+            "loop_held",
+            "deploy did not run: The job was not started.",
+        ),
         (event("daemon.lost", {"identity": None}), "agent_lost", "the daemon exited without recording a reason"),
     ],
     ids=lambda value: value["type"] if isinstance(value, dict) else None,

@@ -155,6 +155,24 @@ def _stays(event: Event, data: dict[str, Any]) -> bool:  # noqa: ARG001  one sig
     return data.get("gate") != SETUP or data.get("until") is None
 
 
+def _is_for_a_person(event: Event, data: dict[str, Any]) -> bool:  # noqa: ARG001  one signature
+    """Feedback that no turn may answer."""
+    return bool(_of_a_person(data)) or not isinstance(data.get("items"), list)
+
+
+def _of_a_person(data: dict[str, Any]) -> list[dict[str, Any]]:
+    items = data.get("items")
+    if not isinstance(items, list):
+        return []
+    return [item for item in items if isinstance(item, dict) and item.get("counts") is False]
+
+
+def _did_not_run(data: dict[str, Any]) -> str:
+    """The checks that ran no step, with what they say."""
+    told = (f"{item.get('name') or 'a check'} did not run: {item.get('text') or '?'}" for item in _of_a_person(data))
+    return "; ".join(told)
+
+
 def _failed(data: dict[str, Any]) -> str:
     failures = _values(data).get("failures")
     count = f"{counted(failures, 'attempt')} failed: " if failures else ""
@@ -189,5 +207,6 @@ _KINDS: dict[str, tuple[str, Callable[[Event, dict[str, Any]], bool] | None, Cal
     "attempt.lost": ("agent_lost", None, lambda data: data.get("reason")),
     "report.due": (REPORT, _eventful, lambda data: f"the report of {data.get('day')} is due: kugetsu report"),
     "reaction.held": ("loop_held", None, lambda data: result_words.held(str(data.get("code")), _values(data))),
+    "feedback.seen": ("loop_held", _is_for_a_person, _did_not_run),
     "daemon.lost": ("agent_lost", None, lambda data: "the daemon exited without recording a reason"),  # noqa: ARG005
 }
