@@ -169,6 +169,15 @@ def test_told_by_a_server_it_reads_what_is_new_at_once(reacting: Stage, forge: S
     assert len(turns(reacting)) == len(items(reacting)) == 1
 
 
+@pytest.mark.parametrize(("body", "counts"), [("@kugetsu-bot rename it", True), ("Nice, rename it", False)])
+def test_a_review_without_remarks_counts_if_it_is_addressed(
+    reacting: Stage, forge: ScriptedForge, body: str, counts: bool
+) -> None:
+    forge.review(REPOSITORY, PULL, "commented", body=body)
+    look(reacting)
+    assert len(turns(reacting)) == counts
+
+
 def test_where_rights_are_not_told_nobody_counts_and_it_is_said(reacting: Stage, forge: ScriptedForge) -> None:
     forge.intake(REPOSITORY).tells_rights = False
     forge.say(REPOSITORY, PULL, "@kugetsu-bot go on", author="bob")

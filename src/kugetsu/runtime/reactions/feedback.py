@@ -148,7 +148,8 @@ class Reading:
     # --- people ---
 
     def _reviews(self) -> Iterator[tuple[str, Callable[[], Item | None]]]:
-        """The reviews that ask for changes and were not taken back, and the remarks on lines of all reviews."""
+        """The reviews that ask for changes and were not taken back, those addressed to kugetsu, and the remarks on
+        lines of all reviews."""
         sent = [review for review in self.reviews if review.state != "pending"]
         if not sent:
             return
@@ -160,7 +161,8 @@ class Reading:
         for review in sent:
             asks = review.state == "changes_requested" and latest[review.author] == review.id
             comments = review.state == "commented" and review.id in with_remarks and review.body.strip()
-            if asks or comments:
+            addressed = review.state in ("commented", "approved") and self.people.addressed(review.body)
+            if asks or comments or addressed:
                 yield f"review:{review.id}", lambda review=review: self._review(review)  # type: ignore[misc]
         for remark in remarks:
             if remark.review not in dismissed:
