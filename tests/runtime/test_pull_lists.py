@@ -30,3 +30,20 @@ def test_look_right_after_a_change_settles_nothing(forged: Stage, forge: Scripte
     seen = {**pull_requests.as_data(listed.url, listed), "checks": "success"}
     lists.note(session, listed, seen, waiting=False)
     assert lists.is_due(session, PATIENCE) is now
+
+
+def test_after_checks_that_passed_there_is_one_more_look(forged: Stage, forge: ScriptedForge) -> None:
+    # Others may begin later: no list shows that.
+    key = worked(forged, 14)
+    session = forged.state.sessions[key]
+    forge.pull("acme/web", 20, branch=session.branch, sha=session.head or "")
+    lists = Lists(forged.ws)
+    lists.refresh(lists.place_of(session), Forges(forged.ws))
+    listed = lists.find(session)
+    assert listed is not None
+    seen = {**pull_requests.as_data(listed.url, listed), "checks": "success"}
+    due = []
+    for _ in range(2):
+        lists.note(session, listed, seen, waiting=False)
+        due.append(lists.is_due(session, 0.0))
+    assert due == [True, False]

@@ -2,7 +2,8 @@
 
 A pull request is looked at closely again only if the list shows another one than before, or if what was seen of it was
 not settled: a check that runs, a commit whose checks have yet to begin, a forge that has not said whether it can be
-merged. Failing checks may be run again, which no list shows: they are looked at now and then.
+merged. Failing checks may be run again, which no list shows: they are looked at now and then; others may begin after
+those that passed, so that there is one more look.
 """
 
 from __future__ import annotations
@@ -126,10 +127,11 @@ class Lists:
         settled = pull is None or not is_open or (pull["checks"] in AT_REST and (not unknown or tries >= MOST_TRIES))
         settled = settled and not (is_open and listed is not None and _just_changed(listed))
         checks = pull["checks"] if pull is not None and is_open else None
-        again = before is not None and before.late and before.listed == listed
-        seldom = waiting or pull is None or checks == "failure" or (checks == "none" and not again)
+        again = before is not None and before.settled and before.late and before.listed == listed
+        late = checks in ("none", "success")
+        seldom = waiting or pull is None or checks == "failure" or (late and not again)
         kinds, at = self.kinds_of(session), time.monotonic()
-        state, known, late = self._state(session), _recorded(session), checks == "none"
+        state, known = self._state(session), _recorded(session)
         self.looked[session.key] = Looked(
             listed, state, pull is not None, known, kinds, settled, seldom, late, at, tries
         )
