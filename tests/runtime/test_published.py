@@ -86,6 +86,17 @@ def test_an_open_pull_request_of_a_transferred_repository_keeps_the_session(
         destroy.destroy(forged.ws, key, force=False)
 
 
+def test_a_transferred_repository_makes_no_other_pull_request(forged: Stage, forge: ScriptedForge) -> None:
+    forge.pull("acme/web", 20, branch="fix/issue-14")
+    key = worked(forged, script=COMMIT + PUSH)
+    known = forged.state.sessions[key].pr
+    forge.repositories["newco/site"] = forge.repositories.pop("acme/web")
+    forge.moved["acme/web"] = "newco/site"
+    forged.start(14, "more")
+    forged.finished("q2")
+    assert known is not None and known.endswith("acme/web/pulls/20") and forged.state.sessions[key].pr == known
+
+
 def test_another_persons_pull_request_on_top_of_merged_work_does_not_keep_it(
     forged: Stage, forge: ScriptedForge
 ) -> None:

@@ -279,7 +279,7 @@ def _collect(
     if pull is not None:
         url = url_of(ws, ref.host, place, pull)
         told = found["pull"] = {
-            "url": session.pr if session.pr is not None and same(ws, session.pr, url) else url,
+            "url": session.pr if session.pr is not None and _is_tied(ws, session, ref, place, pull, url) else url,
             "number": pull.number,
             "state": pull.state,
             "head": pull.head_sha or None,
@@ -299,6 +299,13 @@ def _collect(
     found["comments"] = len(comments)
     if (answer := answers.url_of(forge, comments, began, posted=posted)) is not None:
         found["answer_url"] = answer
+
+
+def _is_tied(
+    ws: Workspace, session: Session, ref: IssueRef, place: tuple[str, str], pull: PullRequest, url: str
+) -> bool:
+    """Whether it is the session's known one, whatever the name of its repository is by now."""
+    return number_of(ws, session, ref) == (*place, pull.number) or same(ws, session.pr or "", url)
 
 
 def _checks(ws: Workspace, session: Session, head: str, state: str) -> str:
