@@ -132,3 +132,12 @@ def test_it_waits_for_real_agents(ready):
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 0, out
     assert sorted(line.split()[0] for line in out.decode().splitlines()) == ["q1", "q2"]
+
+
+def test_a_parked_task_waits_for_a_daemon_too_and_that_is_said_at_once(kugetsu, parked):
+    process = kugetsu.popen("wait", "q1")
+    assert process.stderr is not None
+    assert select.select([process.stderr], [], [], 60)[0], "nothing was told"
+    assert b"no daemon is running" in process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)

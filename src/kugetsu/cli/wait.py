@@ -40,7 +40,9 @@ def _wait(call: Call) -> int:
         if not wanted:
             call.print_lines([] if call.json else ["no task is waiting or running"])
             return 0
-    if any((task := state.tasks.get(task_id)) is not None and task.state == "pending" for task_id in wanted):
+    if any(
+        (task := state.tasks.get(task_id)) is not None and task.state in ("pending", "parked") for task_id in wanted
+    ):
         warn_without_daemon(call)
     status = 0
     for end in task_ends.ends(call.workspace, wanted):
