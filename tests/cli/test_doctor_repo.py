@@ -21,7 +21,7 @@ REPO = "example.com/o/r"
 @pytest.fixture
 def tried(ready):
     """A clone with an ignored file, and settings that need it."""
-    (ready.work / ".gitignore").write_text(".env\n")
+    (ready.work / ".gitignore").write_text(".env\nmade\n")
     repos.run(ready.work, "add", ".gitignore")
     repos.run(ready.work, "commit", "-qm", "ignore")
     repos.run(ready.work, "update-ref", "refs/remotes/origin/main", "HEAD")
@@ -64,6 +64,20 @@ def test_a_set_up_that_fails_is_a_problem_with_its_output_kept(tried):
     assert problem["text"].endswith("failed (exit 2): error: no registry")
     assert "error: no registry" in (tried.root / "logs" / "doctor-setup.log").read_text()
     assert is_clean(tried)
+
+
+def test_what_is_not_set_names_the_command_for_this_repository(tried):
+    configure(tried, WORKTREE_SETUP="", VERIFY_COMMAND="")
+    fixes = {one["name"]: one["fix"] for one in tried("doctor", "--repo", REPO, "--json").json["findings"]}
+    assert fixes["set-up"] == f"kugetsu config set --repo {REPO} WORKTREE_SETUP '…'"
+    assert fixes["verification"] == f"kugetsu config set --repo {REPO} VERIFY_COMMAND '…'"
+
+
+def test_what_set_up_leaves_and_git_does_not_ignore_is_told(tried):
+    configure(tried, WORKTREE_SETUP="cat .env > made; echo 1 > lock")
+    shown = tried("doctor", "--repo", REPO, "--json")
+    (warning,) = [one for one in shown.json["findings"] if one["level"] == "warning"]
+    assert shown.code == 0 and "1 uncommitted file (lock)" in warning["text"] and ".gitignore" in warning["fix"]
 
 
 def test_a_verification_that_fails_on_the_base_branch_is_a_problem(tried):

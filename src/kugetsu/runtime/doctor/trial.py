@@ -33,12 +33,16 @@ SETUP, VERIFY = "doctor-setup", "doctor-verify"
 """The names of the outputs."""
 
 
+_GROUP = "repository "
+"""What a group of findings begins with; the name of the repository follows."""
+
+
 def try_repository(ws: Workspace, name: str, step: Callable[[str], object]) -> list[Finding]:
     """What came of each step for the repository `host/owner/repo`; ``step`` is told what is done from now on.
 
     Raises KugetsuError without a clone or a base commit.
     """
-    found = Found(f"repository {name}")
+    found = Found(_GROUP + name)
     forget_killed(ws)
     registered = _registered(ws, name)
     repository = repositories.resolve(name, ws.paths, registered=registered, servers=ws.config.servers())
@@ -139,7 +143,17 @@ def _make_ready(
         )
         step("copying files")
         making.make_ready(wanted, place, tell)
+        if all(one.level != "problem" for one in findings):
+            findings += _left_behind(found, path)
     return findings
+
+
+def _left_behind(found: Found, path: str) -> Iterator[Finding]:
+    """A warning of files that git does not ignore: each worktree would count as one with unsaved work."""
+    files = [one.path for one in comparison.uncommitted(path)]
+    if files:
+        text = f"it leaves {counted(len(files), 'uncommitted file')} ({listed(files)}): a merged session would stay"
+        yield found.warning("set-up", text, "add what it makes to .gitignore, or commit it")
 
 
 _WORDS = {"copy": "copies", "submodules": "submodules", "large_files": "large files", "command": "set-up"}
@@ -159,10 +173,16 @@ def _of_step(found: Found, wanted: Recipe, code: str, so_far: Outcome, seen: int
     elif code == "command" and wanted.command:
         yield found.ok(name, f"{wanted.command} ended with 0 after {so_far.seconds:.0f} s")
     elif code == "command":
-        yield found.skipped(name, "WORKTREE_SETUP is empty", "kugetsu config set WORKTREE_SETUP '…'")
+        yield found.skipped(name, "WORKTREE_SETUP is empty", _setting_of(found, "WORKTREE_SETUP"))
     elif not so_far.notes[seen:]:
         left_out = code == "submodules" and not wanted.submodules
-        yield found.ok(name, "left out (WORKTREE_SUBMODULES)" if left_out else "as the base branch has them")
+        yield found.ok(
+            name, f"{name}: {'left out (WORKTREE_SUBMODULES)' if left_out else 'as the base branch has them'}"
+        )
+
+
+def _setting_of(found: Found, key: str) -> str:
+    return f"kugetsu config set --repo {found.group.removeprefix(_GROUP)} {key} '…'"
 
 
 def _verify(
@@ -177,7 +197,7 @@ def _verify(
     name = repository.repository
     order = clean_run.order_of(ws.config_of(name), name, repository.path)
     if order is None:
-        return [found.skipped("verification", "VERIFY_COMMAND is empty", "kugetsu config set VERIFY_COMMAND '…'")]
+        return [found.skipped("verification", "VERIFY_COMMAND is empty", _setting_of(found, "VERIFY_COMMAND"))]
     step("running VERIFY_COMMAND")
     place = clean_run.Place(nonce=lease.nonce, folder=folder)
     said, _ = clean_run.of_commit(ws, order, commit, commit, place, VERIFY)
