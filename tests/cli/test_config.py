@@ -244,7 +244,7 @@ def test_a_broken_section_line_can_be_mended_around(kugetsu, story):
     told = kugetsu("status")
     assert told.code == 3 and "config:1" in told.err and "[git.example.com/owner/repo]" in told.err
     shown = kugetsu("config", "set", "--repo", "o/r", "MAX_ATTEMPTS", "2")
-    assert shown.code == 0 and "config:1" in shown.err
+    assert shown.code == 0 and "config:1" in shown.err and shown.out == "MAX_ATTEMPTS=2 for github.com/o/r\n"
     assert (kugetsu.root / "config").read_text().endswith("\n[github.com/o/r]\nMAX_ATTEMPTS=2\n")
 
 

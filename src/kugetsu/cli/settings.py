@@ -115,7 +115,8 @@ def _set(call: Call) -> int:
     old, new, seq = write(call, key, call.args.value, repository)
     of = f" for {repository}" if repository is not None else ""
     data = {"key": key, "repository": repository, "old": old, "new": new, "seq": seq}
-    call.show(data, [f"{key}={new or ''}{of}"])
+    # Without another line of the file that nobody can read, `new` is what it means there.
+    call.show(data, [f"{key}={call.args.value if new is None else new}{of}"])
     call.note_undo_of(seq)
     warn_of_environment(call, key)
     return 0
