@@ -120,6 +120,19 @@ def test_why_no_turn_follows_for_a_closed_issue(kugetsu, turned, fits):
     assert "its issue is closed: no further turn" in every(kugetsu, fits, "why", ISSUE)
 
 
+def test_where_the_session_of_a_merged_pull_request_stays_its_end_is_the_remedy(kugetsu, turned, fits):
+    see(turned, gone=("check:1",))
+    turned.do(lambda state: reactions.hold(state, ISSUE, "kept", {"why": "it has 1 uncommitted change"}))
+    assert f"kugetsu destroy {ISSUE}" in " ".join(every(kugetsu, fits, "why", ISSUE).split())
+    assert "held: its session stays" in kugetsu("audit", "reactions", at=NOW, COLUMNS="120").out
+
+
+def test_a_history_of_one_issue_does_not_name_it_in_each_row(kugetsu, turned):
+    shown = kugetsu("history", ISSUE, at=NOW, COLUMNS="200").out
+    row = next(row for row in shown.splitlines() if "turn 1, answers 1 item" in row)
+    assert "q2" in row and "by observer  turn 1" in row
+
+
 def test_why_a_labelled_issue_is_not_queued(kugetsu, story, fits):
     facts: Any = {"label": "kugetsu", "labels": ["kugetsu"], "body": "h1", "blockers": [], "labellers": []}
     facts |= {"labelled_by": "mallory", "labelled_at": "2026-11-23T09:00:00Z", "right": "read"}

@@ -90,7 +90,7 @@ def loop_data(state: State, issue: str, turn: Turn, most: int, items: Sequence[d
             | {"words": loops.item_words(item)}
             for item in items
         ],
-        "lift": f"kugetsu continue {issue} MESSAGE" if held is not None else _lift(turn, issue, items),
+        "lift": _lift_held(held["code"], issue) if held is not None else _lift(turn, issue, items),
     }
 
 
@@ -110,6 +110,11 @@ def _answer(turn: Turn, items: Sequence[dict[str, Any]]) -> str:
     if turn.code in BRAKES:
         return result_words.held(turn.code, turn.values)
     return "what is left starts no turn: it is for you" if items else "all of its feedback is answered"
+
+
+def _lift_held(code: str, issue: str) -> str:
+    """Where the session of a merged pull request was kept, `destroy` says what would be lost with it."""
+    return f"kugetsu destroy {issue}" if code == "kept" else f"kugetsu continue {issue} MESSAGE"
 
 
 def _lift(turn: Turn, issue: str, items: Sequence[dict[str, Any]]) -> str | None:

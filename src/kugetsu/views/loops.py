@@ -53,7 +53,8 @@ def queued(reaction: Mapping[str, Any] | None) -> str:
 
 def brake(code: str) -> str:
     """A brake in a few words."""
-    return {"most_reactions": "MAX_REACTIONS", "no_change": "changed nothing"}.get(code, code.replace("_", " "))
+    words = {"most_reactions": "MAX_REACTIONS", "no_change": "changed nothing", "kept": "its session stays"}
+    return words.get(code, code.replace("_", " "))
 
 
 def forwarded(data: dict[str, Any]) -> str:
