@@ -95,7 +95,8 @@ def _show_subject(call: Call, subject: Subject, events: list[Event], past: tuple
         summary.add(event)
     subjects = len({event["task"] for event in events if event.get("task")}) > 1
     last = events[-1]["seq"] if events else 0
-    rows = history.Rows(screen, seq_width=max(len(str(last)), 3), subjects=subjects)
+    issues = len({event["issue"] for event in events if event.get("issue")}) > 1
+    rows = history.Rows(screen, seq_width=max(len(str(last)), 3), subjects=subjects, issues=issues)
     call.print_lines(history.header(str(subject), summary, screen))
     for event in events:
         call.print_lines(rows.lines(event))

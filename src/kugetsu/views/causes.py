@@ -34,7 +34,8 @@ _NAMED = 6
 
 def chain_lines(events: Sequence[Event], screen: Screen) -> list[str]:
     """A chain of causes as rows of a history, with the typed commands."""
-    rows = Rows(screen, subjects=True)
+    issues = len({event["issue"] for event in events if event.get("issue")}) > 1
+    rows = Rows(screen, subjects=True, issues=issues)
     return _chain(events, rows, screen)
 
 

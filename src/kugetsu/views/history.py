@@ -105,10 +105,12 @@ def header(subject: str, summary: Summary, screen: Screen) -> list[str]:
 class Rows:
     """Formats events one after the other, with a line for the date where the day changes."""
 
-    def __init__(self, screen: Screen, *, seq_width: int = 4, subjects: bool = False) -> None:
+    def __init__(self, screen: Screen, *, seq_width: int = 4, subjects: bool = False, issues: bool = True) -> None:
+        """``subjects``: rows name their task; ``issues``: and, where a task or session begins, its issue."""
         self._screen = screen
         self._seq_width = seq_width
         self._subjects = subjects
+        self._issues = subjects and issues
         #: Columns for the names of kinds; more if rows are indented as a tree.
         self.type_width = TYPE_WIDTH
         #: Whether rows name the event that caused theirs.
@@ -181,15 +183,15 @@ class Rows:
 
     def _text(self, event: Event) -> str:
         text = words(event)
-        if self._subjects and event["type"] == "task.queued" and event.get("issue"):
+        if self._issues and event["type"] == "task.queued" and event.get("issue"):
             text = f"{self._screen.issue(event['issue'])} {text}"
-        elif self._subjects and event["type"].startswith("session.") and event.get("session"):
+        elif self._issues and event["type"].startswith("session.") and event.get("session"):
             text = f"{self._screen.issue(event['session'])}: {text}"
         if event["type"] != "task.queued":
             return text
         by = event["by"]
         wide = self._screen.width is None or self._screen.width >= _WIDE
-        command = f"{verb(by)}  " if wide else ""
+        command = f"{verb(by)}  " if wide and verb(by) != who(by) else ""
         return f"by {who(by)}  {command}{text}"
 
     def _tail(self, event: Event) -> str:

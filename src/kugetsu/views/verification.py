@@ -70,4 +70,4 @@ def set_up(data: dict[str, Any]) -> str:
 
 def base(data: dict[str, Any]) -> str:
     """What the verification says of a base commit."""
-    return f"{data['repository']} at {data['commit'][:12]}: verification {CODES.get(data['code'], data['code'])}"
+    return f"verification {CODES.get(data['code'], data['code'])} of {data['commit'][:12]}, {data['repository']}"
