@@ -66,6 +66,13 @@ def test_a_set_up_that_fails_is_a_problem_with_its_output_kept(tried):
     assert is_clean(tried)
 
 
+def test_settings_of_a_repository_that_nobody_registered_are_told(ready):
+    assert ready("init", "--repo", str(ready.work)).code == 0
+    assert "registered" not in ready("config", "set", "--repo", REPO, "MAX_ATTEMPTS", "2").err
+    shown = ready("config", "set", "--repo", "example.org/o/r", "MAX_ATTEMPTS", "2")
+    assert shown.code == 0 and f"no clone of example.org/o/r is registered, but of {REPO}" in shown.err
+
+
 def test_what_is_not_set_names_the_command_for_this_repository(tried):
     configure(tried, WORKTREE_SETUP="", VERIFY_COMMAND="")
     fixes = {one["name"]: one["fix"] for one in tried("doctor", "--repo", REPO, "--json").json["findings"]}

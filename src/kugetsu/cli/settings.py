@@ -13,6 +13,7 @@ from kugetsu.host.config import Config, load, load_leniently
 from kugetsu.host.config_file import set_value, unset_value
 from kugetsu.host.paths import Paths
 from kugetsu.model.errors import BadInput, NotSetUp
+from kugetsu.model.plural import listed
 from kugetsu.model.settings import OF_REPOSITORY, SETTINGS, known, require_own, require_servers
 from kugetsu.redaction.funnel import redact
 from kugetsu.runtime.query import subjects
@@ -119,7 +120,16 @@ def _set(call: Call) -> int:
     call.show(data, [f"{key}={call.args.value if new is None else new}{of}"])
     call.note_undo_of(seq)
     warn_of_environment(call, key)
+    _warn_of_unknown(call, repository)
     return 0
+
+
+def _warn_of_unknown(call: Call, repository: str | None) -> None:
+    """Say that no clone of a repository is registered, which is perhaps another host than was meant."""
+    with suppress(BadInput):
+        known = call.state().repositories
+        if repository is not None and known and repository not in known:
+            call.note(f"no clone of {repository} is registered, but of {listed(sorted(known))}")
 
 
 def _repository(call: Call, key: str) -> str | None:
