@@ -21,6 +21,10 @@ LONGEST_BACKOFF = 300.0
 RESET_MARGIN = 60.0
 
 
+#: The verdict on a run that did not end well and whose issue asks for no work any more.
+WITHDRAWN = "withdrawn"
+
+
 def find_attempt(state: State, attempt_id: str) -> Attempt:
     """The live attempt of that id. Raises NotFound."""
     attempt = state.attempts.get(attempt_id)
@@ -81,6 +85,8 @@ def finish(state: State, attempt_id: str, ending: Ending, facts: OutcomeFacts) -
         return []
     how, verdict = _as_the_machine_allows(attempt, ending)
     task = state.tasks[attempt.task]
+    if task.withdrawn and verdict not in ("done", "cancelled"):
+        verdict = WITHDRAWN  # what was to wait would be cancelled, too
     data: dict[str, Any] = {
         "reason": ending.reason,
         "outcome": ending.outcome,
@@ -170,8 +176,7 @@ def _consequence(
         return NewEvent("task.completed", {"summary": ending.reason}, **about)
     if verdict == "cancelled":
         return NewEvent("task.cancelled", {"reason": ending.reason}, **about)
-    if task.by_intake and task.issue not in state.intake:
-        # Its label was removed or its issue closed while it ran: what was to wait would be cancelled, too.
+    if verdict == WITHDRAWN:
         return NewEvent("task.cancelled", {"reason": "intake_gone"}, **about)
     if verdict == "limited":
         return NewEvent("task.parked", _park(attempt, ending, facts), **about)

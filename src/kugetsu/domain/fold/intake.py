@@ -22,6 +22,13 @@ def intake_seen(state: State, event: Event) -> None:
     of = label_event_seen(state.intake.get(issue), data)
     values = data.get("values") or {}
     state.intake[issue] = {**seen, "values": values, "seq": event["seq"], "at": event["at"], **of}
+    _withdraw(state, issue, False)
+
+
+def _withdraw(state: State, issue: str, gone: bool) -> None:
+    for task_id in state.of_issue.get(issue, ()):
+        task = state.tasks[task_id]
+        task.withdrawn = task.by_intake and gone
 
 
 def label_event(data: Mapping[str, Any]) -> list[str | None]:
@@ -65,6 +72,7 @@ def intake_gone(state: State, event: Event) -> None:
         state.violate(event["seq"], f"intake.gone: {event['issue']} did not ask for work")
     else:
         state.last_gone = event["seq"]
+        _withdraw(state, event["issue"], True)
 
 
 def mark_setting(state: State, event: Event) -> None:

@@ -327,7 +327,7 @@ def task_requeued(state: State, event: Event) -> None:
         _open(state, task)
         intake.task_moved(state, task)
         loops.task_requeued(state, task)
-        task.acknowledged = 0
+        task.acknowledged, task.withdrawn = 0, False
         if "kept" not in event["data"]:
             _forget_limits(state, task)
         task.order = order
