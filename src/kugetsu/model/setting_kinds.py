@@ -144,30 +144,22 @@ def read_patterns(text: str) -> str:
 
 def read_verbosity(text: str) -> str:
     """KUGETSU_VERBOSITY."""
-    if text.lower() not in ("default", "verbose", "quiet"):
-        raise ValueError("it is not one of default, verbose, quiet")
-    return text.lower()
+    return _one_of(text, "default", "verbose", "quiet")
 
 
 def read_agent(text: str) -> str:
     """KUGETSU_AGENT."""
-    if text.lower() not in ("opencode", "command"):
-        raise ValueError("it is neither opencode nor command")
-    return text.lower()
+    return _one_of(text, "opencode", "command")
 
 
 def read_forge(text: str) -> str:
     """KUGETSU_FORGE."""
-    if text.lower() not in ("auto", "off"):
-        raise ValueError("it is neither auto nor off")
-    return text.lower()
+    return _one_of(text, "auto", "off")
 
 
 def read_opening(text: str) -> str:
     """OPEN_PULL_REQUEST: one of `OPENING`."""
-    if text.lower() not in OPENING:
-        raise ValueError(f"it is not one of {', '.join(OPENING)}")
-    return text.lower()
+    return _one_of(text, *OPENING)
 
 
 def _pairs(text: str) -> dict[str, str]:
@@ -206,6 +198,13 @@ def read_kinds(text: str) -> dict[str, str]:
     return kinds
 
 
+def _one_of(text: str, *known: str) -> str:
+    if text.lower() not in known:
+        refused = f"neither {known[0]} nor {known[1]}" if len(known) == 2 else f"not one of {', '.join(known)}"
+        raise ValueError(f"it is {refused}")
+    return text.lower()
+
+
 def _some_of(text: str, known: tuple[str, ...]) -> str:
     chosen = text.replace(",", " ").lower().split()
     for word in chosen:
@@ -221,9 +220,7 @@ def read_reactions(text: str) -> str:
 
 def read_submodules(text: str) -> str:
     """WORKTREE_SUBMODULES."""
-    if text.lower() not in ("auto", "never"):
-        raise ValueError("it is neither auto nor never")
-    return text.lower()
+    return _one_of(text, "auto", "never")
 
 
 def read_label(text: str) -> str:
