@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import pytest
 
 from forge.scripted import ScriptedForge
 from kugetsu.runtime import setup
+from kugetsu.runtime.process import identity
+from kugetsu.runtime.process.named_lease import OBSERVER
 from runtime import repos
-from runtime.stage import Stage
+from runtime.stage import PATIENCE, Stage
+from runtime.supervised import eventually
 
 TOKEN = "tok-4f2c9d81aa"
 REPOSITORY = "acme/web"
 PUSH = "git push -q -u origin HEAD\n"
+#: An interval in minutes in which a test does not wait for long.
+OFTEN = "0.005"
 
 
 @pytest.fixture
@@ -40,6 +46,18 @@ def forged(stage: Stage, forge: ScriptedForge) -> Stage:
     stage.name = setup.initialise(stage.ws, repo=str(stage.repository), force=False).registered or ""
     assert stage.name == f"{forge.host}/{REPOSITORY}"
     return stage
+
+
+@pytest.fixture(autouse=True)
+def no_observer_is_left(bare_stage: Stage) -> Iterator[None]:
+    """Daemon and observer are ended with each test of a module that imports this."""
+    yield
+    if not (bare_stage.directory / "log").is_dir():
+        return
+    for who in (bare_stage.state.daemon.identity, OBSERVER.holder(bare_stage.ws.paths)):
+        if who is not None:
+            identity.signal(who, signal.SIGKILL)
+    assert eventually(lambda: not OBSERVER.alive(bare_stage.ws.paths), PATIENCE)
 
 
 def let_in(stage: Stage, token: str, variable: str = "GITEA_TOKEN") -> None:

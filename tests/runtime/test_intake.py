@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
 
 import pytest
 
@@ -21,29 +20,15 @@ from kugetsu.runtime.intake import looking, marking, places
 from kugetsu.runtime.intake.looking import Outcome
 from kugetsu.runtime.intake.reading import Place
 from kugetsu.runtime.observing import observe
-from kugetsu.runtime.process import identity
 from kugetsu.runtime.process.named_lease import OBSERVER
 from kugetsu.runtime.workspace import open_workspace
-from runtime.forged import PUSH, REPOSITORY, TOKEN, forge, forged, let_in, prompt
+from runtime.forged import OFTEN, PUSH, REPOSITORY, TOKEN, forge, forged, let_in, no_observer_is_left, prompt
 from runtime.stage import COMMIT, PATIENCE, UNTIL_GO, Stage, bare_stage, stage
 from runtime.supervised import eventually
 
-__all__ = ["bare_stage", "forge", "forged", "stage"]
+__all__ = ["bare_stage", "forge", "forged", "no_observer_is_left", "stage"]
 
-#: An interval in minutes in which a test does not wait for long.
-OFTEN = "0.005"
 LABEL = "kugetsu"
-
-
-@pytest.fixture(autouse=True)
-def no_observer_is_left(bare_stage: Stage) -> Iterator[None]:
-    yield
-    if not (bare_stage.directory / "log").is_dir():
-        return
-    for who in (bare_stage.state.daemon.identity, OBSERVER.holder(bare_stage.ws.paths)):
-        if who is not None:
-            identity.signal(who, signal.SIGKILL)
-    assert eventually(lambda: not OBSERVER.alive(bare_stage.ws.paths), PATIENCE)
 
 
 @pytest.fixture

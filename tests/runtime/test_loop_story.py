@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,27 +15,15 @@ from kugetsu.runtime.notifications.notice import notice_of
 from kugetsu.runtime.process import identity
 from kugetsu.runtime.process.named_lease import OBSERVER
 from runtime import repos
-from runtime.forged import PUSH, REPOSITORY, TOKEN, forge, forged, let_in, prompt
+from runtime.forged import OFTEN, PUSH, REPOSITORY, TOKEN, forge, forged, let_in, no_observer_is_left, prompt
 from runtime.stage import COMMIT, PATIENCE, Stage, bare_stage, stage
 from runtime.supervised import eventually
 
-__all__ = ["bare_stage", "forge", "forged", "stage"]
+__all__ = ["bare_stage", "forge", "forged", "no_observer_is_left", "stage"]
 
-OFTEN = "0.005"
 LABEL = "kugetsu"
 LOG = "collected 3 items\ntest_login.py F\nE   AssertionError: 9 s is not below 2 s\nError: 1 failed\n"
 AT_WORK = 'touch "$STAGE/at-work-$KUGETSU_ATTEMPT"; sleep 0.3\n'
-
-
-@pytest.fixture(autouse=True)
-def no_observer_is_left(bare_stage: Stage) -> Iterator[None]:
-    yield
-    if not (bare_stage.directory / "log").is_dir():
-        return
-    for who in (bare_stage.state.daemon.identity, OBSERVER.holder(bare_stage.ws.paths)):
-        if who is not None:
-            identity.signal(who, signal.SIGKILL)
-    assert eventually(lambda: not OBSERVER.alive(bare_stage.ws.paths), PATIENCE)
 
 
 @pytest.fixture

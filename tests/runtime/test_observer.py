@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
@@ -20,25 +19,10 @@ from kugetsu.runtime.process.named_lease import OBSERVER
 from kugetsu.runtime.reviews import observer as observing
 from kugetsu.runtime.reviews.observer import Observer
 from runtime import repos
-from runtime.forged import PUSH, forge, forged, worked
-from runtime.stage import COMMIT, PATIENCE, Stage, bare_stage, stage
-from runtime.supervised import eventually
+from runtime.forged import OFTEN, PUSH, forge, forged, no_observer_is_left, worked
+from runtime.stage import COMMIT, Stage, bare_stage, stage
 
-__all__ = ["bare_stage", "forge", "forged", "stage"]
-
-#: An interval in minutes in which a test does not wait for long.
-OFTEN = "0.005"
-
-
-@pytest.fixture(autouse=True)
-def no_observer_is_left(bare_stage: Stage) -> Iterator[None]:
-    yield
-    if not (bare_stage.directory / "log").is_dir():
-        return
-    for who in (bare_stage.state.daemon.identity, OBSERVER.holder(bare_stage.ws.paths)):
-        if who is not None:
-            identity.signal(who, signal.SIGKILL)
-    assert eventually(lambda: not OBSERVER.alive(bare_stage.ws.paths), PATIENCE)
+__all__ = ["bare_stage", "forge", "forged", "no_observer_is_left", "stage"]
 
 
 def daemon_log(stage: Stage) -> str:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,33 +11,18 @@ import pytest
 from forge.scripted import ScriptedForge
 from forge.times import START
 from kugetsu.runtime.observing import observe
-from kugetsu.runtime.process import identity
 from kugetsu.runtime.process.named_lease import OBSERVER
 from kugetsu.runtime.pull_requests import MARK
 from kugetsu.runtime.query import messages
 from kugetsu.runtime.reviews.observer import Observer
 from runtime import many_pulls
-from runtime.forged import PUSH, REPOSITORY, forge, forged, prompt, worked
-from runtime.stage import COMMIT, PATIENCE, Stage, bare_stage, stage
-from runtime.supervised import eventually
+from runtime.forged import OFTEN, PUSH, REPOSITORY, forge, forged, no_observer_is_left, prompt, worked
+from runtime.stage import COMMIT, Stage, bare_stage, stage
 
-__all__ = ["bare_stage", "forge", "forged", "stage"]
+__all__ = ["bare_stage", "forge", "forged", "no_observer_is_left", "stage"]
 
-#: An interval in minutes in which a test does not wait for long.
-OFTEN = "0.005"
 PULL = 20
 LOG = "##[group]Run make test\nmake test\nshell: sh\n##[endgroup]\nE   assert 1 == 2\n##[error]exit code 2.\n"
-
-
-@pytest.fixture(autouse=True)
-def no_observer_is_left(bare_stage: Stage) -> Iterator[None]:
-    yield
-    if not (bare_stage.directory / "log").is_dir():
-        return
-    for who in (bare_stage.state.daemon.identity, OBSERVER.holder(bare_stage.ws.paths)):
-        if who is not None:
-            identity.signal(who, signal.SIGKILL)
-    assert eventually(lambda: not OBSERVER.alive(bare_stage.ws.paths), PATIENCE)
 
 
 @pytest.fixture
