@@ -13,6 +13,7 @@ from functools import partial
 import pytest
 
 from kugetsu.domain.decide import claims
+from kugetsu.host import host_file
 from kugetsu.model.errors import KugetsuError
 from kugetsu.runtime import daemon_control, host_id, reconcile
 from kugetsu.runtime.facts import claim_facts
@@ -305,14 +306,14 @@ def test_a_host_id_that_was_deleted_is_taken_from_the_log_again(stage: Stage) ->
     stage.agent(UNTIL_GO)
     stage.start(1)
     stage.at_work("q1.1")
-    os.unlink(os.path.join(stage.ws.paths.root, host_id.NAME))
+    os.unlink(os.path.join(stage.ws.paths.root, host_file.NAME))
     assert host_id.own(stage.ws) == first
     stage.kill(stage.state.attempts["q1.1"].runner)
     assert reconcile.reconcile(stage.ws) == ["q1.1"]
 
 
 def test_an_emptied_host_id_is_made_once(stage: Stage) -> None:
-    path = os.path.join(stage.ws.paths.root, host_id.NAME)
+    path = os.path.join(stage.ws.paths.root, host_file.NAME)
     with open(path, "w"):
         pass
     first = host_id.own(stage.ws)
@@ -320,7 +321,8 @@ def test_an_emptied_host_id_is_made_once(stage: Stage) -> None:
 
 
 def test_a_host_id_that_cannot_be_read_is_named(stage: Stage) -> None:
-    path = os.path.join(stage.ws.paths.root, host_id.NAME)
+    path = host_file.path(stage.ws.paths.root)
+    os.unlink(path)
     os.mkdir(path)
     with pytest.raises(KugetsuError, match=f"cannot read {path}: Is a directory") as failure:
         host_id.own(stage.ws)
@@ -334,4 +336,5 @@ def test_among_hosts_in_the_log_the_one_of_this_boot_is_ours(stage: Stage) -> No
         queued = claims.wanted(stage.state, str(stage.ref(number)))
         offer, facts = claims.ClaimRequest(f"{number}" * 32, who), claim_facts(stage.ws, "self")
         stage.ws.log.transact(partial(claims.start, enqueued=queued, offer=offer, facts=facts))
+    os.unlink(host_file.path(stage.ws.paths.root))
     assert host_id.own(stage.ws) == "2" * 32

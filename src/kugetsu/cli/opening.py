@@ -10,8 +10,9 @@ from kugetsu.cli.call import Call, Command
 from kugetsu.cli.parser import Parser
 from kugetsu.domain.state import State
 from kugetsu.model.errors import BadInput, KugetsuError, NotFound
-from kugetsu.runtime import pages
+from kugetsu.runtime import host_id, pages
 from kugetsu.runtime.query import subjects
+from kugetsu.runtime.workspace import Workspace
 
 
 def _arguments(parser: Parser) -> None:
@@ -29,7 +30,7 @@ def _open(call: Call) -> int:
     state = call.ready()
     issue = subjects.issue_of(call.workspace, state, args.ref)
     if args.path:
-        path = _worktree(state, issue)
+        path = _worktree(call.workspace, state, issue)
         call.show({"issue": issue, "kind": "worktree", "url": None, "path": path, "opened": False}, [path], value=True)
         return 0
     page = pages.page_of(call.workspace, state, issue)
@@ -49,8 +50,10 @@ def _open(call: Call) -> int:
     return 0
 
 
-def _worktree(state: State, issue: str) -> str:
+def _worktree(ws: Workspace, state: State, issue: str) -> str:
     session = state.sessions.get(issue)
+    if session is not None:
+        host_id.require_here(ws, session, f"kugetsu open --path {issue}")
     path = session.worktree if session is not None else None
     if path is None:
         raise NotFound(f"{issue} has no worktree", "kugetsu list shows the sessions")

@@ -63,7 +63,8 @@ def _standing(given: str | None) -> str | None:
 
 
 def _of(session: str, repository: str | None) -> bool:
-    return repository is None or session.removeprefix("base:").partition("#")[0] == repository
+    name = session.removeprefix("base:").partition("#")[0].partition("@")[0]  # `decide.sessions.base_key`
+    return repository is None or name == repository
 
 
 def _say_that_none(call: Call, others: int, *, then: bool) -> None:

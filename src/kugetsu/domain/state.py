@@ -185,6 +185,11 @@ class Attempt:
     unsettled: str | None = None
     unsettled_at: str | None = None
 
+    @property
+    def host(self) -> str | None:
+        """The id of the host that claimed it (`runtime.host_id`); None in logs of older versions, which knew one."""
+        return self.claimer.get("host") if self.claimer is not None else None
+
 
 @record
 class Session:
@@ -197,6 +202,8 @@ class Session:
     source: str | None = None
     agent: str | None = None
     agent_session: str | None = None
+    #: The host that has its worktree and the agent's session; None where older versions prepared it, on the only one.
+    host: str | None = None
     worktree: str | None = None
     branch: str | None = None
     base_branch: str | None = None

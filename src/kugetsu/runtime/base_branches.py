@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from kugetsu.domain.state import Session
 from kugetsu.model.errors import KugetsuError, NotFound
+from kugetsu.runtime import host_id
 from kugetsu.runtime.git import fetching, merged, repositories, transport
 from kugetsu.runtime.git.command import commit_of
 from kugetsu.runtime.git.repositories import Repository
@@ -33,6 +34,7 @@ class BaseBranches:
     def merged(self, session: Session) -> Merged | None:
         """The session's branch, if its base branch has all its work, even squashed; None if not, or unknown without a
         repository. Raises KugetsuError if that cannot be examined."""
+        session = host_id.as_seen_here(self.ws, session)
         branch, base = session.branch, session.base_branch
         if session.repository is None or session.source is None or not branch or not base or base == "HEAD":
             return None

@@ -22,7 +22,7 @@ from loguru import logger
 from kugetsu.domain.decide import daemon as decide
 from kugetsu.domain.events import Identity
 from kugetsu.domain.new_event import NewEvent
-from kugetsu.domain.state import State
+from kugetsu.domain.state import Attempt, State
 from kugetsu.log.files.segments import SEGMENT_BYTES
 from kugetsu.log.files.watch import Watch
 from kugetsu.model import clock
@@ -138,7 +138,7 @@ class Daemon:
         state = self.ws.state()
         if state.daemon.lease != self.lease.nonce:
             raise SystemExit("another daemon took over")
-        if state.daemon.state == "draining" and not state.attempts:
+        if state.daemon.state == "draining" and not self._own_attempts(state):
             return None
         watched = self._watch_runners(state)
         pause = self.ws.config.number("QUEUE_DAEMON_INTERVAL_MINUTES") * 60
@@ -204,12 +204,16 @@ class Daemon:
             return True
         return False
 
+    def _own_attempts(self, state: State) -> list[Attempt]:
+        """The live attempts of this host: nobody else's end is awaited here."""
+        return [attempt for attempt in state.attempts.values() if host_id.is_own(self.ws, attempt.host)]
+
     def _watch_runners(self, state: State) -> bool:
-        """Hold a pidfd of every live attempt's runner; False if one must be polled instead."""
+        """Hold a pidfd of the runner of every live attempt of this host; False if one must be polled instead."""
         for attempt_id in [known for known in self.pidfds if known not in state.attempts]:
             os.close(self.pidfds.pop(attempt_id))
         complete = True
-        for attempt in state.attempts.values():
+        for attempt in self._own_attempts(state):
             if attempt.id in self.pidfds:
                 if attempt.runner is not None and identity.alive(attempt.runner):
                     continue

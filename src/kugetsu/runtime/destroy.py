@@ -11,7 +11,7 @@ from typing import Any
 from kugetsu.domain.decide import sessions as decide
 from kugetsu.domain.state import Session
 from kugetsu.model.errors import Conflict, KugetsuError, NotFound
-from kugetsu.runtime import pull_requests
+from kugetsu.runtime import host_id, pull_requests
 from kugetsu.runtime.base_branches import BaseBranches, Merged
 from kugetsu.runtime.forges import Forges
 from kugetsu.runtime.git import inner_rescue, integrity, removal, repositories, rescue
@@ -35,10 +35,11 @@ def destroy(
 ) -> dict[str, Any]:
     """Destroy the session ``key``; returns its `session.destroyed` event.
 
-    Without ``force`` refused (Conflict) while an agent works in it, tasks wait for it, its pull request is (or may be)
-    open or has yet to be opened, or its worktree holds uncommitted work or commits that are nowhere else: `refusals`
-    gives all of these reasons. With ``force`` the work is put on a rescue branch first. ``strict``: see
-    `RemovalPolicy`; ``known`` is what the caller saw of its work, else it is looked up here.
+    Refused (Conflict) on another host than that of its worktree; without ``force`` also while an agent works in it,
+    tasks wait for it, its pull request is (or may be) open or has yet to be opened, or its worktree holds uncommitted
+    work or commits that are nowhere else: `refusals` gives all of these reasons. With ``force`` the work is put on a
+    rescue branch first. ``strict``: see `RemovalPolicy`; ``known`` is what the caller saw of its work, else it is
+    looked up here.
     """
     session = require_unused(ws, key, force)
     if session.kind == "issue" and not force:
@@ -97,10 +98,12 @@ def look_up(ws: Workspace, session: Session) -> Known:
 
 
 def require_unused(ws: Workspace, key: str, force: bool) -> Session:
-    """The session. Raises Conflict while an agent works in it or, without `force`, tasks wait for it."""
+    """The session. Raises Conflict while an agent works in it or, without `force`, tasks wait for it, and if it is
+    another host's."""
     state = ws.state()
     session = decide.find_session(state, key)
     decide.unused(state, session, force)
+    host_id.require_here(ws, session, f"kugetsu destroy {'--force ' if force else ''}{key}")
     return session
 
 

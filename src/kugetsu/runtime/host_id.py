@@ -1,25 +1,23 @@
-"""Which host a process is of: 128 random bits in KUGETSU_DIR/host, made at the first claim.
+"""Which host something is of: its id (`host.host_file`) is made at the first claim.
 
-Only its own host judges a process: a pid and a lease say nothing anywhere else, and loss of contact is not death.
+Only its own host judges a process: a pid and a lease say nothing anywhere else, and loss of contact is not death. So
+it is with folders: the path of another host's worktree may exist here, and is another thing.
 """
 
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 
-from kugetsu.host import atomic
-from kugetsu.host.paths import ownership_remedy
-from kugetsu.model.errors import KugetsuError
+from kugetsu.host import host_file
+from kugetsu.model.errors import Conflict
+from kugetsu.model.record import replace
 from kugetsu.runtime.process import identity, termination
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kugetsu.domain.events import Identity
-    from kugetsu.domain.state import Attempt, State
+    from kugetsu.domain.state import Attempt, Session, State
     from kugetsu.runtime.workspace import Workspace
-
-NAME = "host"
 
 
 def own(ws: Workspace) -> str:
@@ -27,22 +25,43 @@ def own(ws: Workspace) -> str:
 
     Raises KugetsuError where it cannot be read or there is no place for it, OSError where it cannot be written.
     """
-    path = os.path.join(ws.paths.root, NAME)
-    if not (known := _read(path)):
-        named = _named(ws.state())
-        made = named.pop() if len(named) == 1 else os.urandom(16).hex()
-        ws.paths.make(ws.paths.root)
-        with suppress(FileExistsError), atomic.NewFile(path, sync=True) as new:
-            new.file.write(f"{made}\n".encode())
-            new.commit(overwrite=known is not None)
-        known = _read(path) or made
-    return known
+    known = host_file.read(ws.paths.root)
+    if known:
+        return known
+    named = _named(ws.state())
+    made = named.pop() if len(named) == 1 else os.urandom(16).hex()
+    ws.paths.make(ws.paths.root)
+    return host_file.write(ws.paths.root, made)
+
+
+def is_own(ws: Workspace, host: str | None) -> bool:
+    """True if a recorded host is this one; older versions recorded none, and knew one only. An exported log is of
+    another place."""
+    return host is None or (ws.foreign is None and host == own(ws))
 
 
 def owns(ws: Workspace, who: Identity | None) -> bool:
-    """True if a recorded process is this host's; older versions recorded no host, and knew one only."""
-    host = who.get("host") if who is not None else None
-    return host is None or host == own(ws)
+    """True if a recorded process is this host's."""
+    return is_own(ws, who.get("host") if who is not None else None)
+
+
+def as_seen_here(ws: Workspace, session: Session) -> Session:
+    """The session as far as this host has it: without another host's folders, agent session and unsaved work."""
+    if is_own(ws, session.host):
+        return session
+    return replace(session, worktree=None, source=None, agent_session=None, unsaved=None)
+
+
+def require_here(ws: Workspace, session: Session, what: str) -> None:
+    """Raise Conflict if another host has the session's worktree; ``what`` is the command to run there."""
+    if not is_own(ws, session.host):
+        where = name_of(session.host or "")
+        raise Conflict(f"the worktree of {session.key} is on {where}", f"run there: {what}")
+
+
+def name_of(host: str) -> str:
+    """What people call a host."""
+    return f"host {host[:8]}"
 
 
 def may_judge(ws: Workspace, attempt: Attempt) -> bool:
@@ -67,16 +86,5 @@ def _named(state: State) -> set[str]:
     known = [state.daemon.identity, *(attempt.claimer for attempt in state.attempts.values())]
     known += [session.person["holder"] for session in state.sessions.values() if session.person is not None]
     hosts = [(who["host"], who["boot"]) for who in known if who is not None and "host" in who]
-    return {host for host, boot in hosts if boot == identity.boot_id()} or {host for host, _ in hosts}
-
-
-def _read(path: str) -> str | None:
-    """What the file holds; None if there is none."""
-    try:
-        with open(path, encoding="ascii", errors="replace") as file:
-            return file.read(100).strip()
-    except FileNotFoundError:
-        return None
-    except OSError as problem:
-        remedy = ownership_remedy(path) or "make it readable, or move it away: it is made again"
-        raise KugetsuError(f"cannot read {path}: {problem.strerror}", remedy) from problem
+    of_folders = {session.host for session in state.sessions.values() if session.host is not None}
+    return {host for host, boot in hosts if boot == identity.boot_id()} or {host for host, _ in hosts} | of_folders

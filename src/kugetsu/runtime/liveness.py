@@ -15,11 +15,23 @@ if TYPE_CHECKING:
     from kugetsu.runtime.workspace import Workspace
 
 
-def of(paths: Paths, attempt: Attempt) -> bool:
-    """Whether the attempt's runner or agent lives (somebody holds its lease)."""
+def of(paths: Paths, attempt: Attempt) -> bool | None:
+    """Whether the attempt's runner or agent lives (somebody holds its lease); None for one of another host.
+
+    What has no id here, because the file was deleted, cannot tell whose attempt it is.
+    """
     from kugetsu.runtime.process import lease
 
-    return lease.alive(paths.leases, attempt.lease)
+    if lease.alive(paths.leases, attempt.lease):
+        return True
+    return None if is_elsewhere(paths, attempt.host) else False
+
+
+def is_elsewhere(paths: Paths, host: str | None) -> bool:
+    """True if what ``host`` recorded is not known to be of this host: only its own host judges it."""
+    from kugetsu.host import host_file
+
+    return host is not None and host_file.read(paths.root) != host
 
 
 def daemon(paths: Paths, state: State) -> bool:

@@ -31,7 +31,7 @@ from kugetsu.model import clock
 from kugetsu.model.errors import KugetsuError, LogDamaged, LogWriteFailed
 from kugetsu.model.refs import IssueRef, parse_ref, parse_repository
 from kugetsu.redaction.funnel import redact
-from kugetsu.runtime import pull_body, pull_requests
+from kugetsu.runtime import host_id, pull_body, pull_requests
 from kugetsu.runtime.env_files import values
 from kugetsu.runtime.forges import Forges, forge_for, one_line
 from kugetsu.runtime.git import checkouts, comparison, merged, published, remotes
@@ -119,6 +119,8 @@ def open_owed(ws: Workspace, session: Session, *, patience: float = 0.0) -> bool
         known = ws.state().sessions.get(session.key)
         if known is None or known.owed is None:
             return True
+        if not host_id.is_own(ws, known.host):
+            return False  # the host that has the clone opens it
         now = clock.now()
         if (known.owed["not_before"] or "") > now or on_hold(ws.state(), session.key, now) or is_withheld(known):
             return False

@@ -14,7 +14,7 @@ from kugetsu.forge.protocol import Comment, Forge, PullRequest, Source
 from kugetsu.model.errors import BadInput, Conflict, KugetsuError
 from kugetsu.model.refs import IssueRef, parse_ref, parse_repository
 from kugetsu.model.servers import base_url
-from kugetsu.runtime import answers
+from kugetsu.runtime import answers, host_id
 from kugetsu.runtime.forges import Forges, one_line
 from kugetsu.runtime.git import checkouts, elsewhere, merged, remotes
 from kugetsu.runtime.git.published import published
@@ -99,6 +99,8 @@ def source_of(ws: Workspace, session: Session) -> Source | None:
     repository knows, nothing was pushed. What cannot be checked counts as pushed."""
     if not session.branch or session.source is None:
         return None
+    if not host_id.is_own(ws, session.host):
+        return _recorded_source(session)
     known = {session.head} - {session.base_commit, None}
     return _source(
         ws,
@@ -111,6 +113,12 @@ def source_of(ws: Workspace, session: Session) -> Source | None:
         made=[commit for commit in known if commit],
         pushed=bool(session.pushed and session.commits),
     )
+
+
+def _recorded_source(session: Session) -> Source:
+    """The session's branch with the commits that the log has of it."""
+    made = frozenset(commit for commit in (session.head, session.base_commit) if commit)
+    return Source(frozenset((session.branch or "",)), made=made)
 
 
 def source_at(ws: Workspace, session: Session, clone: str, branch: str) -> Source:
@@ -348,8 +356,7 @@ def _current(
     source = source_of(ws, session)
     if source is None and session.branch:
         # Nothing was pushed, as far as the clone knows: an earlier one with its branch's name is not its own.
-        made = frozenset(commit for commit in (session.head, session.base_commit) if commit)
-        source = Source(frozenset((session.branch,)), made=made)
+        source = _recorded_source(session)
     newer = _first(forge.pulls_from(ref.owner, ref.repo, source)) if source is not None else None
     if newer is not None and (known is None or newer.state == "open"):
         return newer, (ref.owner, ref.repo)

@@ -11,6 +11,7 @@ from kugetsu.domain.decide import sessions as decide
 from kugetsu.host.config_file import write_template
 from kugetsu.host.ownership import require_not_from_sudo
 from kugetsu.model.errors import AgentUnavailable, KugetsuError
+from kugetsu.runtime import host_id
 from kugetsu.runtime.destroy import destroy
 from kugetsu.runtime.env_files import TEMPLATES
 from kugetsu.runtime.git import repositories
@@ -105,10 +106,11 @@ def _sessions(ws: Workspace, report: InitReport, repository: str | None, force: 
         report.notes += [note for note in notes if note not in report.notes]
     wanted = ["pm"] + ([decide.base_key(repository)] if repository is not None else [])
     if force:
-        wanted += [key for key, session in ws.state().sessions.items() if session.kind == "base" and key not in wanted]
+        bases = [session for session in ws.state().sessions.values() if session.kind == "base"]
+        wanted += [base.key for base in bases if base.key not in wanted and host_id.is_own(ws, base.host)]
         _retire(ws, report, wanted)
     for key in wanted:
-        of = key.removeprefix("base:")  # `pm` is of no repository
+        of = decide.repository_of_base(key)  # `pm` is of no repository
         _make(ws, ws.agent("pm" if key == "pm" else "dev", None, of), key, report)
 
 
@@ -119,7 +121,7 @@ def _hint(problem: KugetsuError) -> str:
 def _retire(ws: Workspace, report: InitReport, keys: list[str]) -> None:
     for key in keys:
         session = ws.state().sessions.get(key)
-        if session is not None:
+        if session is not None and host_id.is_own(ws, session.host):
             destroy(ws, key, force=True, reason="init --force")
             report.retired.append(f"{key} {session.agent_session}")
 
@@ -132,7 +134,7 @@ def _make(ws: Workspace, agent: Agent, key: str, report: InitReport) -> None:
     if key == "pm":
         prepare.prepare_pm(ws, agent)
     else:
-        name = key.removeprefix("base:")
+        name = decide.repository_of_base(key)
         registered = ws.state().repositories
         repository = repositories.resolve(name, ws.paths, registered=registered, servers=ws.config.servers())
         prepare.ensure_base(ws, agent, repository)

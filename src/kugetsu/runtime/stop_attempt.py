@@ -10,6 +10,7 @@ from typing import Any
 from kugetsu.domain.decide import queue
 from kugetsu.host import run_files
 from kugetsu.model.errors import KugetsuError
+from kugetsu.runtime import host_id
 from kugetsu.runtime.process import identity
 from kugetsu.runtime.workspace import Workspace
 
@@ -25,11 +26,12 @@ def cancel(ws: Workspace, task_id: str) -> list[dict[str, Any]]:
 
 
 def signal_runner(ws: Workspace, task_id: str) -> bool:
-    """Signal the runner of a task's live attempt that a stop is requested; False if there is no runner to signal."""
+    """Signal the runner of a task's live attempt that a stop is requested; False if there is no runner to signal, or if
+    it is another host's."""
     state = ws.state()
     task = state.tasks.get(task_id)
     attempt = state.attempts.get(task.attempt) if task is not None and task.attempt is not None else None
-    if attempt is None or attempt.stop is None:
+    if attempt is None or attempt.stop is None or not host_id.is_own(ws, attempt.host):
         return False
     # The file comes first: it holds the reason, and the supervisor looks for it even if the signal is lost.
     try:

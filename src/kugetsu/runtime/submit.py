@@ -346,10 +346,11 @@ class Deaths:
 
 def _notice_full_disk(ws: Workspace, awaited: str, told: set[str]) -> None:
     """Tell once that the end of the awaited task's agent waits for room on the disk: its runner does, for an hour."""
-    from kugetsu.runtime import disk
+    from kugetsu.runtime import disk, host_id
     from kugetsu.runtime.process import identity
 
-    agents = [attempt.agent for attempt in ws.state().attempts.values() if attempt.task == awaited]
+    own = [attempt for attempt in ws.state().attempts.values() if host_id.is_own(ws, attempt.host)]
+    agents = [attempt.agent for attempt in own if attempt.task == awaited]
     if "full" in told or not any(agent is not None and not identity.alive(agent) for agent in agents):
         return
     problem = disk.refusal(ws.paths)

@@ -34,9 +34,14 @@ def _find_ready_to(state: State, key: str, trigger: str) -> Session:
     return session
 
 
-def base_key(repository: str) -> str:
-    """The key of a repository's base session."""
-    return f"base:{repository}"
+def base_key(repository: str, host: str | None = None) -> str:
+    """The key of a repository's base session; of that of ``host``, if another one had made the first."""
+    return f"base:{repository}" if host is None else f"base:{repository}@{host}"
+
+
+def repository_of_base(key: str) -> str:
+    """The repository of a base session's key."""
+    return key.removeprefix("base:").partition("@")[0]
 
 
 def create_log(state: State, log_id: str, version: str) -> list[NewEvent]:

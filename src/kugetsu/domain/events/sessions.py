@@ -44,11 +44,12 @@ class SessionPreparing(TypedDict):
 
 @event(
     "session.prepared",
-    exempt="agent agent_session worktree source branch base_branch base_commit base_session",
+    exempt="agent agent_session worktree source branch base_branch base_commit base_session host",
     irrevocable="session_made",
 )
 class SessionPrepared(TypedDict):
-    """Outcome: worktree and agent session exist. ``notes`` are sentences on anything unexpected.
+    """Outcome: worktree and agent session exist, on ``host`` (`runtime.host_id`). ``notes`` are sentences on anything
+    unexpected.
 
     ``follows``: that of the intent, or of an earlier one without an outcome."""
 
@@ -62,6 +63,7 @@ class SessionPrepared(TypedDict):
     base_session: str | None
     created: bool
     fetched: str
+    host: NotRequired[str]
     notes: NotRequired[list[str]]
     follows: NotRequired[Follows | None]
 

@@ -74,6 +74,7 @@ def session_prepared(state: State, event: Event) -> None:
         return
     for name, value in zip(_PREPARED, known, strict=True):
         setattr(session, name, value)
+    session.host = data.get("host")
     session.reason = None
     session.notes = notes
     session.follows = None

@@ -12,6 +12,7 @@ from kugetsu.domain.new_event import NewEvent
 from kugetsu.model.errors import KugetsuError
 from kugetsu.model.plural import counted
 from kugetsu.redaction.funnel import redact
+from kugetsu.runtime import host_id
 from kugetsu.runtime.doctor.context import Context
 from kugetsu.runtime.doctor.finding import Finding, Fix, Found
 from kugetsu.runtime.env_files import in_force
@@ -105,14 +106,13 @@ def _locks(context: Context) -> Iterator[Finding]:
     if state is None:
         return
     dead: dict[str, locks.Lock] = {}
-    for session in state.sessions.values():
+    own = [session for session in state.sessions.values() if host_id.is_own(context.ws, session.host)]
+    for session in own:
         if session.worktree is None or session.kind != "issue":
             continue
         if session.attempt is None and session.person is None:
             dead.update((lock.path, lock) for lock in locks.of_worktree(session.worktree, session.branch))
-    sources = {session.source for session in state.sessions.values()} | {
-        source.get("path") for source in state.repositories.values()
-    }
+    sources = {session.source for session in own} | {source.get("path") for source in state.repositories.values()}
     for checkout in filter(None, (checkouts.find(path) for path in sources if path is not None)):
         dead.update((lock.path, lock) for lock in locks.of_clone(checkout))
     for path, lock in sorted(dead.items()):

@@ -15,7 +15,7 @@ from kugetsu.host import proc
 from kugetsu.host.paths import Paths
 from kugetsu.model.errors import BadInput
 from kugetsu.model.plural import counted
-from kugetsu.runtime import folders, reconcile
+from kugetsu.runtime import folders, host_id, reconcile
 from kugetsu.runtime.doctor import trial
 from kugetsu.runtime.doctor.context import Context
 from kugetsu.runtime.doctor.finding import Finding, Fix, Found
@@ -77,7 +77,8 @@ def _attempts(context: Context) -> Iterator[Finding]:
         text = f"{names} died without being recorded: {held} held"
         yield found.warning("attempts", text, "kugetsu queue-daemon start", repair)
     for attempt in context.ws.state().attempts.values():
-        if attempt.runner is not None and identity.stopped(attempt.runner):
+        own = host_id.is_own(context.ws, attempt.host)
+        if own and attempt.runner is not None and identity.stopped(attempt.runner):
             pid = attempt.runner["pid"]
             text = f"the supervisor of {attempt.id} (pid {pid}) was stopped (SIGSTOP): no limit is enforced"
             yield found.warning("attempts", text, f"kill -CONT {pid}")
@@ -116,7 +117,8 @@ def _folders(context: Context, state: State, seen: _Seen) -> Iterator[Finding]:
     if strangers:
         text = f"{counted(len(strangers), 'worktree')} without a session: {_some(strangers)}"
         yield found.warning("worktrees", text, "kugetsu prune")
-    idle = [session for session in state.sessions.values() if session.state == "idle"]
+    own = [session for session in state.sessions.values() if host_id.is_own(context.ws, session.host)]
+    idle = [session for session in own if session.state == "idle"]
     gone = [session.key for session in idle if session.worktree is not None and not os.path.isdir(session.worktree)]
     if gone:
         text = f"the worktree of {_some(gone)} is gone; the next attempt recreates it from its branch"

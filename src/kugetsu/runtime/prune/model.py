@@ -8,7 +8,7 @@ from typing import Any
 
 from kugetsu.domain.state import State
 from kugetsu.model.refs import folder_name, parse_ref
-from kugetsu.runtime import destroy
+from kugetsu.runtime import destroy, host_id
 from kugetsu.runtime.git import checkouts
 from kugetsu.runtime.git.repositories import Repository
 from kugetsu.runtime.workspace import Workspace
@@ -89,7 +89,8 @@ def known_repositories(ws: Workspace, state: State) -> dict[str, Known]:
     """The repositories of worktrees, by the real path of their git folder: registered clones, sources of sessions, and
     kugetsu's bare clones."""
     places = [(name, place["path"]) for name, place in state.repositories.items() if "path" in place]
-    places += [(session.repository or "", session.source) for session in state.sessions.values() if session.source]
+    own = [session for session in state.sessions.values() if host_id.is_own(ws, session.host)]
+    places += [(session.repository or "", session.source) for session in own if session.source]
     places += _own_clones(ws.paths.repositories)
     found: dict[str, Known] = {}
     for name, path in places:

@@ -11,7 +11,7 @@ from kugetsu.forge.failures import ForgeFailure
 from kugetsu.model.errors import BadInput, KugetsuError
 from kugetsu.model.plural import counted
 from kugetsu.model.refs import parse_ref
-from kugetsu.runtime import destroy, pull_requests
+from kugetsu.runtime import destroy, host_id, pull_requests
 from kugetsu.runtime.base_branches import BaseBranches, Merged
 from kugetsu.runtime.destroy import Known
 from kugetsu.runtime.forges import Forges, one_line
@@ -54,16 +54,24 @@ def _busy(ws: Workspace, state: State, session: Session) -> Why | None:
     waiting = [task.id for task in state.waiting() if task.session == session.key]
     if waiting:
         return f"{', '.join(waiting)} waits for it", IN_USE
+    why = _elsewhere(ws, session)
+    return (why, ELSEWHERE) if why is not None else None
+
+
+def _elsewhere(ws: Workspace, session: Session) -> str | None:
+    """Why nothing here may remove its worktree: it is another host's, or the user's."""
+    if not host_id.is_own(ws, session.host):
+        return f"its worktree is on {host_id.name_of(session.host or '')}"
     if session.worktree is not None and not _is_ours(ws, session.worktree):
-        return "its worktree lies outside of KUGETSU_DIR", ELSEWHERE
+        return "its worktree lies outside of KUGETSU_DIR"
     return None
 
 
 def why_kept(ws: Workspace, session: Session, known: Known) -> str | None:
     """Why a session whose work is merged stays after all, as far as its pull request and its folder tell; None if it
     can go, unless its worktree holds something (`destroy.destroy`)."""
-    if session.worktree is not None and not _is_ours(ws, session.worktree):
-        return "its worktree lies outside of KUGETSU_DIR"
+    if (why := _elsewhere(ws, session)) is not None:
+        return why
     seen = known.seen
     against = _open_pull(seen) if seen is not None else None
     if against is None and seen is not None and seen.state == "merged" and known.merged is None:

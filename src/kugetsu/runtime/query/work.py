@@ -8,6 +8,7 @@ from typing import Any
 from kugetsu.domain.results import uncommitted
 from kugetsu.domain.state import ENDS, State
 from kugetsu.model.errors import KugetsuError, NotFound
+from kugetsu.runtime import host_id
 from kugetsu.runtime.git import comparison, integrity, published, refs, repositories
 from kugetsu.runtime.git.command import ask, commit_of
 from kugetsu.runtime.git.comparison import ChangedFile, Comparison
@@ -56,6 +57,7 @@ def place_of(ws: Workspace, state: State, issue: str) -> Place:
     """Where the work of an issue is. Raises NotFound if it has none, because nothing was ever prepared for it."""
     session = state.sessions.get(issue)
     if session is not None and session.branch is not None:
+        session = host_id.as_seen_here(ws, session)
         return Place(
             session.repository or issue.rpartition("#")[0],
             session.source,

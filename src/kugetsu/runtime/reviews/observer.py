@@ -22,7 +22,7 @@ from kugetsu.forge.failures import ForgeFailure
 from kugetsu.model import clock
 from kugetsu.model.errors import KugetsuError, LogDamaged, LogWriteFailed
 from kugetsu.model.refs import parse_ref
-from kugetsu.runtime import daemon_child, pull_opening
+from kugetsu.runtime import daemon_child, host_id, pull_opening
 from kugetsu.runtime.daemon_child import DaemonChild, Trouble
 from kugetsu.runtime.forges import one_line
 from kugetsu.runtime.intake import places
@@ -92,7 +92,8 @@ class Observer(DaemonChild):
         if not self._places and not self._round:
             wait = self._begin(subjects.to_observe(state, now))
             if wait > 0:
-                waits = owed.wait(state, now), self._turns.wait(state, now), self._retiring.wait(state, now)
+                opening = owed.wait(state, now, host_id.own(self._ws))
+                waits = opening, self._turns.wait(state, now), self._retiring.wait(state, now)
                 return min(intake, wait, *waits, LONGEST_SLEEP)
         if self._places:
             place = next(iter(self._places))
@@ -108,7 +109,7 @@ class Observer(DaemonChild):
     def _has_acted(self, state: State, now: str) -> bool:
         """Do the first thing that waits for nothing but its time; False if there is none."""
         before = state.seq
-        for session in owed.due(state, now):
+        for session in owed.due(state, now, host_id.own(self._ws)):
             # One at a time: a stop is heeded in between. What another process opens now is left to that.
             pull_opening.open_owed(self._ws, session)
             if self._ws.state().seq != before:

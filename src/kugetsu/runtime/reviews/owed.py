@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from kugetsu.domain.intake import on_hold
 from kugetsu.domain.state import Session, State
 from kugetsu.model import clock
@@ -10,13 +12,22 @@ from kugetsu.model import clock
 ANOTHERS_SECONDS = 5.0
 
 
-def due(state: State, now: str) -> list[Session]:
-    """The sessions whose pull request is to be opened now."""
-    owing = [session for session in state.sessions.values() if session.owed is not None and session.attempt is None]
+def owing(state: State, host: str | None = None) -> Iterator[Session]:
+    """The sessions that owe one, only those of ``host`` if given: it has the clone."""
+    for session in state.sessions.values():
+        if session.owed is not None and (host is None or session.host in (None, host)):
+            yield session
+
+
+def due(state: State, now: str, host: str | None = None) -> list[Session]:
+    """The sessions whose pull request is to be opened now (`owing`)."""
     return [
         session
-        for session in owing
-        if _not_before(session) <= now and not on_hold(state, session.key, now) and not is_withheld(session)
+        for session in owing(state, host)
+        if session.attempt is None
+        and _not_before(session) <= now
+        and not on_hold(state, session.key, now)
+        and not is_withheld(session)
     ]
 
 
@@ -26,11 +37,11 @@ def is_withheld(session: Session) -> bool:
     return (session.result or {}).get("kind") == "checks_failed"
 
 
-def wait(state: State, now: str) -> float:
+def wait(state: State, now: str, host: str | None = None) -> float:
     """Seconds until the next of them is due; a day if none is. One that is due is another process's for the moment."""
-    if due(state, now):
+    if due(state, now, host):
         return ANOTHERS_SECONDS
-    later = [_not_before(session) for session in state.sessions.values() if session.owed is not None]
+    later = [_not_before(session) for session in owing(state, host)]
     return min((clock.seconds_between(now, at) for at in later if at > now), default=86_400.0)
 
 

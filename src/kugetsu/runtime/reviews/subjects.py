@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from kugetsu.domain.machines import OPEN_REVIEW
 from kugetsu.domain.state import Session, State
 from kugetsu.model import clock
+from kugetsu.runtime import host_id
+from kugetsu.runtime.reviews import owed
 from kugetsu.runtime.workspace import Workspace
 
 #: Seconds for which a pull request that is over is still looked at: it may be reopened, its session may stay for now.
@@ -33,7 +35,7 @@ def _is_open(session: Session, now: str) -> bool:
 
 def any_left(ws: Workspace, state: State) -> bool:
     """Whether an observer is needed."""
-    if any(session.owed is not None for session in state.sessions.values()) or _feedback_waits(state):
+    if any(owed.owing(state, host_id.own(ws))) or _feedback_waits(state):
         return True
     now = clock.now()
     return interval(ws) > 0 and (bool(to_observe(state, now)) or any(to_retire(ws, state, now)))
@@ -60,7 +62,7 @@ def to_retire(ws: Workspace, state: State, now: str) -> Iterator[Session]:
     for session in state.sessions.values():
         if session.review != "merged" or session.kind != "issue" or session.attempt or session.person:
             continue
-        if state.of_issue.get(session.key) or session.owed is not None:
+        if state.of_issue.get(session.key) or session.owed is not None or not host_id.is_own(ws, session.host):
             continue
         if clock.seconds_between(session.review_at, now) < OVER_SECONDS and is_looped(ws, session.key):
             yield session

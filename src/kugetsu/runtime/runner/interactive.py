@@ -59,13 +59,13 @@ def require_terminal() -> None:
 def attach(ws: Workspace, key: str) -> NoReturn:
     """Open the agent's program in the session of an issue; returns never, because this process becomes the supervisor.
 
-    Raises NotFound without a session, Conflict while it is used, AgentUnavailable, and what its preparation raises:
-    then it was given back.
+    Raises NotFound without a session, Conflict while it is used and on another host than its worktree's,
+    AgentUnavailable, and what its preparation raises: then it was given back.
     """
     agent = ws.agent("dev", None, key)
     agent.require()
     agent.interactive(Turn("", "/", "", "", ""))  # refused before anything is claimed
-    sessions.find_session(ws.state(), key)
+    host_id.require_here(ws, sessions.find_session(ws.state(), key), f"kugetsu attach {key}")
     holder: Identity = {**identity.own(), "host": host_id.own(ws)}
     lease = Lease.create(ws.paths.leases)
     user, host = str(ws.by["user"]), str(ws.by["host"])

@@ -15,7 +15,7 @@ from kugetsu.domain.state import Session, Task
 from kugetsu.model.errors import Conflict, GitFailed, KugetsuError
 from kugetsu.model.refs import folder_name, parse_ref
 from kugetsu.redaction.funnel import redact
-from kugetsu.runtime import finished_branch
+from kugetsu.runtime import finished_branch, host_id
 from kugetsu.runtime.finished_branch import Finished
 from kugetsu.runtime.git import checkouts, integrity, merged, others_commits, repositories, worktrees
 from kugetsu.runtime.git.repositories import Repository
@@ -39,7 +39,12 @@ def ready(agent: Agent, session: Session) -> bool:
 
 
 def prepare_issue(ws: Workspace, agent: Agent, session: Session, task: Task | None, attempt: str | None) -> None:
-    """Prepare an issue's session. Raises KugetsuError with what prevents it."""
+    """Prepare an issue's session; one of another host from its branch, as far as that was pushed.
+
+    Raises KugetsuError with what prevents it.
+    """
+    moved = not host_id.is_own(ws, session.host)
+    session = host_id.as_seen_here(ws, session)
     _save_earlier_work(ws, session, attempt)
     whole = _fault(session) is None
     as_it_is = whole and ready(agent, session)
@@ -49,7 +54,7 @@ def prepare_issue(ws: Workspace, agent: Agent, session: Session, task: Task | No
     ref = parse_ref(session.key)
     pattern = ws.config_of(session.key).text("KUGETSU_BRANCH_PATTERN")
     branch = first = worktrees.branch_name(pattern, ref.owner, ref.repo, ref.number)
-    if session.branch is not None and session.worktree is not None:
+    if session.branch is not None and (session.worktree is not None or moved):
         branch = session.branch  # the branch it was once prepared with; until then the setting decides anew
     begun = finished_branch.intended(session)
     over = begun or finished_branch.inspect(ws, session, repository, branch)
@@ -62,7 +67,7 @@ def prepare_issue(ws: Workspace, agent: Agent, session: Session, task: Task | No
         _take_in_others(ws, session, repository, task, attempt)
         return
     if session.state == "idle":
-        why = str(over) if as_it_is else _missing(session, agent)
+        why = str(over) if as_it_is else _missing(session, agent, moved)
         ws.log.transact(lambda state: decide.broken(state, session.key, why))
     _make_ready(ws, agent, session, repository, branch, over, attempt)
     if over is None and session.usage.attempts > 1:
@@ -130,6 +135,7 @@ def _make_ready(
         "base_session": base,
         "created": tree.created,
         "fetched": "yes" if tree.fetched else tree.why_not_fetched or "no",
+        "host": host_id.own(ws),
         "notes": [redact(note, limit=NOTE_LENGTH) for note in tree.notes],
         **follows,
     }
@@ -163,7 +169,9 @@ def _fault(session: Session) -> str | None:
     return integrity.fault(session.source, session.worktree) if session.worktree is not None else "it was never created"
 
 
-def _missing(session: Session, agent: Agent) -> str:
+def _missing(session: Session, agent: Agent, moved: bool) -> str:
+    if moved:
+        return f"its worktree is on {host_id.name_of(session.host or '')}"
     if session.agent != agent.name:
         return f"made by {session.agent}, but the agent is {agent.name} now"
     fault = _fault(session)
@@ -191,11 +199,14 @@ def _repository(ws: Workspace, session: Session, task: Task | None) -> Repositor
 
 
 def ensure_base(ws: Workspace, agent: Agent, repository: Repository) -> str:
-    """The agent's base session of a repository, one for each: no fork of one project carries what was said in
-    another."""
+    """The agent's base session of a repository, one for each (on each host): no fork of one project carries what was
+    said in another."""
     key = decide.base_key(repository.repository)
     with repositories.locked(ws.paths, "base " + repository.repository):
         session = ws.state().sessions.get(key)
+        if session is not None and not host_id.is_own(ws, session.host):
+            key = decide.base_key(repository.repository, host_id.own(ws))
+            session = ws.state().sessions.get(key)
         if session is not None and session.state == "idle" and session.agent == agent.name:
             known = session.agent_session
             if known is not None and agent.exists(known):
@@ -224,6 +235,7 @@ def make_plain(ws: Workspace, agent: Agent, key: str, kind: str, repository: str
         "base_session": None,
         "created": True,
         "fetched": "",
+        "host": host_id.own(ws),
     }
     ws.log.transact(lambda state: decide.prepared(state, key, outcome))
     return agent_session
@@ -233,5 +245,5 @@ def prepare_pm(ws: Workspace, agent: Agent) -> None:
     """Prepare the PM session, in its own folder below KUGETSU_DIR."""
     with repositories.locked(ws.paths, "pm session"):
         session = ws.state().sessions.get("pm")
-        if session is None or not ready(agent, session):
+        if session is None or not ready(agent, host_id.as_seen_here(ws, session)):
             make_plain(ws, agent, "pm", "pm", None, ws.paths.make(ws.paths.root + "/pm"))

@@ -1,0 +1,44 @@
+"""The id of this host: 128 random bits in KUGETSU_DIR/host. Reading it imports nothing: `kugetsu status` does so."""
+
+from __future__ import annotations
+
+import os
+
+from kugetsu.host import atomic
+from kugetsu.model.errors import KugetsuError
+
+NAME = "host"
+
+
+def path(root: str) -> str:
+    """The file that holds it."""
+    return os.path.join(root, NAME)
+
+
+def read(root: str) -> str | None:
+    """What the file holds; empty if it was emptied, None if there is none. Raises KugetsuError if it cannot be read."""
+    try:
+        with open(path(root), encoding="ascii", errors="replace") as file:
+            return file.read(100).strip()
+    except FileNotFoundError:
+        return None
+    except OSError as problem:
+        from kugetsu.host.paths import ownership_remedy
+
+        remedy = ownership_remedy(path(root)) or "make it readable, or move it away: it is made again"
+        raise KugetsuError(f"cannot read {path(root)}: {problem.strerror}", remedy) from problem
+
+
+def write(root: str, made: str) -> str:
+    """Write it where none was, or an emptied one; returns the id that counts: of two processes the first one's.
+
+    Raises OSError, and KugetsuError as `read` does.
+    """
+    known = read(root)
+    try:
+        with atomic.NewFile(path(root), sync=True) as new:
+            new.file.write(f"{made}\n".encode())
+            new.commit(overwrite=known is not None)
+    except FileExistsError:
+        pass
+    return read(root) or made

@@ -1,0 +1,201 @@
+"""A log that two hosts share: what one of them did, the other neither ends nor removes, whatever it sees here."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+
+from kugetsu.host import host_file
+from kugetsu.model.errors import Conflict
+from kugetsu.runtime import daemon_control, destroy, disk, host_id, liveness, reconcile, stop_attempt, submit
+from kugetsu.runtime.doctor import git as doctor_git
+from kugetsu.runtime.doctor import leftovers
+from kugetsu.runtime.doctor.context import Context
+from kugetsu.runtime.process import identity
+from kugetsu.runtime.prune import plan
+from kugetsu.runtime.query import work
+from kugetsu.runtime.runner import interactive
+from kugetsu.runtime.workspace import Workspace, open_workspace
+from runtime import repos
+from runtime.stage import COMMIT, UNTIL_GO, Stage, bare_stage, stage
+from runtime.supervised import eventually
+
+__all__ = ["bare_stage", "stage"]
+
+OTHER = "f" * 32
+
+
+@pytest.fixture
+def folder(stage: Stage) -> Iterator[str]:
+    """The KUGETSU_DIR of another host, before its log is there; its daemon ends with the test."""
+    path = stage.root / "other"
+    path.mkdir(mode=0o700)
+    (path / host_file.NAME).write_text(OTHER + "\n")
+    yield str(path)
+    if (path / "log").is_dir():
+        ws = open_workspace({**os.environ, "KUGETSU_DIR": str(path)}, "clean up")
+        daemon_control.stop(ws, drain=False)
+        ws.close()
+
+
+def mirror(stage: Stage, folder: str) -> Workspace:
+    """The other host with the log as it is now, byte for byte."""
+    shutil.copytree(stage.ws.paths.log, f"{folder}/log")
+    shutil.copy(stage.ws.paths.config, folder)
+    return open_workspace({**os.environ, "KUGETSU_DIR": folder}, "kugetsu")
+
+
+def at_work(stage: Stage) -> None:
+    """An agent works on issue 1."""
+    stage.agent(UNTIL_GO)
+    stage.start(1)
+    stage.at_work("q1.1")
+
+
+def killed(stage: Stage) -> None:
+    """As `at_work`, and then runner and agent are killed."""
+    at_work(stage)
+    attempt = stage.state.attempts["q1.1"]
+    for who in (attempt.runner, attempt.agent):
+        stage.kill(who)
+
+
+def idle(stage: Stage) -> str:
+    """The session of issue 1 after a run with a commit; its key."""
+    stage.agent(COMMIT)
+    stage.start(1)
+    assert stage.finished("q1") == "completed"
+    key = str(stage.ref(1))
+    assert stage.state.sessions[key].host == host_id.own(stage.ws) != OTHER
+    return key
+
+
+def test_whether_another_hosts_attempt_lives_is_unknown(stage: Stage, folder: str) -> None:
+    killed(stage)
+    other = mirror(stage, folder)
+    attempt = other.state().attempts["q1.1"]
+    assert eventually(lambda: liveness.of(stage.ws.paths, attempt) is False), "its tools end by themselves"
+    assert liveness.of(other.paths, attempt) is None
+    os.unlink(host_file.path(stage.ws.paths.root))
+    assert liveness.of(stage.ws.paths, attempt) is None, "it cannot tell whose it is"
+    other.close()
+
+
+def test_another_hosts_dead_attempt_is_not_settled(stage: Stage, folder: str) -> None:
+    killed(stage)
+    other = mirror(stage, folder)
+    before = other.state().seq
+    assert reconcile.dead(other, other.state()) == [] == reconcile.stopped(other, other.state())
+    assert reconcile.reconcile(other) == []
+    assert other.state().seq == before
+    assert [attempt.id for attempt in reconcile.dead(stage.ws, stage.state)] == ["q1.1"]
+    other.close()
+
+
+def test_another_hosts_agent_is_asked_to_stop_and_not_signalled(stage: Stage, folder: str) -> None:
+    at_work(stage)
+    other = mirror(stage, folder)
+    assert [event["type"] for event in stop_attempt.cancel(other, "q1")] == ["attempt.stop_requested"]
+    assert not stop_attempt.signal_runner(other, "q1")
+    assert not os.path.exists(other.paths.run("q1.1"))
+    runner = stage.state.attempts["q1.1"].runner
+    assert runner is not None and identity.alive(runner)
+    other.close()
+
+
+def test_a_daemon_neither_settles_another_hosts_attempt_nor_waits_for_its_end(stage: Stage, folder: str) -> None:
+    killed(stage)
+    other = mirror(stage, folder)
+    daemon_control.start(other)
+    other.log.wait(other.state().seq, 1.0)  # its first turns
+    assert daemon_control.stop(other, drain=True)
+    assert "q1.1" in other.state().attempts
+    assert not [event for event in other.log.read() if event["type"] in ("attempt.lost", "attempt.unsettled")]
+    other.close()
+
+
+def test_a_full_disk_here_says_nothing_about_another_hosts_agent(
+    stage: Stage, folder: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    killed(stage)
+    other = mirror(stage, folder)
+    stage.monkeypatch.setattr(disk, "refusal", lambda paths: Conflict("the disk is full", "make room"))
+    submit.Deaths(other).look(["q1"])
+    assert capsys.readouterr().err == ""
+    submit._notice_full_disk(stage.ws, "q1", set())
+    assert "the disk is full" in capsys.readouterr().err
+    other.close()
+
+
+def test_another_hosts_worktree_is_elsewhere_and_not_gone(stage: Stage, folder: str) -> None:
+    key = idle(stage)
+    other = mirror(stage, folder)
+    worktree = stage.worktree(1)
+    os.rename(worktree, stage.root / "away")
+    context = Context(other.paths, {**os.environ, "KUGETSU_DIR": folder}, "kugetsu doctor")
+    assert [found.text for found in leftovers.check(context)] == ["nothing was left behind"]
+    found = plan(other)
+    assert found.items == []
+    assert [(one.subject, one.group) for one in found.kept if one.kind == "session"] == [
+        (key, "its worktree lies elsewhere")
+    ]
+    os.rename(stage.root / "away", worktree)
+    context.ws.close()
+    other.close()
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_another_hosts_session_is_destroyed_there(stage: Stage, folder: str, *, force: bool) -> None:
+    key = idle(stage)
+    other = mirror(stage, folder)
+    before = other.state().seq
+    with pytest.raises(Conflict, match="is on host") as refused:
+        destroy.destroy(other, key, force=force)
+    assert f"run there: kugetsu destroy {'--force ' if force else ''}{key}" == refused.value.hint
+    assert other.state().seq == before and stage.worktree(1).is_dir()
+    assert "is on host" in str(destroy.refusals(other, key, destroy.Known())[0])
+    other.close()
+
+
+def test_a_person_works_in_a_session_where_its_worktree_is(stage: Stage, folder: str) -> None:
+    key = idle(stage)
+    stage.configure(KUGETSU_ATTACH_COMMAND="/bin/sh")
+    other = mirror(stage, folder)
+    before = other.state().seq
+    with pytest.raises(Conflict, match="is on host"):
+        interactive.attach(other, key)
+    assert other.state().seq == before
+    other.close()
+
+
+def test_files_at_the_path_of_another_hosts_worktree_are_not_its_work(stage: Stage, folder: str) -> None:
+    key = idle(stage)
+    other = mirror(stage, folder)
+    assert work.present(stage.ws, stage.state, key).where == "worktree"
+    assert work.present(other, other.state(), key).where == "recorded"
+    stale = stage.worktree(1)
+    locks = [found.text for found in doctor_git._locks(Context(other.paths, os.environ, "kugetsu doctor"))]
+    assert locks == [] and stale.is_dir()
+    other.close()
+
+
+def test_a_session_of_another_host_is_prepared_anew_and_its_worktree_stays(stage: Stage, folder: str) -> None:
+    key = idle(stage)
+    first = stage.worktree(1)
+    repos.run(first, "checkout", "-q", "--detach")  # both hosts' worktrees are of one clone here
+    other = mirror(stage, folder)
+    stage.agent("exit 0\n")
+    submit.enqueue(other, stage.ref(1), "more", via="enqueue")
+    daemon_control.start(other)
+    assert eventually(lambda: other.state().tasks["q2"].state == "completed", 60.0)
+    session = other.state().sessions[key]
+    assert session.host == OTHER
+    assert session.worktree is not None and session.worktree.startswith(folder)
+    assert session.branch == stage.state.sessions[key].branch
+    assert first.is_dir()
+    reasons = [event["data"]["reason"] for event in other.log.read() if event["type"] == "session.broken"]
+    assert reasons == [f"its worktree is on {host_id.name_of(host_id.own(stage.ws))}"], "the base stays the first one's"
+    other.close()
