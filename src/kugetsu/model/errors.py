@@ -93,6 +93,18 @@ class LogWriteFailed(KugetsuError):
     code = "log_write_failed"
 
 
+class LogUnreachable(LogWriteFailed):
+    """The shared log's database does not answer, or refuses: what could not be appended was not done."""
+
+    code = "log_unreachable"
+
+
+class LogDiverged(LogDamaged):
+    """The shared log's database is not the log that this host's mirror has: a restored backup, or another log."""
+
+    code = "log_diverged"
+
+
 class WrongUser(KugetsuError):
     """Root would write into another user's folder: nothing was changed."""
 

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 LOCK = "lock"
 """The file in the log's folder that portalocker locks."""
 
+SHARED = "shared"
+"""The file in the log's folder that makes it the mirror of a shared log (`log.shared`): not to be appended to."""
+
 QUEUE = "queue"
 """The file that writers with much to fold lock while they wait for the lock: see `Appender.queue_up`."""
 
@@ -75,40 +78,42 @@ def sync_folder(path: str) -> None:
         os.close(fd)
 
 
-class Appender:
+def is_shared(directory: str) -> bool:
+    """Whether the log's folder is the mirror of a shared log: what is appended goes to its database."""
+    return os.access(os.path.join(directory, SHARED), os.F_OK)
+
+
+def _not_ours(directory: str, mirror: bool) -> LogWriteFailed:
+    if mirror:
+        return LogWriteFailed(f"{directory} is not the mirror of a shared log any more", "try again")
+    return LogWriteFailed(
+        f"nothing was appended: {directory} is the mirror of a shared log, and this program opened it before that",
+        "try again; restart a daemon that was started before (`kugetsu queue-daemon restart`)",
+    )
+
+
+class SegmentWriter:
     """The descriptors of one writing process: the lock file and the last segment.
 
     Between `acquire` and `release` the calling process is the only writer on this machine. Every method raises
     LogWriteFailed when the operating system refuses.
     """
 
-    __slots__ = (
-        "_directory",
-        "_fd",
-        "_inode",
-        "_lock_fd",
-        "_lock_path",
-        "_portalocker",
-        "_queue_fd",
-        "_segment",
-        "segment_bytes",
-    )
+    __slots__ = ("_directory", "_fd", "_lock_fd", "_lock_path", "_segment", "inode", "segment_bytes")
+
+    IS_MIRROR = False
+    """Whether it writes to the mirror of a shared log, and to nothing else."""
 
     def __init__(self, directory: str, segment_bytes: int) -> None:
         self._directory = directory
         self._lock_path = os.path.join(directory, LOCK)
         self.segment_bytes = segment_bytes
         self._lock_fd = -1
-        self._queue_fd = -1
         self._fd = -1
         self._segment = 0
-        self._inode = 0
+        self.inode = 0
         if os.path.isdir(directory):  # otherwise init makes it, after its own check
             require_own(directory)
-        # Imported only to write: portalocker takes 15 ms to import.
-        import portalocker
-
-        self._portalocker = portalocker
 
     def acquire(self) -> None:
         """Wait for the lock; blocking, because polling starves (32 writers: some got one turn)."""
@@ -118,41 +123,28 @@ class Appender:
                     self._open_lock()
                 self._take(self._lock_fd)
                 if self._is_current():
-                    return
+                    break
                 self.forget_lock()
         except OSError as error:
             raise failed(error, f"the log's lock {self._lock_path} cannot be taken") from error
+        if is_shared(self._directory) != self.IS_MIRROR:
+            self.release()
+            raise _not_ours(self._directory, self.IS_MIRROR)
 
     def release(self) -> None:
         """Release the lock."""
-        self._portalocker.unlock(self._lock_fd)
-
-    def queue_up(self) -> None:
-        """Wait to be the next but one at the lock.
-
-        With many writers each would fold under the lock what all the others appended. A writer in the queue does that
-        beforehand, while another appends, and has only one or two events left to fold under the lock. Only for speed:
-        a writer that does not queue up is as safe.
-        """
-        try:
-            if self._queue_fd < 0:
-                path = os.path.join(self._directory, QUEUE)
-                self._queue_fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            self._take(self._queue_fd)
-        except OSError as error:
-            raise failed(error, "the queue for the log's lock cannot be entered") from error
-
-    def leave_queue(self) -> None:
-        """Leave the queue."""
-        self._portalocker.unlock(self._queue_fd)
+        self._untake(self._lock_fd)
 
     def _take(self, fd: int) -> None:
         """Lock a file, waiting for it. Raises OSError."""
-        try:
-            self._portalocker.lock(fd, self._portalocker.LOCK_EX)
-        except self._portalocker.LockException as error:
-            cause = error.__cause__
-            raise cause if isinstance(cause, OSError) else OSError(errno.EIO, str(error)) from error
+        import fcntl
+
+        fcntl.flock(fd, fcntl.LOCK_EX)
+
+    def _untake(self, fd: int) -> None:
+        import fcntl
+
+        fcntl.flock(fd, fcntl.LOCK_UN)
 
     def _open_lock(self) -> None:
         if not os.path.isdir(self._directory):
@@ -216,13 +208,13 @@ class Appender:
         cursor.offset = 0
 
     def _writable(self, cursor: Cursor, inode: int) -> int:
-        if self._segment == cursor.segment and (inode == self._inode or not cursor.offset):
+        if self._segment == cursor.segment and (inode == self.inode or not cursor.offset):
             return self._fd
         self._close_segment()
         path = os.path.join(self._directory, name(cursor.segment))
         try:
             self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            self._inode = os.fstat(self._fd).st_ino
+            self.inode = os.fstat(self._fd).st_ino
             if not cursor.offset:
                 # Also if an earlier writer died after creating the file.
                 sync_folder(self._directory)
@@ -247,8 +239,57 @@ class Appender:
         """Close all descriptors."""
         self._close_segment()
         self.forget_lock()
+
+    def __del__(self) -> None:
+        self.close()
+
+
+class Appender(SegmentWriter):
+    """What writes to a log that is these files; refuses the mirror of a shared one."""
+
+    __slots__ = ("_portalocker", "_queue_fd")
+
+    def __init__(self, directory: str, segment_bytes: int) -> None:
+        self._queue_fd = -1
+        super().__init__(directory, segment_bytes)
+        # Imported only to write: portalocker takes 15 ms to import.
+        import portalocker
+
+        self._portalocker = portalocker
+
+    def queue_up(self) -> None:
+        """Wait to be the next but one at the lock.
+
+        With many writers each would fold under the lock what all the others appended. A writer in the queue does that
+        beforehand, while another appends, and has only one or two events left to fold under the lock. Only for speed:
+        a writer that does not queue up is as safe.
+        """
+        try:
+            if self._queue_fd < 0:
+                path = os.path.join(self._directory, QUEUE)
+                self._queue_fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._take(self._queue_fd)
+        except OSError as error:
+            raise failed(error, "the queue for the log's lock cannot be entered") from error
+
+    def leave_queue(self) -> None:
+        """Leave the queue."""
+        self._untake(self._queue_fd)
+
+    def _take(self, fd: int) -> None:
+        """Lock a file, waiting for it. Raises OSError."""
+        try:
+            self._portalocker.lock(fd, self._portalocker.LOCK_EX)
+        except self._portalocker.LockException as error:
+            cause = error.__cause__
+            raise cause if isinstance(cause, OSError) else OSError(errno.EIO, str(error)) from error
+
+    def _untake(self, fd: int) -> None:
+        self._portalocker.unlock(fd)
+
+    def close(self) -> None:
+        """Close all descriptors."""
+        super().close()
         if self._queue_fd >= 0:
             os.close(self._queue_fd)
             self._queue_fd = -1
-
-    __del__ = close

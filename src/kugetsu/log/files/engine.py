@@ -310,10 +310,14 @@ class FileLog:
 
         if self._guard is not None:
             self._guard(())  # load now what it needs at its first use, before others wait for the lock
-        key = id(self)
-        _writing[key] = ref(self, lambda _: _writing.pop(key, None))
+        self._register()
         self._appender = Appender(self.directory, self._segment_bytes)
         return self._appender
+
+    def _register(self) -> None:
+        """Let a forked child forget what only its parent may use."""
+        key = id(self)
+        _writing[key] = ref(self, lambda _: _writing.pop(key, None))
 
     # -- reading -----------------------------------------------------------------------------------------------
 

@@ -1,0 +1,48 @@
+"""What decides which append comes next: the database itself, or the daemon's socket that leads to it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from kugetsu.log.files.segments import Head
+from kugetsu.model.record import record
+
+CLIENT = 1
+"""The version of what this program appends and expects; the database refuses one below its ``min_client``."""
+
+PAGE = 2000
+"""Lines that are read at once: some 0.7 MB."""
+
+
+@record
+class Tail:
+    """What follows an event: ``lines`` in order, at most as many as were asked for; and the log's ``head`` then."""
+
+    lines: list[bytes]
+    head: Head
+
+
+class Arbiter(Protocol):
+    """Every method raises LogUnreachable, and LogDiverged if its log is not the one that was read."""
+
+    def append(self, at: Head, lines: list[bytes], *, held: bool) -> list[bytes] | None:
+        """Append a transaction after ``at``, durably; None when it is done, also if an earlier answer was lost.
+
+        Else nothing was appended, and the first lines after ``at`` are returned: fold them and decide again.
+        ``held``: the head was held; it is released in any case.
+        """
+
+    def hold(self, at: Head) -> list[bytes] | None:
+        """Let nobody else append until `append` or `release`, for two seconds at most; what follows ``at``.
+
+        None, and nothing held, if that is too much to be read in that time.
+        """
+
+    def release(self) -> None:
+        """End the hold without an append."""
+
+    def tail(self, at: Head, most: int = PAGE) -> Tail:
+        """The lines that follow ``at``."""
+
+    def close(self) -> None:
+        """Close the connection; the next call opens it again."""

@@ -1,0 +1,323 @@
+"""The arbiter that is PostgreSQL, through psycopg, the only module that imports it.
+
+No statement depends on the session (unnamed statements, no settings, no advisory lock): a pooler in transaction mode
+does for appends. The hold of the head is one simple-query message, never a pipeline: in one, PostgreSQL's timer of
+idle transactions does not run, and a client that is stopped then holds the head for good.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import weakref
+from collections.abc import Sequence
+from typing import Any, LiteralString
+
+from kugetsu.log.files.segments import Head
+from kugetsu.log.shared.arbiter import CLIENT, PAGE, Tail
+from kugetsu.model.errors import KugetsuError, LogDiverged, LogUnreachable, LogWriteFailed
+
+try:
+    import psycopg
+    from psycopg import conninfo
+except ImportError as missing:
+    raise LogUnreachable(
+        f"the log of this directory is shared over PostgreSQL, whose driver is missing ({missing})",
+        "install it beside kugetsu: pip install 'kugetsu[hosts]'",
+    ) from missing
+
+PATIENCE = 10.0
+"""Seconds for which a lost connection is tried again before LogUnreachable: a server's restart takes less."""
+
+HOLD_SECONDS = 2
+"""How long the head may be held between two statements; the server ends the session of a client that takes longer."""
+
+_HELD_LINES = 1000
+
+_CONNECTION: dict[str, str] = {
+    "connect_timeout": "5",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "15000",
+    "fallback_application_name": "kugetsu",
+}
+"""What a URL may override. A peer that vanished without a word is noticed within 25 seconds."""
+
+_APPEND: LiteralString = "SELECT ok, line FROM kugetsu.append(%s::bigint, %s::text, %s::text[], %s::int)"
+_TAIL: LiteralString = """
+    SELECT h.seq, h.sha, t.line FROM kugetsu.head h LEFT JOIN kugetsu.tail(%s::bigint, %s::int) t ON true ORDER BY t.seq
+"""
+_HOLD: LiteralString = (
+    "BEGIN; SET LOCAL idle_in_transaction_session_timeout = '{seconds}s'; SELECT line FROM kugetsu.hold({seq})"
+)
+
+_ANSWERS: dict[str, tuple[type[KugetsuError], str, str]] = {
+    "KG001": (
+        LogDiverged,
+        "the shared log's database is not the log that this host has read: its end was lost, or it is another one",
+        "nothing was appended; if an older backup was restored, `kugetsu log push` gives it what this host still has",
+    ),
+    "KG003": (LogWriteFailed, "the shared log refused the lines", "`kugetsu log verify` checks this host's mirror"),
+    "KG004": (
+        LogWriteFailed,
+        "this kugetsu is too old to write to the shared log: its hosts were upgraded",
+        "upgrade kugetsu on this host; until then it only reads",
+    ),
+    "KG005": (
+        LogWriteFailed,
+        "the shared log was closed: one host took it back into files (`kugetsu log unshare`)",
+        "work on that host, or share its log again and join it",
+    ),
+    "42501": (
+        LogUnreachable,
+        "the database refuses: this role may not do that",
+        "grant it to the role of this host: GRANT kugetsu_writer TO …",
+    ),
+    "3F000": (LogUnreachable, "the database holds no log of kugetsu", "kugetsu log share URL, on the host that has it"),
+    "55P03": (
+        LogUnreachable,
+        "the shared log's head was locked for 30 seconds by somebody else",
+        "SELECT pid, state, query FROM pg_stat_activity shows who; pg_terminate_backend(pid) ends it",
+    ),
+    "53100": (LogUnreachable, "the disk of the database is full", "free space there, then try again"),
+    "25006": (
+        LogUnreachable,
+        "the database is read-only: a standby, or one being restored",
+        "name the primary in the URL: several hosts and target_session_attrs=read-write find it",
+    ),
+}
+_NO_SCHEMA = {"42P01", "42883", "42704"}
+_PASSING = ("starting up", "shutting down", "recovery", "too many", "reserved for")
+
+_connected: weakref.WeakSet[Database] = weakref.WeakSet()
+_parents: list[object] = []
+
+
+def _after_fork_in_child() -> None:
+    for database in list(_connected):
+        database.forget_parent()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def parameters(url: str) -> dict[str, Any]:
+    """The connection's parameters. Raises LogUnreachable for a URL that libpq does not take, without showing it."""
+    try:
+        return {**_CONNECTION, **conninfo.conninfo_to_dict(url)}
+    except psycopg.ProgrammingError:
+        # Not chained: the message has the URL in it, and that a password.
+        raise LogUnreachable(
+            "the URL of the shared log is not one that PostgreSQL takes",
+            "postgresql://user@host:5432/database?sslmode=verify-full, without a password: that goes to ~/.pgpass",
+        ) from None
+
+
+def place_of(url: str) -> str:
+    """Where the database is, for people: host, port and database, never a user's password."""
+    known = parameters(url)
+    host = known.get("host") or known.get("hostaddr") or (f"service {known['service']}" if "service" in known else "")
+    port = f":{known['port']}" if "port" in known else ""
+    return f"{host or 'local'}{port}/{known.get('dbname') or known.get('user') or ''}".rstrip("/")
+
+
+class Database:
+    """One connection to the database, opened at its first use and again after it was lost; not for several threads.
+
+    After a fork the child has no connection until it opens its own.
+    """
+
+    def __init__(self, url: str, patience: float = PATIENCE) -> None:
+        self._url = url
+        self._patience = patience
+        self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
+
+    # -- the arbiter -------------------------------------------------------------------------------------------
+
+    def append(self, at: Head, lines: list[bytes], *, held: bool) -> list[bytes] | None:
+        """See `Arbiter`.
+
+        A connection that dies between request and answer leaves open what happened. The very same lines are sent
+        again then: they follow ``at`` at most once, so that the answer to that is the answer to both.
+        """
+        deadline = time.monotonic() + self._patience
+        arguments = (at.seq, at.sha, [line.decode() for line in lines], CLIENT)
+        lost = False
+        while True:
+            try:
+                connection = self._open(deadline)
+                # Held: psycopg's client-side cursor makes one message of both statements.
+                cursor = psycopg.ClientCursor(connection) if held else connection.cursor()
+                rows = cursor.execute(_APPEND + ("; COMMIT" if held else ""), arguments).fetchall()
+            except psycopg.Error as error:
+                if not self._is_lost():
+                    self.release()
+                    raise self._refused(error) from error
+                self.close()
+                held, lost = False, True
+                continue
+            except LogUnreachable as error:
+                if lost:
+                    raise LogUnreachable(
+                        f"{error.message}; the connection broke during an append, which may or may not have happened",
+                        "look at `kugetsu history` once the database answers, before you do the same again",
+                    ) from error
+                raise
+            except BaseException:
+                self.close()  # interrupted in the middle of an exchange
+                raise
+            if rows[0][0]:
+                return None
+            following = [row[1].encode() for row in rows]
+            return None if lost and following[0] == lines[0] else following
+
+    def hold(self, at: Head) -> list[bytes] | None:
+        """See `Arbiter`."""
+        self.release()
+        message = _HOLD.format(seconds=HOLD_SECONDS, seq=int(at.seq))
+        cursor = self._asked(message, last=True)
+        lines = [row[0].encode() for row in cursor.fetchall()]
+        if len(lines) > _HELD_LINES:
+            self.release()
+            return None
+        return lines
+
+    def release(self) -> None:
+        """See `Arbiter`."""
+        connection = self._connection
+        if connection is None or connection.closed:
+            return
+        try:
+            if connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+                connection.execute("ROLLBACK")
+        except psycopg.Error:
+            self.close()  # which releases the head as well
+
+    def tail(self, at: Head, most: int = PAGE) -> Tail:
+        """See `Arbiter`."""
+        rows = self._asked(_TAIL, (at.seq, most)).fetchall()
+        if not rows:
+            raise self._answer("3F000")
+        return Tail([row[2].encode() for row in rows if row[2] is not None], Head(rows[0][0], rows[0][1]))
+
+    def close(self) -> None:
+        """Close the connection."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    # -- for whoever keeps the mirror --------------------------------------------------------------------------
+
+    def listen(self) -> None:
+        """From now on `notified` tells of appends. Read the tail after this, never before."""
+        self._asked("LISTEN kugetsu")
+
+    def hears_itself(self, timeout: float) -> bool:
+        """Whether a notification of this session's own arrives: behind a pooler in transaction mode none does."""
+        self._asked("NOTIFY kugetsu")
+        return self.notified(timeout)
+
+    def fileno(self) -> int:
+        """The connection's descriptor, to select on; -1 without one."""
+        return -1 if self._connection is None or self._connection.closed else self._connection.fileno()
+
+    def notified(self, timeout: float) -> bool:
+        """Whether somebody appended, now or within ``timeout`` seconds. Raises LogUnreachable when the connection
+        broke: whoever opens another one has to listen again."""
+        connection = self._connection
+        if connection is None:
+            raise LogUnreachable("the connection to the shared log's database was closed")
+        try:
+            return any(True for _ in connection.notifies(timeout=timeout, stop_after=1))
+        except psycopg.Error as error:
+            self.close()
+            raise LogUnreachable(f"the connection to the shared log's database broke: {_said(error)}") from error
+
+    def connection(self) -> psycopg.Connection[tuple[Any, ...]]:
+        """The open connection (autocommit), for what has no method here. Raises LogUnreachable."""
+        return self._open(time.monotonic() + self._patience)
+
+    def refused(self, error: psycopg.Error) -> KugetsuError:
+        """A database's error as kugetsu's own."""
+        return self._refused(error)
+
+    # -- the connection ----------------------------------------------------------------------------------------
+
+    def _asked(
+        self, statement: LiteralString, arguments: Sequence[Any] | None = None, *, last: bool = False
+    ) -> psycopg.Cursor[tuple[Any, ...]]:
+        """Execute what may be executed twice; ``last``: the result of the last of several statements."""
+        deadline = time.monotonic() + self._patience
+        while True:
+            try:
+                cursor = self._open(deadline).execute(statement, arguments)
+                while last and cursor.nextset():
+                    pass
+                return cursor
+            except psycopg.Error as error:
+                if not self._is_lost():
+                    self.release()
+                    raise self._refused(error) from error
+                self.close()
+            except BaseException:
+                self.close()
+                raise
+
+    def _is_lost(self) -> bool:
+        return self._connection is None or self._connection.closed
+
+    def _open(self, deadline: float) -> psycopg.Connection[tuple[Any, ...]]:
+        if self._connection is not None and not self._connection.closed:
+            return self._connection
+        self.close()
+        pause = 0.05
+        known = parameters(self._url)
+        while True:
+            try:
+                # Unnamed statements only: a pooler in transaction mode has no others.
+                self._connection = psycopg.connect(autocommit=True, prepare_threshold=None, **known)
+                break
+            except psycopg.Error as error:
+                if time.monotonic() + pause > deadline or not _may_pass(error):
+                    raise LogUnreachable(
+                        f"the shared log's database {place_of(self._url)} cannot be reached: {_said(error)}",
+                        "`kugetsu doctor` looks closer; commands that only read show this host's mirror",
+                    ) from error
+            time.sleep(pause)
+            pause = min(2 * pause, 1.0)
+        _connected.add(self)
+        return self._connection
+
+    def _refused(self, error: psycopg.Error) -> KugetsuError:
+        code = error.sqlstate or ""
+        known = self._answer("3F000" if code in _NO_SCHEMA else code)
+        if isinstance(known, LogDiverged) or code in _ANSWERS or code in _NO_SCHEMA:
+            return type(known)(f"{known.message} ({_said(error)})", known.hint)
+        return LogUnreachable(
+            f"the shared log's database refused ({code or 'no code'}): {_said(error)}",
+            "its own log says more; `kugetsu doctor` looks closer",
+        )
+
+    def _answer(self, code: str) -> KugetsuError:
+        kind, message, hint = _ANSWERS.get(code, (LogUnreachable, "the shared log's database refused", ""))
+        return kind(f"{message}: {place_of(self._url)}", hint)
+
+    def forget_parent(self) -> None:
+        """In a forked child: the connection is the parent's; say nothing on it, not even that it ends."""
+        connection, self._connection = self._connection, None
+        if connection is not None and not connection.closed:
+            os.close(connection.fileno())
+            _parents.append(connection)  # never freed: freeing it would speak to the server
+
+
+def _may_pass(error: psycopg.Error) -> bool:
+    """Whether a connection that failed may succeed when it is tried again: the server is down or starting."""
+    text = str(error)
+    return "FATAL" not in text or any(word in text for word in _PASSING)
+
+
+def _said(error: psycopg.Error) -> str:
+    """What the driver or the server said, in one line."""
+    text = error.diag.message_primary or str(error) or type(error).__name__
+    return " ".join(text.split())[:300]
