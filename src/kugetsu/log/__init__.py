@@ -5,6 +5,7 @@ from __future__ import annotations
 from kugetsu.domain.fold import fold
 from kugetsu.domain.state import State, empty
 from kugetsu.log.files.engine import FileLog
+from kugetsu.log.files.segments import is_shared
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,6 +41,11 @@ def open_log(
 
     ``by`` is recorded in every event appended through it; ``now`` gives UTC times with microseconds and ``Z``.
     ``guard`` gets every event before it is written, under the lock, and returns what may be written; it is called once
-    without events before the lock is taken, to load what it needs.
+    without events before the lock is taken, to load what it needs. A folder that is the mirror of a shared log opens
+    that one: `EventLog.transact` may then raise LogUnreachable.
     """
+    if is_shared(directory):
+        from kugetsu.log.shared.opening import open_shared
+
+        return open_shared(directory, DomainProjection(), by=by, now=now, guard=guard)
     return FileLog(directory, DomainProjection(), by, now, guard=guard)

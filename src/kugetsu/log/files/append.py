@@ -7,7 +7,7 @@ import os
 
 from kugetsu.host.ownership import require_own
 from kugetsu.host.paths import ownership_remedy
-from kugetsu.log.files.segments import Cursor, name
+from kugetsu.log.files.segments import Cursor, is_shared, name
 from kugetsu.model.errors import LogWriteFailed
 
 TYPE_CHECKING = False
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
 LOCK = "lock"
 """The file in the log's folder that portalocker locks."""
-
-SHARED = "shared"
-"""The file in the log's folder that makes it the mirror of a shared log (`log.shared`): not to be appended to."""
 
 QUEUE = "queue"
 """The file that writers with much to fold lock while they wait for the lock: see `Appender.queue_up`."""
@@ -76,11 +73,6 @@ def sync_folder(path: str) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
-
-
-def is_shared(directory: str) -> bool:
-    """Whether the log's folder is the mirror of a shared log: what is appended goes to its database."""
-    return os.access(os.path.join(directory, SHARED), os.F_OK)
 
 
 def _not_ours(directory: str, mirror: bool) -> LogWriteFailed:

@@ -17,6 +17,9 @@ SUFFIX: Final = ".jsonl"
 SEGMENT_BYTES: Final = 8 * 1024 * 1024
 """Size from which the next transaction opens a new segment."""
 
+SHARED: Final = "shared"
+"""The file in the log's folder that makes it the mirror of a shared log (`log.shared`): not to be appended to."""
+
 _DIGITS = 20
 
 
@@ -51,6 +54,11 @@ class Cursor:
 def name(first_seq: int) -> str:
     """The file name of the segment whose first event is ``first_seq``."""
     return f"{first_seq:0{_DIGITS}d}{SUFFIX}"
+
+
+def is_shared(directory: str) -> bool:
+    """Whether the log's folder is the mirror of a shared log: what is appended goes to its database."""
+    return os.access(os.path.join(directory, SHARED), os.F_OK)
 
 
 def first_seqs(directory: str) -> list[int]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 
 from kugetsu.host import atomic
-from kugetsu.log.files.append import SHARED, failed
-from kugetsu.log.files.segments import read_sealed
+from kugetsu.log.files.append import failed
+from kugetsu.log.files.segments import SHARED, is_shared, read_sealed
 from kugetsu.model.errors import KugetsuError
 from kugetsu.model.record import value
 
@@ -24,7 +24,7 @@ class Marker:
 def read(directory: str) -> Marker | None:
     """The marker of a log's folder; None if the log is not shared. Raises KugetsuError for one that is not whole."""
     path = os.path.join(directory, SHARED)
-    if not os.access(path, os.F_OK):
+    if not is_shared(directory):
         return None
     content = read_sealed(path)
     if content is None or not isinstance(content.get("url"), str):
