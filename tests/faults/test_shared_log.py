@@ -1,0 +1,415 @@
+"""A shared log under faults: a server killed, a client stopped, an answer lost, a fork, many claims at once."""
+
+from __future__ import annotations
+
+import os
+import random
+import select
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from kugetsu.log.shared import postgres
+from kugetsu.log.shared.engine import SharedLog
+from kugetsu.model.errors import CapReached, LogUnreachable
+from log.counting import BY, Clock, Counting, fill, note, noted
+from log.forks import together
+from log.shared import open_shared
+
+HOSTS = 3
+
+
+def lines_in(url: str) -> list[str]:
+    """The log as the database has it."""
+    with psycopg.connect(url) as connection:
+        return [row[0] for row in connection.execute("SELECT line FROM kugetsu.events ORDER BY seq").fetchall()]
+
+
+def mirrors(tmp_path: Path, url: str) -> list[SharedLog]:
+    """One opened log on each host, up to date and checked."""
+    logs = [open_shared(tmp_path / f"h{number}" / "log", url) for number in range(HOSTS)]
+    lines = [line.encode() for line in lines_in(url)]
+    for log in logs:
+        log.pull()
+        assert [line for _, line in log.read_lines()] == lines
+        assert log.verify().ok
+    return logs
+
+
+def close(*logs: SharedLog) -> None:
+    for log in logs:
+        log.close()
+
+
+# -- the server is killed --------------------------------------------------------------------------------------
+
+
+def writer(directory: Path, url: str, acknowledge: int, number: int) -> None:
+    """Append for ever; say each transaction's text once it is acknowledged."""
+    log = open_shared(directory, url)
+    turn = 0
+    while True:
+        turn += 1
+        text = f"{number}.{turn}"
+        made = [noted(f"{text}.{part}", task=f"w{number}") for part in range(1 + turn % 3)]
+        if turn % 2:
+            log.append(made)
+        else:
+            log.transact(lambda state, made=made: made)
+        os.write(acknowledge, f"{text}\n".encode())
+
+
+def test_a_server_killed_in_commits_loses_nothing_acknowledged_and_doubles_nothing(
+    tmp_path: Path, postgres: Any, database: str
+) -> None:
+    children: list[tuple[int, int]] = []
+    for number in range(6):
+        read, write = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                os.close(read)
+                writer(tmp_path / f"h{number % HOSTS}" / "log", database, write, number)
+            finally:
+                os._exit(1)
+        os.close(write)
+        children.append((pid, read))
+    acknowledged: list[str] = []
+    chance = random.Random(5)
+    for _ in range(3):
+        for _, fd in children:
+            select.select([fd], [], [], 30)  # each goes on after the restart
+        time.sleep(0.1 + chance.random() * 0.2)
+        postgres.stop(signal.SIGKILL)
+        postgres.start()
+        for _, fd in children:
+            acknowledged += os.read(fd, 1 << 20).decode().split()
+    for pid, fd in children:
+        select.select([fd], [], [], 30)
+        os.kill(pid, signal.SIGKILL)
+        assert os.waitpid(pid, 0)[1] == signal.SIGKILL
+        while said := os.read(fd, 1 << 20):
+            acknowledged += said.decode().split()
+        os.close(fd)
+    logs = mirrors(tmp_path, database)
+    texts = [event["data"]["text"] for event in logs[0].read()]
+    assert len(texts) == len(set(texts)), "nothing doubled"
+    assert {f"{text}.0" for text in acknowledged} <= set(texts), "nothing acknowledged lost"
+    assert len(acknowledged) > 30
+    close(*logs)
+
+
+# -- a client is stopped ---------------------------------------------------------------------------------------
+
+
+def test_a_client_stopped_with_the_heads_lock_in_hand_holds_nobody_up(
+    tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres, "HOLD_SECONDS", 0.3)
+    seen_read, seen_write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            log = open_shared(tmp_path / "stopped" / "log", database)
+            log._contended = True  # so that it decides with the head in hand
+
+            def decide(state: Any) -> list[Any]:
+                os.write(seen_write, b"%d\n" % state["seq"])
+                if not state["seq"]:
+                    os.kill(os.getpid(), signal.SIGSTOP)
+                return [noted("stopped")]
+
+            log.transact(decide)
+            status = 0
+        finally:
+            os._exit(status)
+    os.waitpid(pid, os.WUNTRACED)
+    other = open_shared(tmp_path / "other" / "log", database)
+    assert note(other, "other")["seq"] == 1
+    os.kill(pid, signal.SIGCONT)
+    assert os.waitpid(pid, 0)[1] == 0
+    other.pull()
+    assert [event["data"]["text"] for event in other.read()] == ["other", "stopped"]
+    assert os.read(seen_read, 100) == b"0\n1\n"  # decided again, on the state that it had not seen
+    os.close(seen_read)
+    os.close(seen_write)
+    close(other)
+
+
+# -- an answer is lost -----------------------------------------------------------------------------------------
+
+
+class Proxy:
+    """A socket before the server's, that loses what is between client and server when it is told to.
+
+    ``cut``: "request" closes before an append (or the commit of a held one) reaches the server, "answer" after the
+    server has done it, "waiting" as soon as the server has it.
+    """
+
+    def __init__(self, folder: Path, server: Path) -> None:
+        folder.mkdir()
+        self._server = str(server / ".s.PGSQL.5432")
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(folder / ".s.PGSQL.5432"))
+        self._listener.listen()
+        self.cut = ""
+        self.cuts = 0
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with client, socket.socket(socket.AF_UNIX) as server:
+            server.connect(self._server)
+            while True:
+                ready, _, _ = select.select([client, server], [], [])
+                if client in ready:
+                    data = client.recv(1 << 20)
+                    if not data or not self._forward(data, server):
+                        return
+                if server in ready:
+                    data = server.recv(1 << 20)
+                    if not data:
+                        return
+                    client.sendall(data)
+
+    def _forward(self, data: bytes, server: socket.socket) -> bool:
+        how = self.cut if b"kugetsu.append" in data else ""
+        if how:
+            self.cut = ""
+            self.cuts += 1
+        if how == "request":
+            return False
+        server.sendall(data)
+        if how == "answer":
+            server.recv(1 << 20)
+        return not how
+
+
+@pytest.fixture
+def proxy(tmp_path: Path, postgres: Any) -> Iterator[Proxy]:
+    """A proxy; its folder is short enough for a socket's path."""
+    folder = postgres.folder / f"p{os.getpid()}{random.randrange(1 << 20)}"
+    proxy = Proxy(folder, postgres.folder)
+    proxy.folder = folder  # type: ignore[attr-defined]
+    yield proxy
+    proxy.close()
+
+
+@pytest.mark.parametrize("held", [False, True], ids=["compared", "held"])
+@pytest.mark.parametrize("cut", ["request", "answer"])
+@pytest.mark.parametrize("others", [False, True], ids=["alone", "with others"])
+def test_a_lost_answer_neither_loses_nor_doubles(
+    tmp_path: Path, postgres: Any, database: str, proxy: Proxy, cut: str, held: bool, others: bool
+) -> None:
+    url = database.replace(str(postgres.folder), str(proxy.folder))  # type: ignore[attr-defined]
+    log, other = open_shared(tmp_path / "a" / "log", url), open_shared(tmp_path / "b" / "log", database)
+    expected = []
+    for turn in range(6):
+        if others:
+            note(other, f"other {turn}")
+            expected.append(f"other {turn}")
+        proxy.cut = cut
+        log._contended = held
+        if turn % 2:
+            note(log, f"{turn}")
+        else:
+            log.append([noted(f"{turn}")])
+        expected.append(f"{turn}")
+    assert proxy.cuts == 6
+    other.pull()
+    assert [event["data"]["text"] for event in other.read()] == expected
+    assert log.verify().ok
+    close(log, other)
+
+
+def test_an_append_that_is_sent_again_while_the_first_still_waits_happens_once(
+    tmp_path: Path, postgres: Any, database: str, proxy: Proxy
+) -> None:
+    """The server does not notice that a client is gone while its statement waits for the head."""
+    url = database.replace(str(postgres.folder), str(proxy.folder))  # type: ignore[attr-defined]
+    log = open_shared(tmp_path / "a" / "log", url)
+    note(log, "first")
+    with psycopg.connect(database) as holder:
+        holder.execute("SELECT * FROM kugetsu.hold(1)")
+        proxy.cut = "waiting"
+        thread = threading.Thread(target=lambda: note(log, "second"))
+        thread.start()
+        waiting = 0
+        while waiting < 2:  # the one that was cut, and the one that was sent again
+            with psycopg.connect(database) as look:
+                waiting = look.execute(
+                    "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%%kugetsu.append%%' AND "
+                    "wait_event_type = 'Lock' AND datname = current_database()"
+                ).fetchall()[0][0]
+            time.sleep(0.01)
+        holder.rollback()
+    thread.join()
+    assert [event["data"]["text"] for event in log.read()] == ["first", "second"]
+    assert len(lines_in(database)) == 2
+    close(log)
+
+
+def test_who_gets_no_answer_at_all_is_told_that_it_is_open_what_happened(
+    tmp_path: Path, postgres: Any, database: str, proxy: Proxy
+) -> None:
+    url = database.replace(str(postgres.folder), str(proxy.folder))  # type: ignore[attr-defined]
+    directory = tmp_path / "a" / "log"
+    close(open_shared(directory, url))
+    from kugetsu.log.shared.postgres import Database
+
+    log = SharedLog(str(directory), Counting(), BY, Clock(), lambda: Database(url, patience=0.3))
+    note(log, "first")
+    proxy.cut = "answer"
+    proxy.close()
+    os.unlink(proxy.folder / ".s.PGSQL.5432")  # type: ignore[attr-defined]
+    with pytest.raises(LogUnreachable, match="may or may not have happened"):
+        note(log, "second")
+    assert len(lines_in(database)) == 2
+    close(log)
+
+
+# -- a fork ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")  # what is tested is just that
+def test_a_forked_child_has_a_connection_of_its_own_and_leaves_its_parents_alone(tmp_path: Path, database: str) -> None:
+    log = open_shared(tmp_path / "a" / "log", database)
+    note(log, "parent")
+    watch = log.watch()  # a thread with a connection of its own, too
+
+    def go_on(number: int) -> None:
+        for turn in range(5):
+            note(log, f"{number}.{turn}")
+        log.close()
+
+    together(4, go_on)
+    assert note(log, "parent")["seq"] == 22
+    other = open_shared(tmp_path / "b" / "log", database)
+    note(other)
+    assert log.wait(22, 30)
+    assert log.verify().ok
+    watch.close()
+    close(log, other)
+
+
+# -- the keeper ------------------------------------------------------------------------------------------------
+
+
+def test_the_mirror_is_kept_up_to_date_across_a_restart_of_the_server(
+    tmp_path: Path, postgres: Any, database: str
+) -> None:
+    log, other = open_shared(tmp_path / "a" / "log", database), open_shared(tmp_path / "b" / "log", database)
+    note(other)
+    assert log.wait(0, 30)
+    for turn in range(1, 4):
+        postgres.stop(signal.SIGKILL)
+        postgres.start()
+        note(other)
+        assert log.wait(turn, 30)
+    close(log, other)
+
+
+def test_who_keeps_the_mirror_is_followed_by_another(tmp_path: Path, database: str) -> None:
+    first, second = (open_shared(tmp_path / "a" / "log", database) for _ in range(2))
+    other = open_shared(tmp_path / "b" / "log", database)
+    for log in (first, second):
+        log.watch().close()
+    note(other)
+    assert second.wait(0, 30)
+    first.close()
+    note(other)
+    assert second.wait(1, 30)
+    close(second, other)
+
+
+# -- many hosts at once ----------------------------------------------------------------------------------------
+
+
+def test_processes_of_three_hosts_race_for_three_slots_and_exactly_three_get_one(tmp_path: Path, database: str) -> None:
+    rounds, slots = 8, 3
+
+    def race(number: int) -> None:
+        log = open_shared(tmp_path / f"h{number % HOSTS}" / "log", database)
+        for turn in range(rounds):
+
+            def claim(state: Any, turn: int = turn) -> list[Any]:
+                if state["issues"].get(f"round {turn}", 0) >= slots:
+                    raise CapReached("full")
+                return [noted(number, issue=f"round {turn}")]
+
+            with suppress(CapReached):
+                log.transact(claim)
+        log.close()
+
+    together(12, race)
+    logs = mirrors(tmp_path, database)
+    assert logs[0].state()["issues"] == {f"round {turn}": slots for turn in range(rounds)}
+    close(*logs)
+
+
+@pytest.mark.parametrize("way", ["transact", "append"])
+def test_writers_of_three_hosts_leave_no_gap_and_lose_nothing(tmp_path: Path, database: str, way: str) -> None:
+    def write(number: int) -> None:
+        log = open_shared(tmp_path / f"h{number % HOSTS}" / "log", database, segment_bytes=4000, latest_every=20)
+        for turn in range(8):
+            made = [noted([number, turn, part], task=f"w{number}") for part in range(2)]
+            events = log.append(made) if way == "append" else log.transact(lambda state, made=made: made)
+            assert events[1]["seq"] == events[0]["seq"] + 1
+        log.close()
+
+    together(9, write)
+    logs = mirrors(tmp_path, database)
+    events = list(logs[0].read())
+    assert [event["seq"] for event in events] == list(range(1, 9 * 8 * 2 + 1))
+    for number in range(9):
+        said = [event["data"]["text"] for event in events if event["task"] == f"w{number}"]
+        assert said == [[number, turn, part] for turn in range(8) for part in range(2)]
+    fill(logs[1], 5)
+    close(*logs)
+
+
+def test_a_reader_never_sees_half_a_transaction_of_another_host(tmp_path: Path, database: str) -> None:
+    directory = tmp_path / "reader" / "log"
+    log = open_shared(directory, database)
+    done = threading.Event()
+
+    def read() -> None:
+        while not done.is_set():
+            log.pull()
+            assert log.state()["seq"] % 4 == 0
+            assert open_shared(directory, database).state()["seq"] % 4 == 0
+
+    failures: list[BaseException] = []
+
+    def guarded(work: Callable[[], None]) -> None:
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001 - raised by the test
+            failures.append(error)
+
+    reader = threading.Thread(target=guarded, args=(read,))
+    reader.start()
+    other = open_shared(tmp_path / "other" / "log", database)
+    for _ in range(40):
+        other.transact(lambda state: [noted("x" * 3000) for _ in range(4)])
+    done.set()
+    reader.join()
+    assert not failures
+    close(log, other)
