@@ -285,25 +285,40 @@ def test_who_gets_no_answer_at_all_is_told_that_it_is_open_what_happened(
     close(log)
 
 
+def sockets() -> set[str]:
+    """The sockets that this process has open."""
+    found = set()
+    for fd in os.listdir("/proc/self/fd"):
+        with suppress(FileNotFoundError):  # the folder's own descriptor
+            found.add(os.readlink(f"/proc/self/fd/{fd}"))
+    return {name for name in found if name.startswith("socket:")}
+
+
 # -- a fork ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")  # what is tested is just that
 def test_a_forked_child_has_a_connection_of_its_own_and_leaves_its_parents_alone(tmp_path: Path, database: str) -> None:
+    before = sockets()
     log = open_shared(tmp_path / "a" / "log", database)
     note(log, "parent")
     watch = log.watch()  # a thread with a connection of its own, too
+    other = open_shared(tmp_path / "b" / "log", database)
+    note(other, "other")
+    assert log.wait(1, 30)
+    theirs = sockets() - before
+    assert len(theirs) == 3
 
     def go_on(number: int) -> None:
+        assert not sockets() & theirs, "a killed parent's session would live as long as its children"
         for turn in range(5):
             note(log, f"{number}.{turn}")
         log.close()
 
     together(4, go_on)
-    assert note(log, "parent")["seq"] == 22
-    other = open_shared(tmp_path / "b" / "log", database)
+    assert note(log, "parent")["seq"] == 23
     note(other)
-    assert log.wait(22, 30)
+    assert log.wait(23, 30)
     assert log.verify().ok
     watch.close()
     close(log, other)

@@ -44,5 +44,8 @@ class Arbiter(Protocol):
     def tail(self, at: Head, most: int = PAGE) -> Tail:
         """The lines that follow ``at``."""
 
+    def forget_parent(self) -> None:
+        """In a forked child: leave the connection to the parent, without a word on it."""
+
     def close(self) -> None:
         """Close the connection; the next call opens it again."""

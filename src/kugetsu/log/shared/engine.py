@@ -266,7 +266,9 @@ class SharedLog(FileLog):
         if self._mirror_ is not None:
             self._mirror_.close()
             self._mirror_ = None
-        self._arbiter = None
+        if self._arbiter is not None:
+            self._arbiter.forget_parent()
+            self._arbiter = None
         if self._keeper is not None:
             self._keeper.forget()
             self._keeper = None

@@ -304,7 +304,7 @@ class Database:
         return kind(f"{message}: {place_of(self._url)}", hint)
 
     def forget_parent(self) -> None:
-        """In a forked child: the connection is the parent's; say nothing on it, not even that it ends."""
+        """See `Arbiter`; called for every open connection after a fork."""
         connection, self._connection = self._connection, None
         if connection is not None and not connection.closed:
             os.close(connection.fileno())
