@@ -197,5 +197,6 @@ def test_a_session_of_another_host_is_prepared_anew_and_its_worktree_stays(stage
     assert session.branch == stage.state.sessions[key].branch
     assert first.is_dir()
     reasons = [event["data"]["reason"] for event in other.log.read() if event["type"] == "session.broken"]
-    assert reasons == [f"its worktree is on {host_id.name_of(host_id.own(stage.ws))}"], "the base stays the first one's"
+    first_host = host_id.name_of(stage.state, host_id.own(stage.ws))
+    assert reasons == [f"its worktree is on {first_host}"], "the base session stays the first host's"
     other.close()

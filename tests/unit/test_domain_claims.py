@@ -71,7 +71,9 @@ def test_a_claim_takes_the_lowest_free_slot(world: World) -> None:
 
 @pytest.mark.parametrize(("cap", "slot"), [(0, None), (1, 1), (3, 1)])
 def test_the_lowest_free_slot_is_within_the_cap(cap: int, slot: int | None) -> None:
-    assert claims.lowest_free_slot(World().state, cap) == slot
+    world = World()
+    facts = {**world.claim_facts(), "cap": cap}
+    assert claims.lowest_free_slot(world.state, facts) == slot
 
 
 def test_with_a_lowered_cap_a_claim_stays_within_it(world: World) -> None:

@@ -13,8 +13,8 @@ from kugetsu.domain.decide import attempts, claims, queue, sessions
 from kugetsu.domain.facts import AgentProblem, Ending
 from kugetsu.domain.fold import tasks as folding
 from kugetsu.domain.fold import usage
-from kugetsu.domain.gates import Verdict
 from kugetsu.domain.state import State
+from kugetsu.domain.verdict import Verdict
 from kugetsu.model import clock
 from kugetsu.model.errors import AgentUnavailable
 from kugetsu.views import gates as words

@@ -1,4 +1,4 @@
-"""The five machines: the memo says what `transitions` says, and both say what the design's picture says."""
+"""The six machines: the memo says what `transitions` says, and both say what the design's picture says."""
 
 from __future__ import annotations
 
@@ -49,6 +49,11 @@ PICTURE = [
     ("daemon", "running", "drain", "draining"),
     ("daemon", "draining", "stop", "stopped"),
     ("daemon", "running", "lose", "lost"),
+    ("host", "left", "join", "joined"),
+    ("host", "joined", "drain", "draining"),
+    ("host", "draining", "leave", "left"),
+    *(("host", state, "lose", "lost") for state in ("joined", "draining")),
+    ("host", "lost", "join", "joined"),
 ]
 
 
@@ -114,6 +119,10 @@ def test_beyond_the_picture_only_what_is_listed_here_is_allowed() -> None:
         ("daemon", "running", "stop"),
         ("daemon", "draining", "lose"),
         ("daemon", "lost", "start"),
+        # a restarted host takes part again, with a new term
+        ("host", "joined", "join"),
+        ("host", "draining", "join"),
+        ("host", "joined", "leave"),
     }
     pictured = {row[:3] for row in PICTURE}
     assert allowed - pictured == beyond - pictured

@@ -13,6 +13,7 @@ from kugetsu.domain.fold import fold
 from kugetsu.domain.replay import redecide
 from kugetsu.domain.replay.divergence import mismatch
 from kugetsu.domain.state import State
+from kugetsu.domain.verdict import Verdict
 from kugetsu.model import clock
 from kugetsu.model.errors import AgentUnavailable, Conflict
 from kugetsu.views import gates as words
@@ -31,7 +32,7 @@ def world() -> World:
     return made
 
 
-def closed(world: World, task: str) -> gates.Verdict | None:
+def closed(world: World, task: str) -> Verdict | None:
     return gates.first_closed(world.state, world.state.tasks[task], world.claim_facts())
 
 

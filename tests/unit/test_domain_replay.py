@@ -10,22 +10,32 @@ import orjson
 import pytest
 
 from kugetsu.domain import state_codec
-from kugetsu.domain.decide import attempts, claims, importing, intake, marks, notifications, queue, reactions, sessions
+from kugetsu.domain.decide import (
+    attempts,
+    claims,
+    importing,
+    intake,
+    marks,
+    notifications,
+    queue,
+    reactions,
+    sessions,
+)
 from kugetsu.domain.decision import DECISIONS
 from kugetsu.domain.events import CATALOGUE
 from kugetsu.domain.facts import Ending
 from kugetsu.domain.fold import usage
-from kugetsu.domain.gates import Verdict
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.replay import MODULES, OBSERVED, UnknownError, UnnamedError, checker, observed
 from kugetsu.domain.replay.alternatives import SETTINGS
 from kugetsu.domain.replay.checker import ReplayChecker
 from kugetsu.domain.replay.divergence import Divergence
 from kugetsu.domain.state import State
+from kugetsu.domain.verdict import Verdict
 from kugetsu.model.errors import Conflict
 from kugetsu.model.settings import SETTINGS as KNOWN
 from kugetsu.runtime.doctor import bundle
-from property import simulation
+from property import hosts_story, simulation
 from property.simulation import ISSUES, PROCESS, Event, World, folded, random_commands
 
 VERSION = "0.1.0"
@@ -555,7 +565,10 @@ def _rest() -> Iterator[Callable[[State], list[Any]]]:
     )
 
 
-@pytest.mark.parametrize("story", [_notices, _imports, _labelled, _loops, _others, _rest])
+STORIES = (_notices, _imports, _labelled, _loops, _others, _rest, hosts_story.story)
+
+
+@pytest.mark.parametrize("story", STORIES)
 def test_what_users_and_couriers_decide_is_decided_again_the_same(story: Any) -> None:
     world = _set_up()
     for decide in story():
@@ -594,7 +607,7 @@ def test_every_module_of_decisions_is_looked_up_in():
 def test_every_decision_may_be_taken_again_after_a_conflict(monkeypatch: pytest.MonkeyPatch) -> None:
     worlds = []
     monkeypatch.setattr(simulation, "Memory", Repeated)
-    for story in (_notices, _imports, _labelled, _loops, _others, _rest):
+    for story in STORIES:
         worlds.append(_set_up())
         for decide in story():
             assert worlds[-1].do(decide), "nothing was decided"

@@ -8,7 +8,8 @@ import orjson
 import pytest
 
 from kugetsu.domain import state_codec
-from kugetsu.domain.state import Attempt, Daemon, Session, State, Task, empty
+from kugetsu.domain.decide import hosts
+from kugetsu.domain.state import Attempt, Daemon, Host, Session, State, Task, empty
 from property.simulation import World, random_commands
 
 
@@ -19,6 +20,7 @@ def state() -> State:
     for _ in world.play(commands):
         pass
     assert world.state.attempts, "the history must end in the middle of work"
+    world.do(lambda state: hosts.join(state, "1" * 32, 1, "one", ["gpu"], 2))
     return world.state
 
 
@@ -30,16 +32,12 @@ def test_every_field_of_every_record_comes_back(state: State) -> None:
     loaded = state_codec.load(kept(state))
     for name in State.__slots__:
         before, after = getattr(state, name), getattr(loaded, name)
-        if name in ("tasks", "attempts", "sessions"):
+        if name in ("tasks", "attempts", "sessions", "daemons", "hosts"):
             assert list(before) == list(after)
             for key, record in before.items():
                 assert type(after[key]) is type(record)
                 for slot in record.__slots__:
                     assert repr(getattr(after[key], slot)) == repr(getattr(record, slot)), (name, key, slot)
-        elif name == "daemon":
-            assert [getattr(after, slot) for slot in Daemon.__slots__] == [
-                getattr(before, slot) for slot in Daemon.__slots__
-            ]
         else:
             assert after == before, name
 
@@ -58,17 +56,17 @@ def test_a_loaded_state_shares_nothing_with_the_one_it_was_dumped_from(state: St
     assert kept(state) == before
 
 
-@pytest.mark.parametrize("kind", [Task, Attempt, Session, Daemon])
+@pytest.mark.parametrize("kind", [Task, Attempt, Session, Daemon, Host])
 def test_the_version_names_every_field(kind: type[Any]) -> None:
     assert f"={','.join(kind.__slots__)}" in state_codec.VERSION
 
 
 def test_the_version_names_every_plain_field_of_the_state() -> None:
-    plain = set(State.__slots__) - {"tasks", "attempts", "sessions", "finished", "daemon"}
+    plain = set(State.__slots__) - {"tasks", "attempts", "sessions", "daemons", "hosts", "finished"}
     assert plain == set(state_codec.VERSION.split("state=")[1].split(";")[0].split(","))
 
 
-@pytest.mark.parametrize("damage", ["tasks", "finished", "daemon", "machines", "of_issue"])
+@pytest.mark.parametrize("damage", ["tasks", "finished", "daemons", "machines", "of_issue"])
 def test_what_was_not_made_by_dump_is_refused(damage: str, state: State) -> None:
     broken = kept(state)
     del broken[damage]

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from kugetsu.cli.call import Call, Command, print_json
 from kugetsu.cli.parser import Parser
 from kugetsu.domain import gates
-from kugetsu.domain.gates import Verdict
 from kugetsu.domain.state import State, Task
+from kugetsu.domain.verdict import Verdict
 from kugetsu.model.errors import BadInput, NotFound
 from kugetsu.runtime.query.subjects import Subject
 from kugetsu.views import history

@@ -41,7 +41,8 @@ class ClaimFacts(TypedDict):
     what keeps its agent from being started, as far as a look tells. ``set_back``: the log
     had an event of a time that had not come yet. ``despite_pause``: a user starts the task although the queue is
     paused. ``set_ups``: by
-    repository the hash of its set-up (`events.verification.WorktreeSetUp`), if a task is parked for that. What is not
+    repository the hash of its set-up (`events.verification.WorktreeSetUp`), if a task is parked for that. ``host`` and
+    ``term``, in a log that hosts share: who claims, with ``cap`` slots of its own. What is not
     required was not recorded by the first version.
     """
 
@@ -67,6 +68,8 @@ class ClaimFacts(TypedDict):
     set_back: NotRequired[bool]
     set_ups: NotRequired[dict[str, str]]
     despite_pause: NotRequired[bool]
+    host: NotRequired[str]
+    term: NotRequired[int]
 
 
 class ReactionFacts(TypedDict):

@@ -7,12 +7,14 @@ It answers with a code and values; the words, and the command that opens it, are
 
 from __future__ import annotations
 
-from kugetsu.domain import outages, set_ups
+from kugetsu.domain import hosts, outages, set_ups
 from kugetsu.domain.machines import FINISHED_TASK
 from kugetsu.domain.state import EVERYTHING, Usage
 from kugetsu.domain.task_options import facts_of, label, max_attempts, own_facts, problem_key, repository_of
+from kugetsu.domain.verdict import Verdict
+from kugetsu.domain.verdict import closed as _closed
+from kugetsu.domain.verdict import opened as _open
 from kugetsu.model.clock import add_seconds, seconds_between
-from kugetsu.model.record import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,33 +33,13 @@ _UNUSED = Usage()
 CLOCK_MARGIN_SECONDS = 60.0
 
 
-@record
-class Verdict:
-    """What one gate answers: ``code`` names the answer, ``values`` (JSON) are what it was decided from. ``rests_on`` is
-    the seq of the event behind it (0: no single event), ``until`` the time at which it opens by itself, if any."""
-
-    gate: str
-    open: bool
-    code: str
-    values: Values
-    rests_on: int = 0
-    until: str | None = None
-
-
-def _open(gate: str, code: str, **values: Any) -> Verdict:
-    return Verdict(gate, True, code, values)
-
-
-def _closed(gate: str, code: str, rests_on: int = 0, until: str | None = None, **values: Any) -> Verdict:
-    return Verdict(gate, False, code, values, rests_on, until)
-
-
 def daemon(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     """Someone dispatches: the daemon runs and does not drain (a `start` dispatches for itself)."""
+    known = state.daemon_of(facts.get("host"))
     if facts["dispatcher"] == "none":
-        return _closed("daemon", "no_daemon", state.daemon.changed)
-    if facts["dispatcher"] == "daemon" and state.daemon.state == "draining":
-        return _closed("daemon", "daemon_draining", state.daemon.changed)
+        return _closed("daemon", "no_daemon", known.changed)
+    if facts["dispatcher"] == "daemon" and known.state == "draining":
+        return _closed("daemon", "daemon_draining", known.changed)
     return _open("daemon", "dispatcher_present")
 
 
@@ -330,15 +312,31 @@ def agent(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     return _outage(state, task, facts, "agent") or _open("agent", "agent_available")
 
 
+def live_here(state: State, facts: ClaimFacts) -> list[Attempt]:
+    """The live dev attempts on the host of the facts: all while the log is not shared."""
+    live, here = state.live("dev"), facts.get("host")
+    return live if not state.hosts or here is None else [attempt for attempt in live if attempt.host == here]
+
+
 def slots(state: State, task: Task, facts: ClaimFacts) -> Verdict:
-    """A slot is free; only dev attempts hold one."""
+    """A slot is free on this host, and all hosts together have less than their cap; only dev attempts hold one."""
     if task.kind == "pm":
         return _open("slots", "no_slot_needed")
-    live, cap = state.live("dev"), facts["cap"]
-    if len(live) < cap:
-        return _open("slots", "slot_free", used=len(live), cap=cap)
-    first = live[0].claimed if live else 0
-    return _closed("slots", "slots_full", first, used=len(live), cap=cap, attempts=[attempt.id for attempt in live])
+    live, cap = live_here(state, facts), facts["cap"]
+    if len(live) >= cap:
+        return _closed("slots", "slots_full", _first_claim(live), **_used(live, cap))
+    everywhere, most = state.live("dev"), hosts.global_cap(state)
+    if most is not None and len(everywhere) >= most:
+        return _closed("slots", "all_slots_full", _first_claim(everywhere), **_used(everywhere, most))
+    return _open("slots", "slot_free", used=len(live), cap=cap)
+
+
+def _first_claim(live: list[Attempt]) -> int:
+    return live[0].claimed if live else 0
+
+
+def _used(live: list[Attempt], cap: int) -> Values:
+    return {"used": len(live), "cap": cap, "attempts": [attempt.id for attempt in live]}
 
 
 def repository_cap(name: str, facts: ClaimFacts) -> int:
@@ -366,7 +364,9 @@ def repository(state: State, task: Task, facts: ClaimFacts) -> Verdict:
 
 def stagger(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     """At most one agent a core starts at a time: starting costs seconds of CPU, and too many at once time out."""
-    starting = [attempt for attempt in state.attempts.values() if _starts(attempt, facts)]
+    here = facts.get("host") if state.hosts else None
+    live = [attempt for attempt in state.attempts.values() if here is None or attempt.host == here]
+    starting = [attempt for attempt in live if _starts(attempt, facts)]
     values = {"starting": len(starting), "cores": facts["cores"]}
     if starting and len(starting) >= facts["cores"]:
         return _closed("stagger", "agents_starting", starting[0].claimed, _warm(starting, facts), **values)
@@ -426,6 +426,9 @@ GATES: tuple[Gate, ...] = (
     disk,
 )
 
+#: As `GATES`, in a log that hosts share.
+SHARED_GATES = (*GATES[: GATES.index(slots)], hosts.host, *GATES[GATES.index(slots) :])
+
 #: Gates that close because the machine is full just now: `start` answers them with exit 2.
 FULL = ("slots", "repository", "stagger", "memory", "disk")
 
@@ -449,13 +452,17 @@ MACHINE_LOOK_SECONDS = 15.0
 def verdicts(state: State, task: Task, facts: ClaimFacts) -> list[Verdict]:
     """What every gate says of ``task``, in order."""
     facts = facts_of(task, facts)
-    return [gate(state, task, facts) for gate in GATES]
+    return [gate(state, task, facts) for gate in _asked(state)]
+
+
+def _asked(state: State) -> tuple[Gate, ...]:
+    return SHARED_GATES if state.hosts else GATES
 
 
 def first_closed(state: State, task: Task, facts: ClaimFacts) -> Verdict | None:
     """The first gate that keeps ``task`` back; None when it may start."""
     facts = facts_of(task, facts)
-    for gate in GATES:
+    for gate in _asked(state):
         verdict = gate(state, task, facts)
         if not verdict.open:
             return verdict

@@ -21,7 +21,7 @@ def broken(state: State) -> list[str]:
 def of_slots(state: State) -> list[str]:
     """The broken invariants of the slots of all live attempts."""
     found: list[str] = []
-    held: dict[int, str] = {}
+    held: dict[tuple[str | None, int], str] = {}
     for attempt in state.attempts.values():
         if attempt.kind != "dev":
             if attempt.slot is not None:
@@ -29,10 +29,12 @@ def of_slots(state: State) -> list[str]:
             continue
         if not isinstance(attempt.slot, int) or attempt.slot < 1:  # whatever the log contains
             found.append(f"{attempt.id} is live and holds no slot")
-        elif attempt.slot in held:
-            found.append(f"slot {attempt.slot} is held by {held[attempt.slot]} and {attempt.id}")
+            continue
+        place = attempt.host if state.hosts else None, attempt.slot
+        if place in held:
+            found.append(f"slot {attempt.slot} is held by {held[place]} and {attempt.id}")
         else:
-            held[attempt.slot] = attempt.id
+            held[place] = attempt.id
     if len(state.live("pm")) > 1:
         found.append("more than one pm attempt is live")
     return found

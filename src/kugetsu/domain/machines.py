@@ -1,4 +1,4 @@
-"""The five state machines: task, attempt, session, review, daemon. Only this file defines their transitions.
+"""The six state machines: task, attempt, session, review, daemon, host. Only this file defines their transitions.
 
 `transitions` executes them: one machine a kind, no guards, no side effects, triggered on a light record. `step`
 answers from a memo of the machine's results by (state, trigger), because replaying a million events through the
@@ -82,6 +82,15 @@ DEFINITIONS: dict[str, tuple[tuple[str, ...], tuple[tuple[str, tuple[str, ...], 
             ("drain", ("running",), "draining"),
             ("stop", ("running", "draining"), "stopped"),
             ("lose", ("running", "draining"), "lost"),
+        ),
+    ),
+    "host": (
+        ("left", "joined", "draining", "lost"),
+        (
+            ("join", ("left", "joined", "draining", "lost"), "joined"),
+            ("drain", ("joined",), "draining"),
+            ("leave", ("joined", "draining"), "left"),
+            ("lose", ("joined", "draining"), "lost"),
         ),
     ),
 }

@@ -6,9 +6,9 @@ Pure, and asked of the very gates that the dispatcher asks. Times are UTC text.
 from __future__ import annotations
 
 from kugetsu.domain import gates, outages, task_options
-from kugetsu.domain.gates import Verdict
 from kugetsu.domain.machines import FINISHED_TASK
 from kugetsu.domain.state import Attempt, State, Task
+from kugetsu.domain.verdict import Verdict
 from kugetsu.model.clock import add_seconds
 from kugetsu.model.record import field, record
 
@@ -177,8 +177,10 @@ def _attempts_behind(state: State, task: Task, facts: ClaimFacts, first: Verdict
     if first.gate == "pm":
         return state.live("pm"), 1
     if first.gate == "slots":
-        live = state.live("dev")
-        return (live, len(live) - facts["cap"] + 1) if facts["cap"] > 0 else ([], 0)
+        live, cap = gates.live_here(state, facts), facts["cap"]
+        if first.code == "all_slots_full":
+            live, cap = state.live("dev"), first.values["cap"]
+        return (live, len(live) - cap + 1) if cap > 0 else ([], 0)
     if first.gate == "repository" and task.issue is not None:
         name = task.issue.rpartition("#")[0]
         live = state.live_in(name)

@@ -175,6 +175,8 @@ class Attempt:
     claimed: int = 0
     claimed_at: str = ""
     claimer: Identity | None = None
+    #: The term of its host (`events.hosts.HostJoined`); 0 in a log that is not shared.
+    term: int = 0
     runner: Identity | None = None
     agent: Identity | None = None
     agent_session: str | None = None
@@ -262,8 +264,10 @@ class Session:
 
 @record
 class Daemon:
-    """The dispatcher as recorded in the log; its lease shows whether the process is alive."""
+    """The dispatcher of a host as recorded in the log; its lease shows whether the process is alive. ``host`` is empty
+    in logs of older versions, which knew one."""
 
+    host: str = ""
     state: str = "stopped"
     identity: Identity | None = None
     lease: str | None = None
@@ -274,6 +278,29 @@ class Daemon:
     def runs(self) -> bool:
         """Whether it runs or drains according to the log."""
         return self.state in ("running", "draining")
+
+
+@record
+class Host:
+    """A host that shares the log (`events.hosts.HostJoined`). ``cap`` is that of its latest claim."""
+
+    id: str
+    name: str
+    state: str = "left"
+    term: int = 0
+    labels: list[str] = field(factory=list)
+    cap: int = 0
+    changed: int = 0
+    changed_at: str = ""
+    #: Attempts that were given away when it was lost, until it tells what came of them: "task", "issue", "session".
+    away: dict[str, dict[str, Any]] = field(factory=dict)
+    #: Worktree → the session that has moved to another host since, with its "branch" and "head" then.
+    left_behind: dict[str, dict[str, Any]] = field(factory=dict)
+
+    @property
+    def takes_part(self) -> bool:
+        """Whether it has joined and neither left nor been lost."""
+        return self.state in ("joined", "draining")
 
 
 @record
@@ -299,7 +326,12 @@ class State:
     attempts: dict[str, Attempt] = field(factory=dict)
     sessions: dict[str, Session] = field(factory=dict)
     repositories: dict[str, dict[str, str]] = field(factory=dict)
-    daemon: Daemon = field(factory=Daemon)
+    #: The dispatchers by their hosts; one at most while the log is not shared.
+    daemons: dict[str, Daemon] = field(factory=dict)
+    #: The hosts that share the log, or did; none while it is one host's own.
+    hosts: dict[str, Host] = field(factory=dict)
+    #: The settings of all hosts: key → value (`events.system.SettingShared`).
+    shared: dict[str, str] = field(factory=dict)
     #: agent and model → {"until": time, "at": since when, "seq": event, "task": who met it}: the usage limit that a
     #: provider stated; with "outage" and "reason" what every task would meet (`outages`), tried again at that time.
     limits: dict[str, dict[str, Any]] = field(factory=dict)
@@ -345,6 +377,22 @@ class State:
         if len(self.violations) < VIOLATIONS_KEPT:
             self.violations.append({"seq": seq, "text": text})
 
+    @property
+    def daemon(self) -> Daemon:
+        """The dispatcher; of several the one that runs, else the one that changed last."""
+        known = sorted(self.daemons.values(), key=lambda daemon: (daemon.runs, daemon.changed))
+        return known[-1] if known else Daemon()
+
+    def daemon_of(self, host: str | None) -> Daemon:
+        """The dispatcher of a host; the only one while the log is not shared, or if the host is not known."""
+        if not self.hosts or host is None:
+            return self.daemon
+        return self.daemons.get(host) or Daemon(host)
+
+    def live_on(self, host: str) -> list[Attempt]:
+        """The live attempts of a host, in the order of their claims."""
+        return [attempt for attempt in self.attempts.values() if attempt.host == host]
+
     def wanted(self, task_id: str) -> bool:
         """Whether a finished task must stay: it was not completed, and an unfinished one comes after it."""
         if self.tasks[task_id].state == "completed":
@@ -367,10 +415,10 @@ class State:
         return [attempt for attempt in self.attempts.values() if attempt.kind == kind]
 
     def leases(self) -> set[str]:
-        """The leases of live attempts, of people who are attached, and of the daemon."""
+        """The leases of live attempts, of people who are attached, and of the daemons."""
         held = {attempt.lease for attempt in self.attempts.values()}
         held |= {session.person["lease"] for session in self.sessions.values() if session.person is not None}
-        return held if self.daemon.lease is None else held | {self.daemon.lease}
+        return held | {daemon.lease for daemon in self.daemons.values() if daemon.lease is not None}
 
     def live_in(self, repository: str) -> list[Attempt]:
         """The live attempts at issues of a repository (`host/owner/repo`), in the order of their claims."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kugetsu.domain import machines
-from kugetsu.domain.state import Attempt, Daemon, Session, State, Task, Usage
+from kugetsu.domain.state import Attempt, Daemon, Host, Session, State, Task, Usage
 from kugetsu.model.record import fields, values
 
 TYPE_CHECKING = False
@@ -11,15 +11,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-_RECORDS: dict[str, type[Any]] = {"tasks": Task, "attempts": Attempt, "sessions": Session}
-_PLAIN = tuple(name for name in fields(State) if name not in (*_RECORDS, "finished", "daemon"))
+_RECORDS: dict[str, type[Any]] = {
+    "tasks": Task,
+    "attempts": Attempt,
+    "sessions": Session,
+    "daemons": Daemon,
+    "hosts": Host,
+}
+_PLAIN = tuple(name for name in fields(State) if name not in (*_RECORDS, "finished"))
 
 #: Raised with each change of the state's shape or of the fold: older snapshots are then ignored and rebuilt.
 VERSION = "8:" + ";".join(
     f"{name}={','.join(names)}"
     for name, names in (
         ("state", _PLAIN),
-        ("daemon", fields(Daemon)),
         ("usage", fields(Usage)),
         *((name, fields(kind)) for name, kind in _RECORDS.items()),
     )
@@ -32,7 +37,6 @@ def dump(state: State) -> dict[str, Any]:
     for name in _RECORDS:
         kept[name] = [_row(record) for record in getattr(state, name).values()]
     kept["finished"] = list(state.finished)
-    kept["daemon"] = _row(state.daemon)
     kept["machines"] = machines.table()
     return kept
 
@@ -43,9 +47,9 @@ def load(kept: dict[str, Any]) -> State:
     parts: dict[str, Any] = {name: kept[name] for name in _PLAIN}
     for name, kind in _RECORDS.items():
         records = [_record(kind, row) for row in kept[name]]
-        parts[name] = {record.key if kind is Session else record.id: record for record in records}
+        key = {Session: "key", Daemon: "host"}.get(kind, "id")
+        parts[name] = {getattr(record, key): record for record in records}
     parts["finished"] = dict.fromkeys(kept["finished"])
-    parts["daemon"] = _record(Daemon, kept["daemon"])
     state: State = _record(State, [parts[name] for name in fields(State)])
     return state
 

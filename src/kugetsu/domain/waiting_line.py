@@ -67,7 +67,7 @@ class WaitingLine:
         """
         if not self._places or not gates.daemon(state, state.tasks[self._places[0][-1]], facts).open:
             return
-        full = len(state.live("dev")) >= facts["cap"]
+        full = len(gates.live_here(state, facts)) >= facts["cap"]
         places = self._of_pm if full else self._places
         limit = state.limits.get(facts["agent"]) if not self.agents_differ(facts) else None
         prober = limit["task"] if limit is not None and limit["until"] > facts["now"] else None

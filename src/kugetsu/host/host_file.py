@@ -1,4 +1,7 @@
-"""The id of this host: 128 random bits in KUGETSU_DIR/host. Reading it imports nothing: `kugetsu status` does so."""
+"""The id of this host: 128 random bits in KUGETSU_DIR/host; below it the term in which it shares a log, if it does.
+
+Reading it imports nothing: `kugetsu status` does so.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +19,21 @@ def path(root: str) -> str:
 
 
 def read(root: str) -> str | None:
-    """What the file holds; empty if it was emptied, None if there is none. Raises KugetsuError if it cannot be read."""
+    """The id; empty if the file was emptied, None if there is none. Raises KugetsuError if it cannot be read."""
+    lines = _lines(root)
+    return None if lines is None else lines[0] if lines else ""
+
+
+def term(root: str) -> int | None:
+    """The term in which this directory joined the log that it shares; None if it did not. Raises as `read`."""
+    lines = _lines(root) or []
+    return int(lines[1]) if len(lines) > 1 and lines[1].isdecimal() else None
+
+
+def _lines(root: str) -> list[str] | None:
     try:
         with open(path(root), encoding="ascii", errors="replace") as file:
-            return file.read(100).strip()
+            return file.read(100).split()
     except FileNotFoundError:
         return None
     except OSError as problem:
@@ -42,3 +56,9 @@ def write(root: str, made: str) -> str:
     except FileExistsError:
         pass
     return read(root) or made
+
+
+def write_term(root: str, known: str, term: int | None) -> None:
+    """Note the term in which the host ``known`` shares a log, None for none. Raises OSError."""
+    text = known if term is None else f"{known}\n{term}"
+    atomic.write(path(root), f"{text}\n".encode(), sync=True)

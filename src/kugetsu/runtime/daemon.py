@@ -55,14 +55,15 @@ def take_over(ws: Workspace) -> Lease:
     lease = Lease.create(ws.paths.leases)
     while True:
         known = ws.state()
-        named = known.daemon.lease
+        named = known.daemon_of(me["host"]).lease
         lives = liveness.daemon(ws.paths, known)
 
         def start(state: State, named: str | None = named, lives: bool = lives) -> list[NewEvent]:
-            if state.daemon.lease != named:
+            daemon = state.daemon_of(me["host"])
+            if daemon.lease != named:
                 raise _RetakenError
-            if lives and state.daemon.runs:
-                pid = state.daemon.identity["pid"] if state.daemon.identity is not None else "unknown"
+            if lives and daemon.runs:
+                pid = daemon.identity["pid"] if daemon.identity is not None else "unknown"
                 raise Conflict(f"a daemon is already running (pid {pid})", hint="kugetsu queue-daemon status")
             return decide.started(state, me, lease.nonce)
 
@@ -84,6 +85,7 @@ class Daemon:
     def __init__(self, ws: Workspace, lease: Lease) -> None:
         self.ws = ws
         self.lease = lease
+        self.host = host_id.own(ws)
         self.stopping: str | None = None
         self.pidfds: dict[str, int] = {}
         self.watch = ws.log.watch()
@@ -124,7 +126,11 @@ class Daemon:
                 self._sleep(pause, failed=failed)
         reason = self.stopping
         mine = self.lease.nonce
-        self.ws.log.transact(lambda state: decide.stopped(state, reason) if state.daemon.lease == mine else [])
+
+        def stopped(state: State) -> list[NewEvent]:
+            return decide.stopped(state, reason, self.host) if state.daemon_of(self.host).lease == mine else []
+
+        self.ws.log.transact(stopped)
         logger.info("stopped: {}", reason)
 
     def _turn(self) -> float | None:
@@ -136,9 +142,10 @@ class Daemon:
         for attempt in started:
             logger.info("started {}", attempt)
         state = self.ws.state()
-        if state.daemon.lease != self.lease.nonce:
+        here = state.daemon_of(self.host)
+        if here.lease != self.lease.nonce:
             raise SystemExit("another daemon took over")
-        if state.daemon.state == "draining" and not self._own_attempts(state):
+        if here.state == "draining" and not self._own_attempts(state):
             return None
         watched = self._watch_runners(state)
         pause = self.ws.config.number("QUEUE_DAEMON_INTERVAL_MINUTES") * 60
@@ -166,7 +173,7 @@ class Daemon:
             self.ws.state()
             lease = Lease.create(self.ws.paths.leases)
             try:
-                self.ws.log.transact(lambda state: decide.lease_replaced(state, mine, lease.nonce))
+                self.ws.log.transact(lambda state: decide.lease_replaced(state, mine, lease.nonce, self.host))
             except BaseException:
                 lease.release()
                 raise

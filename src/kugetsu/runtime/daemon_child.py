@@ -136,7 +136,8 @@ class DaemonChild:
             return
         if not liveness.daemon(self._ws.paths, state):
             self._stopping = "no daemon lives"
-        self._daemon_lease, self._daemon = state.daemon.lease, state.daemon.identity
+        here = liveness.daemon_here(self._ws.paths, state)
+        self._daemon_lease, self._daemon = here.lease, here.identity
 
     def _reload(self) -> None:
         """Read the settings; until they can be read, the last good ones apply."""

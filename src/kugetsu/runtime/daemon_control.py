@@ -15,7 +15,7 @@ from kugetsu.domain.decide import daemon as decide
 from kugetsu.domain.decide.queue import require_initialised
 from kugetsu.domain.state import State
 from kugetsu.model.errors import KugetsuError
-from kugetsu.runtime import liveness, stderr_tail
+from kugetsu.runtime import host_id, liveness, stderr_tail
 from kugetsu.runtime.process import identity, lease
 from kugetsu.runtime.workspace import Workspace
 
@@ -42,7 +42,7 @@ def status(ws: Workspace) -> DaemonStatus:
 
 def of_state(ws: Workspace, state: State) -> DaemonStatus:
     """The daemon in a state already read."""
-    daemon = state.daemon
+    daemon = liveness.daemon_here(ws.paths, state)
     running = liveness.daemon(ws.paths, state)
     shown = daemon.state if running or daemon.state in ("stopped", "lost") else "lost"
     pid = daemon.identity["pid"] if running and daemon.identity is not None else None
@@ -99,7 +99,7 @@ def stop(ws: Workspace, *, drain: bool) -> bool:
     known = status(ws)
     if not known.running:
         return False
-    daemon = ws.state().daemon
+    daemon = liveness.daemon_here(ws.paths, ws.state())
     who, held = daemon.identity, daemon.lease
 
     def gone() -> bool:
@@ -108,7 +108,8 @@ def stop(ws: Workspace, *, drain: bool) -> bool:
         return not lives and (held is None or not lease.alive(ws.paths.leases, held))
 
     if drain:
-        ws.log.transact(lambda state: decide.drain(state, "stop --drain"))
+        host = host_id.own(ws)
+        ws.log.transact(lambda state: decide.drain(state, "stop --drain", host))
         _wait_until(gone, None)
         return True
     if who is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from kugetsu.domain import gates, set_ups
-from kugetsu.host import proc
+from kugetsu.host import host_file, proc
 from kugetsu.model import clock
 from kugetsu.runtime import agent_preflight, liveness
 
@@ -94,6 +94,8 @@ def claim_facts(
     }
     if repositories:
         found["repositories"] = repositories
+    if ws.state().hosts:
+        found["host"], found["term"] = _host_and_term(ws, ws.state())
     if gates.set_back(ws.state(), now):
         found["set_back"] = True
     if waiting := set_ups.waiting(ws.state()):
@@ -102,6 +104,15 @@ def claim_facts(
         names = {session.repository for session in waiting if session.repository is not None}
         found["set_ups"] = {name: recipe.of(ws.config_of(name)).sha for name in sorted(names)}
     return found
+
+
+def _host_and_term(ws: Workspace, state: State) -> tuple[str, int]:
+    """Who claims: this host, and the term that it has itself, which a copy of its directory may have ended."""
+    from kugetsu.runtime import host_id
+
+    host = host_id.own(ws)
+    known = state.hosts.get(host)
+    return host, host_file.term(ws.paths.root) or (known.term if known is not None else 0)
 
 
 def _own_agents(ws: Workspace, options: Mapping[str, Any]) -> dict[str, None]:
@@ -138,7 +149,7 @@ def _repositories(config: Config) -> dict[str, RepositoryFacts]:
 def facts_now(ws: Workspace, state: State) -> ClaimFacts:
     """What the gates would read now, with the dispatcher that there is."""
     if liveness.daemon(ws.paths, state):
-        return claim_facts(ws, "daemon", liveness.daemon_environment(state))
+        return claim_facts(ws, "daemon", liveness.daemon_environment(ws.paths, state))
     return claim_facts(ws, "none")
 
 

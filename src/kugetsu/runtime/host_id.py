@@ -55,13 +55,14 @@ def as_seen_here(ws: Workspace, session: Session) -> Session:
 def require_here(ws: Workspace, session: Session, what: str) -> None:
     """Raise Conflict if another host has the session's worktree; ``what`` is the command to run there."""
     if not is_own(ws, session.host):
-        where = name_of(session.host or "")
+        where = name_of(ws.state(), session.host)
         raise Conflict(f"the worktree of {session.key} is on {where}", f"run there: {what}")
 
 
-def name_of(host: str) -> str:
-    """What people call a host."""
-    return f"host {host[:8]}"
+def name_of(state: State, host: str | None) -> str:
+    """What people call a host: its name, and the first digits of its id where it never told one."""
+    known = state.hosts.get(host or "")
+    return f"host {known.name if known is not None else (host or '')[:8]}"
 
 
 def may_judge(ws: Workspace, attempt: Attempt) -> bool:
@@ -83,8 +84,12 @@ def may_judge_lease(ws: Workspace, lease: str, *holders: Identity | None) -> boo
 
 def _named(state: State) -> set[str]:
     """The hosts in the log: those of processes since this machine started, where there are any, else all."""
-    known = [state.daemon.identity, *(attempt.claimer for attempt in state.attempts.values())]
+    known = [
+        *(daemon.identity for daemon in state.daemons.values()),
+        *(attempt.claimer for attempt in state.attempts.values()),
+    ]
     known += [session.person["holder"] for session in state.sessions.values() if session.person is not None]
     hosts = [(who["host"], who["boot"]) for who in known if who is not None and "host" in who]
     of_folders = {session.host for session in state.sessions.values() if session.host is not None}
-    return {host for host, boot in hosts if boot == identity.boot_id()} or {host for host, _ in hosts} | of_folders
+    all_known = {host for host, _ in hosts} | of_folders | {*state.hosts}
+    return {host for host, boot in hosts if boot == identity.boot_id()} or all_known

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from kugetsu.agents.last_activity import Progress
-    from kugetsu.domain.state import Attempt, State
+    from kugetsu.domain.state import Attempt, Daemon, State
     from kugetsu.host.paths import Paths
     from kugetsu.runtime.workspace import Workspace
 
@@ -34,13 +34,23 @@ def is_elsewhere(paths: Paths, host: str | None) -> bool:
     return host is not None and host_file.read(paths.root) != host
 
 
+def daemon_here(paths: Paths, state: State) -> Daemon:
+    """This host's daemon as the log has it."""
+    if not state.hosts:
+        return state.daemon
+    from kugetsu.host import host_file
+
+    return state.daemon_of(host_file.read(paths.root) or "")
+
+
 def daemon(paths: Paths, state: State) -> bool:
-    """Whether the daemon that the log names is running or draining.
+    """Whether the daemon that the log names for this host is running or draining.
 
     If its lease file was deleted, the process itself is checked.
     """
-    held, who = state.daemon.lease, state.daemon.identity
-    if held is None or not state.daemon.runs:
+    here = daemon_here(paths, state)
+    held, who = here.lease, here.identity
+    if held is None or not here.runs:
         return False
     from kugetsu.runtime.process import identity, lease
 
@@ -49,15 +59,15 @@ def daemon(paths: Paths, state: State) -> bool:
     return who is not None and not lease.exists(paths.leases, held) and identity.alive(who)
 
 
-def daemon_environment(state: State) -> Mapping[str, str] | None:
-    """The environment that the living daemon was started in; None if the system does not show it.
+def daemon_environment(paths: Paths, state: State) -> Mapping[str, str] | None:
+    """The environment that this host's living daemon was started in; None if the system does not show it.
 
     Its agents start from there, so their PATH may differ from this command's.
     """
     from kugetsu.host import proc
     from kugetsu.runtime.process import identity
 
-    who = state.daemon.identity
+    who = daemon_here(paths, state).identity
     if who is None or not identity.alive(who):
         return None
     environ = proc.environ(who["pid"])

@@ -127,11 +127,13 @@ def reconcile(ws: Workspace) -> list[str]:
             raise
         except Exception as problem:  # noqa: BLE001  as above
             failure = failure or KugetsuError(f"{session.key} cannot be given back: {problem}")
-    if state.daemon.runs and host_id.owns(ws, state.daemon.identity) and not liveness.daemon(ws.paths, state):
-        held = state.daemon.lease
+    host = host_id.own(ws)
+    daemon = state.daemon_of(host)
+    if daemon.runs and host_id.owns(ws, daemon.identity) and not liveness.daemon(ws.paths, state):
+        held = daemon.lease
 
         def lost(now: State) -> list[NewEvent]:
-            return decide_daemon.lost(now) if now.daemon.lease == held else []
+            return decide_daemon.lost(now, host) if now.daemon_of(host).lease == held else []
 
         ws.log.transact(lost)
     if failure is not None:

@@ -8,9 +8,9 @@ from contextlib import suppress
 
 from kugetsu.domain.decide import claims, queue
 from kugetsu.domain.fold import usage
-from kugetsu.domain.gates import Verdict
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import State
+from kugetsu.domain.verdict import Verdict
 from kugetsu.host.ownership import require_not_from_sudo
 from kugetsu.model.errors import KugetsuError, LogDamaged, LogWriteFailed
 from kugetsu.model.record import record

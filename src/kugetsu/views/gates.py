@@ -9,9 +9,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
-    from kugetsu.domain.gates import Verdict
     from kugetsu.domain.scheduling import NextChange
     from kugetsu.domain.state import Task
+    from kugetsu.domain.verdict import Verdict
 
     Values = Mapping[str, Any]
 
@@ -193,6 +193,16 @@ _REASONS: dict[str, Callable[[Values], str]] = {
     "started_despite_pause": lambda _: "the queue is paused, and the task was started all the same",
     "agent_unavailable": lambda v: str(v["why"]),
     "agent_available": lambda _: "no known reason for the agent not to start",
+    "host_fits": lambda _: "this host may start it",
+    "host_not_joined": lambda _: "this host has not joined the shared log",
+    "host_term_over": lambda v: f"{v['host']} has joined anew from another directory (term {v['term']})",
+    "host_draining": lambda v: f"{v['host']} is draining: it starts nothing new",
+    "host_left": lambda v: f"{v['host']} has left the shared log",
+    "host_lost": lambda v: f"{v['host']} was not heard of for too long, and its tasks were given away",
+    "session_elsewhere": lambda v: f"its session is on {v['host']}",
+    "labels_lacking": lambda v: f"{v['host']} does not offer {', '.join(v['labels'])}",
+    "repository_elsewhere": lambda v: f"its repository is a folder of {v['host'] or 'another host'}",
+    "all_slots_full": lambda v: f"{_slots_full(v)} on all hosts",
     "no_slot_needed": lambda _: "PM tasks need no slot",
     "slot_free": lambda v: f"{v['used']} of {counted(v['cap'], 'slot')} used",
     "slots_full": _slots_full,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kugetsu.domain.events import upcast
-from kugetsu.domain.gates import Verdict
 from kugetsu.domain.state import ENDS, Task, Usage
+from kugetsu.domain.verdict import Verdict
 from kugetsu.model import clock
 from kugetsu.model.plural import counted
 from kugetsu.views import gates, times

@@ -63,6 +63,10 @@ REASONS: dict[str, tuple[str, str | None]] = {
     "works_again": ("an attempt showed that it works again", "to keep a task from starting: kugetsu queue cancel ID"),
     "counts_recorded": ("it records the counters of the issue's history", None),
     "agent_ended": ("an agent was started for it, and has ended", "its outcome: kugetsu history {attempt}"),
+    "host_joined": ("a host has joined", None),
+    "host_draining": ("the host leaves when its agents have ended", None),
+    "host_gone": ("the host has gone", "it may join again"),
+    "setting_of_all": ("every host has taken it over", None),
     "person_attached": ("a person took the session", "to give it back: kugetsu attach --end {session}"),
     "recorded": ("it is a record of what happened", None),
 }

@@ -215,6 +215,8 @@ def options_words(options: Mapping[str, Any]) -> str:
         parts.append(f"at most {counted(options['max_attempts'], 'attempt')}")
     if options.get("timeout_hours"):
         parts.append(f"{times.duration(options['timeout_hours'] * 3600)} each")
+    if options.get("labels"):
+        parts.append(f"on a host that offers {' and '.join(options['labels'])}")
     return ", ".join(parts)
 
 

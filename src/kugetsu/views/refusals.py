@@ -206,6 +206,19 @@ _WORDS: dict[str, Callable[[Values], Words]] = {
         "kugetsu init --repo PATH|URL",
     ),
     "daemon_replaced": lambda _: ("another daemon has taken over", "kugetsu queue-daemon status"),
+    "host_unknown": lambda v: (f"no host {v['host'][:8]} shares this log", "kugetsu status"),
+    "host_fenced": lambda v: (
+        f"{v['host']} is {v['state']} with term {v['term']}: what was done for another term does not count",
+        "kugetsu history --all",
+    ),
+    "host_busy": lambda v: (
+        f"{', '.join(v['attempts'])} still {'works' if len(v['attempts']) == 1 else 'work'} on {v['host']}",
+        "wait for their end, or: kugetsu queue cancel TASK",
+    ),
+    "setting_not_shared": lambda v: (
+        f"{v['key']} is no setting of all hosts",
+        f"those are: {', '.join(v['known'])}",
+    ),
     "daemon_not_running": lambda _: ("no daemon is running", "kugetsu queue-daemon start"),
     # what cannot be undone
     "task_gone": lambda v: (

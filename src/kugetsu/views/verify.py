@@ -8,10 +8,10 @@ from typing import Any, TypedDict
 from kugetsu.domain import invariants
 from kugetsu.domain.decision import MissingArgumentError
 from kugetsu.domain.events import PRESENT
-from kugetsu.domain.gates import Verdict
 from kugetsu.domain.replay import UnknownError, UnnamedError
 from kugetsu.domain.replay.checker import ReplayChecker
 from kugetsu.domain.replay.divergence import Divergence
+from kugetsu.domain.verdict import Verdict
 from kugetsu.model import jsontext
 from kugetsu.model.errors import KugetsuError
 from kugetsu.model.plural import counted

@@ -54,7 +54,7 @@ from kugetsu.domain.state import ENDS
 from kugetsu.model import result_words
 from kugetsu.model.plural import counted
 from kugetsu.redaction.funnel import redact
-from kugetsu.views import gates, intake, loops, parks, queue, times, verification
+from kugetsu.views import gates, hosts, intake, loops, parks, queue, times, verification
 from kugetsu.views.results import review_words
 from kugetsu.views.text import line
 
@@ -415,6 +415,8 @@ _TEMPLATES = {
     "sink.disabled": "{sink}: notifications disabled",
     "notice.sent": "{sink}: {detail}",
     "branch.merged": "{branch} is in {base_branch}",
+    "host.draining": "{reason}",
+    "host.left": "{reason}",
     "report.acknowledged": "report up to event {upto}",
     "mark.failed": "labels not changed: {reason}",
 }
@@ -484,6 +486,11 @@ _TELL: dict[str, Callable[[Any], str]] = {
     "files.pruning": _pruned,
     "files.pruned": _pruned,
     "daemon.lost": _daemon_lost,
+    "host.joined": hosts.joined,
+    "host.lost": hosts.lost,
+    "host.returned": hosts.returned,
+    "setting.shared": hosts.shared,
+    "attempt.late": hosts.late,
     "notice.sending": _sending,
     "notice.failed": _undelivered,
 }

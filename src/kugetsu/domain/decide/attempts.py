@@ -78,11 +78,25 @@ def backoff_seconds(used: int, first: float) -> float:
 def finish(state: State, attempt_id: str, ending: Ending, facts: OutcomeFacts) -> list[NewEvent]:
     """The attempt's end and its consequence for the task and the session, in one transaction.
 
-    An attempt that has already ended yields no events: whoever noticed first has recorded it.
+    An attempt that has already ended yields no events: whoever noticed first has recorded it. Of one that was given
+    away with its host, what came of it counts for the issue (`attempt.late`), once.
     """
     attempt = state.attempts.get(attempt_id)
     if attempt is None:
+        return _late(state, attempt_id, ending)
+    return end(state, attempt, ending, facts, cause=attempt.stop_seq or attempt.claimed)
+
+
+def _late(state: State, attempt_id: str, ending: Ending) -> list[NewEvent]:
+    gone = next((host.away[attempt_id] for host in state.hosts.values() if attempt_id in host.away), None)
+    if gone is None:
         return []
+    data = {name: getattr(ending, name) for name in ("reason", "evidence", "tokens", "cost", "rescue")}
+    return [NewEvent("attempt.late", data, attempt=attempt_id, **gone)]
+
+
+def end(state: State, attempt: Attempt, ending: Ending, facts: OutcomeFacts, *, cause: int) -> list[NewEvent]:
+    """The events of an attempt's end: its outcome, which rests on the event ``cause``, and the consequences."""
     how, verdict = _as_the_machine_allows(attempt, ending)
     task = state.tasks[attempt.task]
     if task.withdrawn and verdict not in ("done", "cancelled"):
@@ -100,7 +114,7 @@ def finish(state: State, attempt_id: str, ending: Ending, facts: OutcomeFacts) -
     }
     if ending.rescue_failed is not None:
         data["rescue_failed"] = ending.rescue_failed
-    about = _about(attempt, attempt.stop_seq or attempt.claimed)
+    about = _about(attempt, cause)
     recorded: dict[str, Any] = {
         **facts,
         "verdict": verdict,

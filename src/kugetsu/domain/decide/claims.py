@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from kugetsu.domain import gates, outages, task_options
+from kugetsu.domain import gates, outages, placement, task_options
 from kugetsu.domain.decide import queue
 from kugetsu.domain.decision import decision
 from kugetsu.domain.fold.tasks import queued
-from kugetsu.domain.gates import Verdict
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import Attempt, State, Task
+from kugetsu.domain.verdict import Verdict
 from kugetsu.model.clock import add_seconds
 from kugetsu.model.errors import AgentUnavailable, CapReached, Conflict
 from kugetsu.model.record import value
@@ -34,10 +34,10 @@ class ClaimRequest:
     claimer: Identity = NOBODY
 
 
-def lowest_free_slot(state: State, cap: int) -> int | None:
-    """The lowest slot from 1 to ``cap`` that no live dev attempt holds, or None."""
-    held = {attempt.slot for attempt in state.live("dev")}
-    return next((slot for slot in range(1, cap + 1) if slot not in held), None)
+def lowest_free_slot(state: State, facts: ClaimFacts) -> int | None:
+    """The lowest slot from 1 to the cap that no live dev attempt of this host holds, or None."""
+    held = {attempt.slot for attempt in gates.live_here(state, facts)}
+    return next((slot for slot in range(1, facts["cap"] + 1) if slot not in held), None)
 
 
 @decision("claims.claim", offer=ClaimRequest)
@@ -54,7 +54,7 @@ def _claim(
     """
     if gates.first_closed(state, task, facts) is not None:
         return []
-    slot = lowest_free_slot(state, facts["cap"]) if task.kind == "dev" else None
+    slot = lowest_free_slot(state, facts) if task.kind == "dev" else None
     if task.kind == "dev" and slot is None:
         return []
     new_events: list[NewEvent] = []
@@ -70,7 +70,7 @@ def _claim(
         "slot": slot,
         "lease": offer.lease,
         "claimer": offer.claimer,
-        "live": [other.id for other in state.live("dev")],
+        "live": [other.id for other in gates.live_here(state, facts)],
     }
     own = task_options.label(task, task_options.facts_of(task, facts)["agent"])
     if own != facts["agent"]:
@@ -165,7 +165,7 @@ def lost(state: State, task: Task, planned: int, facts: ClaimFacts, *, of_task: 
     closed = gates.first_closed(state, task, facts)
     if closed is None:
         return []
-    winner = _faster(state, task, closed, planned)
+    winner = _faster(state, task, closed, planned, facts)
     behind = winner.claimed if winner is not None else closed.rests_on or (task.changed if of_task else 0)
     data = {
         "gate": closed.gate,
@@ -179,7 +179,7 @@ def lost(state: State, task: Task, planned: int, facts: ClaimFacts, *, of_task: 
     return [NewEvent("claim.lost", data, issue=task.issue, task=named, cause=behind or None, facts=recorded)]
 
 
-def _faster(state: State, task: Task, closed: Verdict, planned: int) -> Attempt | None:
+def _faster(state: State, task: Task, closed: Verdict, planned: int, facts: ClaimFacts) -> Attempt | None:
     """The live attempt that was claimed since ``planned`` and closed that gate: the latest, it took the last room."""
     if closed.gate == "waiting":
         return state.attempts.get(task.attempt or "")
@@ -187,6 +187,8 @@ def _faster(state: State, task: Task, closed: Verdict, planned: int) -> Attempt 
         rivals = [attempt for attempt in state.attempts.values() if attempt.issue == task.issue]
     elif closed.gate == "repository" and task.issue is not None:
         rivals = state.live_in(task.issue.rpartition("#")[0])
+    elif closed.code == "slots_full":
+        rivals = gates.live_here(state, facts)
     elif closed.gate == "pm" or closed.gate in gates.FULL:
         rivals = state.live(task.kind)
     else:
@@ -232,7 +234,9 @@ def plan(state: State, facts: ClaimFacts, line: WaitingLine | None = None) -> Pl
             looks.append(add_seconds(facts["now"], gates.MACHINE_LOOK_SECONDS))
         full = closed.gate in gates.FULL
         if closed.gate != task.held and (next_in_line or not full or task.held not in gates.FULL):
-            held.append((task.id, closed))
+            said = placement.held_by(state, task, facts, closed)
+            if said is not None and said.gate != task.held:
+                held.append((task.id, said))
         next_in_line = next_in_line and not full
         if line is not None and _holds_the_rest(closed, line, facts):
             break  # it holds back all behind it as well
@@ -254,6 +258,7 @@ def hold(state: State, planned: Plan, facts: ClaimFacts) -> list[NewEvent]:
         if task is None or task.state not in ("pending", "parked"):
             continue
         closed = gates.first_closed(state, task, facts)
+        closed = placement.held_by(state, task, facts, closed) if closed is not None else None
         if closed is None or closed.gate == task.held:
             continue
         # The gate of an outage opens at its time for one task, the probe; for the others the time is unknown.
@@ -286,5 +291,6 @@ def dispatch(state: State, planned: Plan, offer: ClaimRequest | None, facts: Cla
         task = state.tasks.get(planned.candidate)
         if task is not None:
             claimed = _claim(state, task, offer, facts, planned.seq)
-            new_events += claimed or lost(state, task, planned.seq, facts)
+            # Of many hosts nearly each claim has losers: to record them would wake all the others.
+            new_events += claimed or (lost(state, task, planned.seq, facts) if not state.hosts else [])
     return new_events

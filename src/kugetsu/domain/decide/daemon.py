@@ -12,47 +12,56 @@ from kugetsu.model.errors import Conflict
 
 @decision("daemon.started")
 def started(state: State, identity: Identity, lease: str) -> list[NewEvent]:
-    """A dispatcher starts. The caller holds the daemon's lease, so one that the log still has as running is lost."""
+    """A dispatcher starts. The caller holds its host's lease, so one that the log still has as running there is
+    lost."""
     require_initialised(state)
     new_events: list[NewEvent] = []
-    if state.daemon.runs:
-        new_events += lost(state)
+    if state.daemon_of(identity.get("host")).runs:
+        new_events += lost(state, identity.get("host"))
     return [*new_events, NewEvent("daemon.started", {"identity": identity, "lease": lease})]
 
 
 @decision("daemon.lease_replaced")
-def lease_replaced(state: State, replaced: str, lease: str) -> list[NewEvent]:
-    """The dispatcher holds another lease, because the file of its lease was deleted.
+def lease_replaced(state: State, replaced: str, lease: str, host: str | None = None) -> list[NewEvent]:
+    """The dispatcher of ``host`` holds another lease, because the file of its lease was deleted.
 
     Raises Conflict if the log now names another dispatcher, or none.
     """
-    if state.daemon.lease != replaced or not state.daemon.runs:
+    daemon = state.daemon_of(host)
+    if daemon.lease != replaced or not daemon.runs:
         raise Conflict.because("daemon_replaced")
-    data = {"replaced": replaced, "lease": lease}
-    return [NewEvent("daemon.lease_replaced", data, cause=state.daemon.changed)]
+    data = {"replaced": replaced, "lease": lease, **_of(host)}
+    return [NewEvent("daemon.lease_replaced", data, cause=daemon.changed)]
 
 
 @decision("daemon.lost")
-def lost(state: State) -> list[NewEvent]:
+def lost(state: State, host: str | None = None) -> list[NewEvent]:
     """The daemon's lease is free although it did not stop in order; [] if it is not running in the log."""
-    if not state.daemon.runs:
+    daemon = state.daemon_of(host)
+    if not daemon.runs:
         return []
-    return [NewEvent("daemon.lost", {"identity": state.daemon.identity}, cause=state.daemon.changed)]
+    return [NewEvent("daemon.lost", {"identity": daemon.identity, **_of(host)}, cause=daemon.changed)]
 
 
 @decision("daemon.drain")
-def drain(state: State, reason: str) -> list[NewEvent]:
-    """Start nothing new; stop after the last attempt."""
-    if state.daemon.state == "draining":
+def drain(state: State, reason: str, host: str | None = None) -> list[NewEvent]:
+    """Start nothing new on ``host``; stop after its last attempt."""
+    daemon = state.daemon_of(host)
+    if daemon.state == "draining":
         return []
-    if state.daemon.state != "running":
+    if daemon.state != "running":
         raise Conflict.because("daemon_not_running")
-    return [NewEvent("daemon.draining", {"reason": reason}, cause=state.daemon.changed)]
+    return [NewEvent("daemon.draining", {"reason": reason, **_of(host)}, cause=daemon.changed)]
 
 
 @decision("daemon.stopped")
-def stopped(state: State, reason: str) -> list[NewEvent]:
-    """The dispatcher ends in order; [] if it is not running in the log."""
-    if not state.daemon.runs:
+def stopped(state: State, reason: str, host: str | None = None) -> list[NewEvent]:
+    """The dispatcher of ``host`` ends in order; [] if it is not running in the log."""
+    daemon = state.daemon_of(host)
+    if not daemon.runs:
         return []
-    return [NewEvent("daemon.stopped", {"reason": reason}, cause=state.daemon.changed)]
+    return [NewEvent("daemon.stopped", {"reason": reason, **_of(host)}, cause=daemon.changed)]
+
+
+def _of(host: str | None) -> dict[str, str]:
+    return {"host": host} if host is not None else {}

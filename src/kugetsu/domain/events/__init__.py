@@ -15,6 +15,7 @@ __all__ = ["CATALOGUE", "MALFORMED", "PRESENT", "Event", "Identity", "Kind", "mi
 
 _MODULES = {
     "attempts": ("attempt", "claim", "lock", "orphans"),
+    "hosts": ("host",),
     "intake": ("intake", "mark"),
     "persons": ("person",),
     "reactions": ("feedback", "reaction"),

@@ -141,6 +141,17 @@ class ResultVerification(TypedDict, total=False):
     commit: str | None
 
 
+class WorkElsewhere(TypedDict, total=False):
+    """Where the work of an attempt is whose host was lost: on ``host``, in ``worktree``; ``head`` is the last commit
+    that the log knows, ``pushed`` whether all was on a remote then."""
+
+    host: str
+    worktree: str | None
+    branch: str | None
+    head: str | None
+    pushed: bool | None
+
+
 class Evidence(TypedDict, total=False):
     """The evidence of git, the forge and the process on an attempt."""
 
@@ -165,6 +176,7 @@ class Evidence(TypedDict, total=False):
     elsewhere: str | None
     set_up: SetUp | None
     verification: Verification | None
+    work: WorkElsewhere | None
 
 
 class ResultPull(TypedDict, total=False):
@@ -243,6 +255,18 @@ class AttemptEnded(TypedDict):
     cost: float
     rescue: str | None
     rescue_failed: NotRequired[str]
+
+
+@event("attempt.late", exempt="rescue", irrevocable="agent_worked")
+class AttemptLate(TypedDict):
+    """What came of an attempt after its host was lost and its task given away: it counts for the issue, and changes
+    nothing else."""
+
+    reason: str
+    evidence: Evidence
+    tokens: int
+    cost: float
+    rescue: str | None
 
 
 @event("attempt.unsettled", irrevocable="observed")

@@ -48,13 +48,15 @@ class Initialised(TypedDict):
 
 
 # A URL with a password was refused as input.
-@event("repository.registered", exempt="repository path url", undoable=True)
+@event("repository.registered", exempt="repository path url host", undoable=True)
 class RepositoryRegistered(TypedDict):
-    """The source of a repository's worktrees; with neither, the repository is no longer registered."""
+    """The source of a repository's worktrees; with neither, the repository is no longer registered. A ``path`` is one
+    of ``host``, in a log that several share."""
 
     repository: str
     path: NotRequired[str | None]
     url: NotRequired[str | None]
+    host: NotRequired[str]
 
 
 @event("setting.changed", observed=True, folded=False, undoable=True)
@@ -71,6 +73,16 @@ class SettingChanged(TypedDict):
     inherited: NotRequired[bool]
 
 
+@event("setting.shared", irrevocable="setting_of_all")
+class SettingShared(TypedDict):
+    """A setting of all hosts (`domain.hosts.SHARED`): it is in the log, because two files would mean two values.
+    ``old``: None if none was; ``new``: None for none."""
+
+    key: str
+    old: str | None
+    new: str | None
+
+
 @event("daemon.started", exempt=ALL, irrevocable="daemon_started")
 class DaemonStarted(TypedDict):
     """A dispatcher is running."""
@@ -79,36 +91,38 @@ class DaemonStarted(TypedDict):
     lease: str
 
 
-@event("daemon.lease_replaced", irrevocable="lease_deleted")
+@event("daemon.lease_replaced", exempt="host", irrevocable="lease_deleted")
 class DaemonLeaseReplaced(TypedDict):
-    """The file of the dispatcher's lease ``replaced`` was deleted: the dispatcher continues and holds ``lease``."""
+    """The file of the dispatcher's lease ``replaced`` was deleted: the dispatcher continues and holds ``lease``.
+    ``host`` here and below: the dispatcher's; older versions, which knew one host, did not record it."""
 
     replaced: str
     lease: str
+    host: NotRequired[str]
 
 
-@event(
-    "daemon.draining",
-    irrevocable="daemon_draining",
-)
+@event("daemon.draining", exempt="host", irrevocable="daemon_draining")
 class DaemonDraining(TypedDict):
     """The dispatcher starts no new attempts, and stops after the last one."""
 
     reason: str
+    host: NotRequired[str]
 
 
-@event("daemon.stopped", irrevocable="daemon_ended")
+@event("daemon.stopped", exempt="host", irrevocable="daemon_ended")
 class DaemonStopped(TypedDict):
     """The dispatcher ended in order."""
 
     reason: str
+    host: NotRequired[str]
 
 
-@event("daemon.lost", irrevocable="daemon_ended")
+@event("daemon.lost", exempt="host", irrevocable="daemon_ended")
 class DaemonLost(TypedDict):
     """The dispatcher's lease is free although it never recorded that it stopped."""
 
     identity: Identity | None
+    host: NotRequired[str]
 
 
 @event("notices.read", exempt=ALL, undoable=True)

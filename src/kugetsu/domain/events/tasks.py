@@ -30,12 +30,14 @@ class Reaction(TypedDict):
 
 
 class Options(TypedDict, total=False):
-    """What a task was given for itself, before the settings: its agent program, model, attempts, hours of each."""
+    """What a task was given for itself, before the settings: its agent program, model, attempts, hours of each; and the
+    labels that a host must offer to work on it."""
 
     agent: str
     model: str
     max_attempts: int
     timeout_hours: float
+    labels: list[str]
 
 
 @event("task.queued", exempt="kind message after repository via options", undoable=True)
@@ -73,7 +75,7 @@ class TaskMoved(TypedDict):
 @event("task.held", exempt="gate", irrevocable="wait_recorded")
 class TaskHeld(TypedDict):
     """The dispatcher considered the task and found a gate closed; logged if the gate changes. ``reason`` is the gate's
-    code and ``values`` its inputs (`gates.Verdict`); without values it is text of an earlier version."""
+    code and ``values`` its inputs (`verdict.Verdict`); without values it is text of an earlier version."""
 
     gate: str
     reason: str

@@ -9,8 +9,7 @@ event changes nothing.
 from __future__ import annotations
 
 from kugetsu.domain.events import CATALOGUE, MALFORMED, PRESENT, upcast
-from kugetsu.domain.fold import attempts, intake, loops, notifications, reviews, sessions, tasks
-from kugetsu.domain.machines import step
+from kugetsu.domain.fold import attempts, hosts, intake, loops, notifications, reviews, sessions, tasks
 from kugetsu.domain.state import State
 
 TYPE_CHECKING = False
@@ -66,40 +65,11 @@ def _repository_registered(state: State, event: Event) -> None:
     data = event["data"]
     source = {name: data[name] for name in ("path", "url") if data.get(name)}
     if source:
+        if data.get("host"):
+            source["host"] = data["host"]
         state.repositories[data["repository"]] = source
     else:
         state.repositories.pop(data["repository"], None)
-
-
-def _daemon(trigger: str) -> Handler:
-    def handler(state: State, event: Event) -> None:
-        daemon = state.daemon
-        identity, lease = daemon.identity, daemon.lease
-        if trigger == "start":
-            identity, lease = event["data"]["identity"], event["data"]["lease"]
-        dest = step("daemon", daemon.state, trigger)
-        if dest is None:
-            state.violate(event["seq"], f"{event['type']}: a daemon that is {daemon.state} cannot {trigger}")
-            return
-        daemon.state = dest
-        daemon.changed = event["seq"]
-        daemon.changed_at = event["at"]
-        daemon.identity = identity
-        daemon.lease = lease
-
-    return handler
-
-
-def _daemon_lease_replaced(state: State, event: Event) -> None:
-    """The same daemon with a new lease: its start and the event of its state stay."""
-    daemon = state.daemon
-    replaced, lease = event["data"]["replaced"], event["data"]["lease"]
-    if step("daemon", daemon.state, "renew") is None:
-        state.violate(event["seq"], f"{event['type']}: a daemon that is {daemon.state} cannot renew")
-    elif daemon.lease != replaced:
-        state.violate(event["seq"], f"{event['type']}: the daemon holds another lease than that one")
-    else:
-        daemon.lease = lease
 
 
 HANDLERS: dict[str, Handler] = {
@@ -147,6 +117,7 @@ HANDLERS: dict[str, Handler] = {
     "attempt.timed_out": attempts.attempt_ended("time_out"),
     "attempt.killed": attempts.attempt_ended("kill"),
     "attempt.lost": attempts.attempt_ended("lose"),
+    "attempt.late": hosts.attempt_late,
     "pull.observed": reviews.pull_observed,
     "pull.opening": reviews.pull_opening,
     "pull.opened": reviews.pull_opened,
@@ -168,11 +139,17 @@ HANDLERS: dict[str, Handler] = {
     "reaction.held": loops.reaction_held,
     "worktree.set_up": sessions.worktree_set_up,
     "base.verified": sessions.base_verified,
-    "daemon.started": _daemon("start"),
-    "daemon.lease_replaced": _daemon_lease_replaced,
-    "daemon.draining": _daemon("drain"),
-    "daemon.stopped": _daemon("stop"),
-    "daemon.lost": _daemon("lose"),
+    "host.joined": hosts.host_joined,
+    "host.draining": hosts.host_moved("drain"),
+    "host.left": hosts.host_moved("leave"),
+    "host.lost": hosts.host_moved("lose"),
+    "host.returned": hosts.host_returned,
+    "setting.shared": hosts.setting_shared,
+    "daemon.started": hosts.daemon_started,
+    "daemon.lease_replaced": hosts.daemon_lease_replaced,
+    "daemon.draining": hosts.daemon_moved("drain"),
+    "daemon.stopped": hosts.daemon_moved("stop"),
+    "daemon.lost": hosts.daemon_moved("lose"),
     "notices.read": notifications.notices_read,
     "notices.unread": notifications.notices_unread,
     "sink.enabled": notifications.sink_enabled,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kugetsu.domain.fold import reviews, usage
+from kugetsu.domain.fold import hosts, reviews, usage
 from kugetsu.domain.fold.sessions import move_session
 from kugetsu.domain.fold.tasks import move_task
 from kugetsu.domain.machines import step
@@ -49,6 +49,7 @@ def attempt_claimed(state: State, event: Event) -> None:
     attempt.claimed = event["seq"]
     attempt.claimed_at = event["at"]
     state.attempts[attempt.id] = attempt
+    hosts.claimed(state, attempt, event)
     task.attempt = attempt.id
     task.usage.attempts = number
     task.used += 1
@@ -113,6 +114,8 @@ def attempt_ended(trigger: str) -> Handler:
         if attempt is None:
             return
         del state.attempts[attempt.id]
+        if evidence.get("work"):
+            hosts.given_away(state, attempt)
         task = state.tasks[attempt.task]
         task.attempt = None
         task.usage.count(event["type"], data)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kugetsu.domain import set_ups
-from kugetsu.domain.fold import loops, reviews, usage
+from kugetsu.domain.fold import hosts, loops, reviews, usage
 from kugetsu.domain.machines import step
 from kugetsu.domain.state import Session, State
 
@@ -72,6 +72,7 @@ def session_prepared(state: State, event: Event) -> None:
     session = move_session(state, event, event["session"], "ready")
     if session is None:
         return
+    hosts.moved(state, session, data.get("host"))
     for name, value in zip(_PREPARED, known, strict=True):
         setattr(session, name, value)
     session.host = data.get("host")

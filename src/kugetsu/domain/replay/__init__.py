@@ -11,6 +11,7 @@ from kugetsu.domain.decide import (
     attempts,
     claims,
     daemon,
+    hosts,
     importing,
     intake,
     marks,
@@ -29,6 +30,7 @@ from kugetsu.domain.decision import DECISIONS, MissingArgumentError
 from kugetsu.domain.events import CATALOGUE, Event
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import State
+from kugetsu.domain.verdict import Verdict
 
 #: The state after an earlier event: dispatchers plan on it and claim on a later one.
 Earlier = Callable[[int], State]
@@ -38,6 +40,7 @@ MODULES = (
     attempts,
     claims,
     daemon,
+    hosts,
     importing,
     intake,
     marks,
@@ -103,7 +106,7 @@ def _require_open(looked: State, arguments: dict[str, Any]) -> None:
         raise claims.refusal(closed)
 
 
-def closed_gate(state: State, group: Sequence[Event]) -> gates.Verdict | None:
+def closed_gate(state: State, group: Sequence[Event]) -> Verdict | None:
     """The gate that keeps the task claimed by ``group`` from starting; None if all are open."""
     claimed = next((event for event in group if event["type"] == "attempt.claimed"), None)
     task = state.tasks.get(claimed["task"]) if claimed is not None else None

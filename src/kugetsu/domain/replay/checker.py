@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from kugetsu.domain.decision import MissingArgumentError
 from kugetsu.domain.events import CATALOGUE, PRESENT, Event
 from kugetsu.domain.fold import fold
-from kugetsu.domain.gates import Verdict
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.replay import Earlier, UnknownError, UnnamedError, alternatives, closed_gate, observed, redecide
 from kugetsu.domain.replay.divergence import Divergence, Mismatch, agree, mismatch, present, version_of
 from kugetsu.domain.state import State, empty
+from kugetsu.domain.verdict import Verdict
 from kugetsu.model.errors import KugetsuError
 
 if TYPE_CHECKING:

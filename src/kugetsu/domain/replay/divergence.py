@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from kugetsu.domain.events import PRESENT, Event, upcast
-from kugetsu.domain.gates import Verdict
 from kugetsu.domain.new_event import NewEvent
+from kugetsu.domain.verdict import Verdict
 from kugetsu.model import REDACTED as MARK
 from kugetsu.model.record import record
 

@@ -40,7 +40,7 @@ def _process(context: Context, state: State) -> Iterator[Finding]:
         yield from _observer(context, state)
     elif known.state == "lost":
         repair = Fix("record the lost daemon", lambda: reconcile.reconcile(context.ws))
-        recorded = state.daemon.state == "lost"
+        recorded = liveness.daemon_here(context.ws.paths, state).state == "lost"
         text = "the daemon is lost: it exited without recording a reason"
         yield found.warning("process", text, "kugetsu queue-daemon start", None if recorded else repair)
     elif waiting:
@@ -52,7 +52,7 @@ def _process(context: Context, state: State) -> Iterator[Finding]:
 
 def _agents(context: Context, state: State) -> Iterator[Finding]:
     """What keeps the daemon, but not this command's environment, from starting agents."""
-    found_there = agent_preflight.problems(context.ws, liveness.daemon_environment(state))
+    found_there = agent_preflight.problems(context.ws, liveness.daemon_environment(context.ws.paths, state))
     for cause in {one["cause"] for one in found_there.values() if one["remedy"] == agent_preflight.RESTART}:
         yield found.problem("agent", cause, agent_preflight.RESTART)
 

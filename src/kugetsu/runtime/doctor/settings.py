@@ -104,7 +104,7 @@ def _stall(config: Config) -> Iterator[Finding]:
 def _of_this_shell(context: Context) -> Iterator[Finding]:
     """Settings from this command's environment that a running daemon does not have."""
     config, state = context.ws.config, context.state()
-    there = (liveness.daemon_environment(state) if state is not None else None) or {}
+    there = (liveness.daemon_environment(context.paths, state) if state is not None else None) or {}
     for key in ("MAX_CONCURRENT_AGENTS", "KUGETSU_AGENT", "KUGETSU_MODEL"):
         if config.source(key) == "environment" and there.get(key) != context.environment.get(key):
             text = f"{key} comes from the environment of this command: the daemon has its own"

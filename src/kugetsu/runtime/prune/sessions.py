@@ -61,7 +61,7 @@ def _busy(ws: Workspace, state: State, session: Session) -> Why | None:
 def _elsewhere(ws: Workspace, session: Session) -> str | None:
     """Why nothing here may remove its worktree: it is another host's, or the user's."""
     if not host_id.is_own(ws, session.host):
-        return f"its worktree is on {host_id.name_of(session.host or '')}"
+        return f"its worktree is on {host_id.name_of(ws.state(), session.host)}"
     if session.worktree is not None and not _is_ours(ws, session.worktree):
         return "its worktree lies outside of KUGETSU_DIR"
     return None

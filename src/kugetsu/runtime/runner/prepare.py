@@ -67,7 +67,7 @@ def prepare_issue(ws: Workspace, agent: Agent, session: Session, task: Task | No
         _take_in_others(ws, session, repository, task, attempt)
         return
     if session.state == "idle":
-        why = str(over) if as_it_is else _missing(session, agent, moved)
+        why = str(over) if as_it_is else _missing(ws, session, agent)
         ws.log.transact(lambda state: decide.broken(state, session.key, why))
     _make_ready(ws, agent, session, repository, branch, over, attempt)
     if over is None and session.usage.attempts > 1:
@@ -169,9 +169,9 @@ def _fault(session: Session) -> str | None:
     return integrity.fault(session.source, session.worktree) if session.worktree is not None else "it was never created"
 
 
-def _missing(session: Session, agent: Agent, moved: bool) -> str:
-    if moved:
-        return f"its worktree is on {host_id.name_of(session.host or '')}"
+def _missing(ws: Workspace, session: Session, agent: Agent) -> str:
+    if not host_id.is_own(ws, session.host):
+        return f"its worktree is on {host_id.name_of(ws.state(), session.host)}"
     if session.agent != agent.name:
         return f"made by {session.agent}, but the agent is {agent.name} now"
     fault = _fault(session)

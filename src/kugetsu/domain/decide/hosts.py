@@ -1,0 +1,102 @@
+"""Decisions on the hosts that share a log: joining, leaving, and what becomes of the work of a lost one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kugetsu.domain import hosts
+from kugetsu.domain.decide import attempts
+from kugetsu.domain.decide.queue import require_initialised
+from kugetsu.domain.decision import decision
+from kugetsu.domain.facts import Ending, OutcomeFacts
+from kugetsu.domain.new_event import NewEvent
+from kugetsu.domain.state import Attempt, Host, State
+from kugetsu.model.errors import BadInput, Conflict, NotFound
+
+
+def find(state: State, host: str, term: int) -> Host:
+    """The host, if ``term`` is its latest and it takes part. Raises NotFound, Conflict."""
+    known = state.hosts.get(host)
+    if known is None:
+        raise NotFound.because("host_unknown", host=host)
+    if known.term != term or not known.takes_part:
+        raise Conflict.because("host_fenced", host=known.name, state=known.state, term=known.term)
+    return known
+
+
+@decision("hosts.join")
+def join(state: State, host: str, term: int, name: str, labels: list[str], cap: int) -> list[NewEvent]:
+    """A host shares the log from here on. Raises Conflict for a term that is not newer than its last."""
+    require_initialised(state)
+    known = state.hosts.get(host)
+    if known is not None and known.term >= term:
+        raise Conflict.because("host_fenced", host=known.name, state=known.state, term=known.term)
+    data = {"host": host, "term": term, "name": name, "labels": labels, "cap": cap}
+    return [NewEvent("host.joined", data, cause=known.changed if known is not None else None)]
+
+
+@decision("hosts.drain")
+def drain(state: State, host: str, term: int, reason: str) -> list[NewEvent]:
+    """Start nothing new there; [] if it is draining already."""
+    known = find(state, host, term)
+    if known.state == "draining":
+        return []
+    return [NewEvent("host.draining", {"host": host, "term": term, "reason": reason}, cause=known.changed)]
+
+
+@decision("hosts.leave")
+def leave(state: State, host: str, term: int, reason: str) -> list[NewEvent]:
+    """The host no longer shares the log. Raises Conflict while an attempt of it is live."""
+    known = find(state, host, term)
+    live = state.live_on(host)
+    if live:
+        raise Conflict.because("host_busy", host=known.name, attempts=[attempt.id for attempt in live])
+    return [NewEvent("host.left", {"host": host, "term": term, "reason": reason}, cause=known.changed)]
+
+
+@decision("hosts.lost")
+def lost(
+    state: State, host: str, term: int, silent_since: str | None, by: str | None, reason: str, facts: OutcomeFacts
+) -> list[NewEvent]:
+    """The host was not heard of for too long, or a person knows that it is gone: its term is fenced, and each of its
+    attempts ends as lost for that ``reason``, with the consequence for its task, in one transaction.
+
+    [] if that term takes no part any more: another host was first, it has left, or it has come back with a new one.
+    """
+    known = state.hosts.get(host)
+    if known is None or known.term != term or not known.takes_part:
+        return []
+    data = {"host": host, "term": term, "silent_since": silent_since, "by": by}
+    new_events = [NewEvent("host.lost", data, cause=known.changed, facts=dict(facts))]
+    if state.daemon_of(host).runs:
+        daemon = state.daemon_of(host)
+        new_events.append(NewEvent("daemon.lost", {"identity": daemon.identity, "host": host}, cause=-1))
+    for attempt in state.live_on(host):
+        new_events += _given_away(state, attempt, reason, facts, len(new_events))
+    return new_events
+
+
+def _given_away(state: State, attempt: Attempt, reason: str, facts: OutcomeFacts, before: int) -> list[NewEvent]:
+    """The end of an attempt whose host is lost; ``before`` events of the transaction came before, first the loss."""
+    session = state.sessions.get(attempt.session)
+    work: dict[str, Any] = {"host": attempt.host, "worktree": None, "branch": None, "head": None, "pushed": None}
+    if session is not None:
+        work |= {name: getattr(session, name) for name in ("worktree", "branch", "head", "pushed")}
+    verdict = "cancelled" if attempt.stop == "cancel" else "retry"
+    made = work["worktree"] is not None
+    ending = Ending("lose", verdict, reason, evidence={"work": work}, session_lost=made)
+    return attempts.end(state, attempt, ending, facts, cause=-before)
+
+
+def returned(host: str, term: int, worktrees: list[dict[str, Any]]) -> NewEvent:
+    """A host is there again: what the sessions that moved meanwhile had left there (`events.hosts.LeftWork`)."""
+    return NewEvent("host.returned", {"host": host, "term": term, "worktrees": worktrees})
+
+
+@decision("hosts.share_setting")
+def share_setting(state: State, key: str, new: str | None) -> list[NewEvent]:
+    """Give a setting of all hosts (`hosts.SHARED`) a value, None for none; [] if it has it. Raises BadInput."""
+    if key not in hosts.SHARED:
+        raise BadInput.because("setting_not_shared", key=key, known=[*hosts.SHARED])
+    old = state.shared.get(key)
+    return [NewEvent("setting.shared", {"key": key, "old": old, "new": new})] if old != new else []

@@ -1,0 +1,174 @@
+"""Folds the events of the hosts that share the log, and of their dispatchers."""
+
+from __future__ import annotations
+
+from kugetsu.domain.machines import step
+from kugetsu.domain.state import Daemon, Host, Session, State
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kugetsu.domain.events import Event
+    from kugetsu.domain.state import Attempt
+
+    Handler = Callable[[State, Event], None]
+
+
+# --- hosts ------------------------------------------------------------------------------------------------------------
+
+
+def host_joined(state: State, event: Event) -> None:
+    """Fold of ``host.joined``; the first host has all that was made while the log was its own."""
+    data = event["data"]
+    name, term, labels, cap = data["name"], data["term"], data["labels"], data["cap"]
+    known = state.hosts.get(data["host"]) or Host(data["host"], name)
+    if term <= known.term:
+        state.violate(event["seq"], f"host.joined: term {term} of {name} is not after {known.term}")
+        return
+    dest = step("host", known.state, "join")
+    assert dest is not None  # from everywhere
+    if not state.hosts:
+        _take_possession(state, known.id)
+    known.name, known.term, known.labels, known.cap = name, term, labels, cap
+    known.state, known.changed, known.changed_at = dest, event["seq"], event["at"]
+    state.hosts[known.id] = known
+
+
+def _take_possession(state: State, host: str) -> None:
+    """What older versions made without naming the host is of the first one that shares the log."""
+    for session in state.sessions.values():
+        session.host = session.host or host
+    for source in state.repositories.values():
+        source.setdefault("host", host)
+    for daemon in state.daemons.values():
+        daemon.host = daemon.host or host
+    state.daemons = {daemon.host: daemon for daemon in state.daemons.values()}
+
+
+def host_moved(trigger: str) -> Handler:
+    """Fold of ``host.draining``, ``host.left`` and ``host.lost``; ``trigger`` is the machine's."""
+
+    def handler(state: State, event: Event) -> None:
+        data = event["data"]
+        term = data["term"]
+        host = state.hosts.get(data["host"])
+        if host is None or host.term != term:
+            state.violate(
+                event["seq"], f"{event['type']} names term {term} of {data['host']}, which does not take part"
+            )
+            return
+        dest = step("host", host.state, trigger)
+        if dest is None:
+            state.violate(event["seq"], f"{event['type']}: a host that is {host.state} cannot {trigger}")
+            return
+        host.state, host.changed, host.changed_at = dest, event["seq"], event["at"]
+
+    return handler
+
+
+def host_returned(state: State, event: Event) -> None:
+    """Fold of ``host.returned``: what is safe by now need not be kept; what could not be saved stays."""
+    data = event["data"]
+    safe = [one["worktree"] for one in data["worktrees"] if not one["commits"] or one["rescue"] is not None]
+    host = state.hosts.get(data["host"])
+    if host is None:
+        state.violate(event["seq"], f"host.returned names {data['host']}, which never joined")
+        return
+    for worktree in safe:
+        host.left_behind.pop(worktree, None)
+
+
+def setting_shared(state: State, event: Event) -> None:
+    """Fold of ``setting.shared``."""
+    key, new = event["data"]["key"], event["data"]["new"]
+    if new is None:
+        state.shared.pop(key, None)
+    else:
+        state.shared[key] = new
+
+
+def claimed(state: State, attempt: Attempt, event: Event) -> None:
+    """A claim tells the term of its host, and that host's present cap."""
+    facts = event.get("facts") or {}
+    attempt.term = facts.get("term", 0)
+    host = state.hosts.get(facts.get("host", ""))
+    if host is not None and host.term == attempt.term:
+        host.cap = facts["cap"]
+
+
+def given_away(state: State, attempt: Attempt) -> None:
+    """The attempt's host was lost with it: what it tells when it returns is counted (`attempt.late`)."""
+    host = state.hosts.get(attempt.host or "")
+    if host is not None:
+        host.away[attempt.id] = {"task": attempt.task, "issue": attempt.issue, "session": attempt.session}
+
+
+def moved(state: State, session: Session, host: str | None) -> None:
+    """A session is prepared on ``host``: the worktree that it has on another one is left behind there."""
+    before = state.hosts.get(session.host or "")
+    if before is not None and host != before.id and session.worktree is not None and session.kind == "issue":
+        left = {"session": session.key, "branch": session.branch, "head": session.head}
+        before.left_behind[session.worktree] = left
+
+
+def attempt_late(state: State, event: Event) -> None:
+    """Fold of ``attempt.late``: its usage counts, and nothing else changes."""
+    data = event["data"]
+    _ = data["tokens"], data["cost"]
+    host = next((one for one in state.hosts.values() if event["attempt"] in one.away), None)
+    if host is None:
+        state.violate(event["seq"], f"attempt.late names {event['attempt']}, which was not given away")
+        return
+    gone = host.away.pop(event["attempt"])
+    for record in (state.tasks.get(gone["task"]), state.sessions.get(gone["session"])):
+        if record is not None:
+            record.usage.count(event["type"], data)
+
+
+# --- dispatchers ------------------------------------------------------------------------------------------------------
+
+
+def daemon_started(state: State, event: Event) -> None:
+    """Fold of ``daemon.started``."""
+    identity, lease = event["data"]["identity"], event["data"]["lease"]
+    daemon = state.daemon_of(identity.get("host"))
+    if _step(state, event, daemon, "start"):
+        if not state.hosts:
+            state.daemons.clear()  # the only one, whatever its host was called
+        daemon.host = identity.get("host", "")
+        daemon.identity = identity
+        daemon.lease = lease
+        state.daemons[daemon.host] = daemon
+
+
+def daemon_moved(trigger: str) -> Handler:
+    """Fold of ``daemon.draining``, ``daemon.stopped`` and ``daemon.lost``; ``trigger`` is the machine's."""
+
+    def handler(state: State, event: Event) -> None:
+        _step(state, event, state.daemon_of(event["data"].get("host")), trigger)
+
+    return handler
+
+
+def daemon_lease_replaced(state: State, event: Event) -> None:
+    """The same daemon with a new lease: its start and the event of its state stay."""
+    replaced, lease = event["data"]["replaced"], event["data"]["lease"]
+    daemon = state.daemon_of(event["data"].get("host"))
+    if step("daemon", daemon.state, "renew") is None:
+        state.violate(event["seq"], f"{event['type']}: a daemon that is {daemon.state} cannot renew")
+    elif daemon.lease != replaced:
+        state.violate(event["seq"], f"{event['type']}: the daemon holds another lease than that one")
+    else:
+        daemon.lease = lease
+
+
+def _step(state: State, event: Event, daemon: Daemon, trigger: str) -> bool:
+    dest = step("daemon", daemon.state, trigger)
+    if dest is None:
+        state.violate(event["seq"], f"{event['type']}: a daemon that is {daemon.state} cannot {trigger}")
+        return False
+    daemon.state = dest
+    daemon.changed = event["seq"]
+    daemon.changed_at = event["at"]
+    return True

@@ -1,0 +1,306 @@
+"""Hosts that share a log: who may start what, what becomes of a lost one's work, and that nothing is told twice."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import pytest
+
+from kugetsu.domain import gates, hosts, invariants, placement
+from kugetsu.domain.decide import attempts, claims, daemon, queue, sessions
+from kugetsu.domain.decide import hosts as decide
+from kugetsu.domain.facts import Ending
+from kugetsu.model.errors import BadInput, Conflict
+from kugetsu.views import gates as gate_words
+from kugetsu.views import refusals
+from kugetsu.views.wording import words
+from property.simulation import ISSUES, PROCESS, Event, World
+
+ONE, TWO = "1" * 32, "2" * 32
+SILENT = "2026-11-23T09:00:00.000000Z"
+
+
+@pytest.fixture
+def world() -> World:
+    """Two hosts: one of two slots, and two of one slot that offers gpu."""
+    made = World()
+    made.warmup = 0.0
+    for host, name, labels, cap in ((ONE, "one", [], 2), (TWO, "two", ["gpu"], 1)):
+        made.do(partial(decide.join, host=host, term=1, name=name, labels=labels, cap=cap))
+        made.do(partial(daemon.started, identity={**PROCESS, "host": host}, lease=f"d-{name}"))
+    return made
+
+
+def facts(world: World, host: str, cap: int | None = None, **more: Any) -> Any:
+    known = world.state.hosts[host]
+    own = {"host": host, "term": known.term, "cap": known.cap if cap is None else cap}
+    return {**world.claim_facts("daemon"), **own, **more}
+
+
+def offer(host: str) -> claims.ClaimRequest:
+    return claims.ClaimRequest(f"lease-{host[:4]}", {**PROCESS, "host": host})
+
+
+def enqueue(world: World, number: int, **options: Any) -> str:
+    given: Any = {"kind": "dev", "issue": ISSUES[number], "message": "go", "via": "enqueue", "options": options or None}
+    task: str = world.do(lambda state: queue.enqueue(state, **given))[0]["task"]
+    return task
+
+
+def claim(world: World, task: str, host: str) -> list[Event]:
+    return world.do(lambda state: claims.claim(state, task, offer(host), facts(world, host)))
+
+
+def prepare(world: World, number: int, host: str, worktree: str) -> None:
+    key = ISSUES[number]
+    intent = {"repository": "example.org/o/a", "source": "/r", "branch": f"fix/{number}", "agent": "opencode"}
+    outcome = {**intent, "agent_session": "s", "worktree": worktree, "base_branch": "main", "base_commit": "c0"}
+    outcome |= {"base_session": None, "created": True, "fetched": "yes", "host": host}
+    del outcome["repository"]
+    world.do(lambda state: sessions.preparing(state, key, intent))
+    world.do(lambda state: sessions.prepared(state, key, outcome))
+
+
+def held(world: World, task: str, host: str, **more: Any) -> str | None:
+    closed = gates.first_closed(world.state, world.state.tasks[task], facts(world, host, **more))
+    return closed.code if closed is not None else None
+
+
+def types(events: list[Event]) -> list[str]:
+    return [event["type"] for event in events]
+
+
+def lose(world: World, host: str = ONE, term: int = 1) -> list[Event]:
+    return world.do(
+        lambda state: decide.lost(state, host, term, SILENT, TWO, "its host was lost", world.outcome_facts())
+    )
+
+
+# --- one host ---------------------------------------------------------------------------------------------------------
+
+
+def test_without_hosts_no_gate_asks_for_one() -> None:
+    world = World()
+    task = enqueue(world, 0)
+    asked = gates.verdicts(world.state, world.state.tasks[task], world.claim_facts())
+    assert "host" not in [verdict.gate for verdict in asked]
+    assert hosts.wait_seconds(world.state, world.claim_facts(), 1.0) == 0.0
+
+
+def test_the_first_host_has_what_was_there_before() -> None:
+    world = World()
+    world.do(lambda state: daemon.started(state, PROCESS, "d"))
+    enqueue(world, 0)
+    world.do(lambda state: claims.claim(state, "q1", world.offer(), world.claim_facts()))
+    prepare(world, 0, ONE, "/w/1")
+    world.state.sessions[ISSUES[0]].host = None  # as older versions recorded it
+    world.do(lambda state: decide.join(state, ONE, 1, "one", [], 2))
+    assert world.state.sessions[ISSUES[0]].host == ONE
+    assert world.state.daemon_of(ONE).runs and not world.state.daemon_of(TWO).runs
+
+
+# --- who may start ----------------------------------------------------------------------------------------------------
+
+
+def test_slots_count_for_each_host_and_for_all(world: World) -> None:
+    for number in range(4):
+        enqueue(world, number)
+    assert [event["data"]["slot"] for event in claim(world, "q1", ONE) if "slot" in event["data"]] == [1]
+    assert [event["data"]["slot"] for event in claim(world, "q2", TWO) if "slot" in event["data"]] == [1]
+    assert invariants.broken(world.state) == [], "slot 1 of each host"
+    assert held(world, "q3", TWO) == "slots_full" and held(world, "q3", ONE) is None
+    world.do(lambda state: decide.share_setting(state, "MAX_AGENTS", "2"))
+    assert held(world, "q3", ONE) == "all_slots_full"
+    world.do(lambda state: decide.share_setting(state, "MAX_AGENTS", None))
+    assert claim(world, "q3", ONE)[-1]["data"]["slot"] == 2
+    assert claim(world, "q4", ONE) == [] == claim(world, "q4", TWO)
+
+
+def test_two_attempts_in_one_slot_of_a_host_break_an_invariant(world: World) -> None:
+    for number, host in ((0, ONE), (1, ONE)):
+        claim(world, enqueue(world, number), host)
+    world.state.attempts["q2.1"].slot = 1
+    assert invariants.broken(world.state) == ["slot 1 is held by q1.1 and q2.1"]
+
+
+def test_a_task_that_needs_a_label_starts_where_it_is_offered(world: World) -> None:
+    task = enqueue(world, 0, labels=["gpu"])
+    assert held(world, task, ONE) == "labels_lacking" and held(world, task, TWO) is None
+    said = [(host.name, closed and closed.code) for host, closed in _by_host(world, task, ONE)]
+    assert said == [("one", "labels_lacking"), ("two", None)]
+
+
+def _by_host(world: World, task: str, host: str) -> Any:
+    return placement.by_host(world.state, world.state.tasks[task], facts(world, host))
+
+
+def test_a_session_is_worked_in_on_its_host_until_that_is_lost(world: World) -> None:
+    claim(world, enqueue(world, 0), ONE)
+    prepare(world, 0, ONE, "/w/1")
+    ended = Ending("fail", "give_up", "no")
+    world.do(lambda state: attempts.finish(state, "q1.1", ended, world.outcome_facts()))
+    task = enqueue(world, 0)
+    assert held(world, task, TWO) == "session_elsewhere" and held(world, task, ONE) is None
+    lose(world)
+    assert held(world, task, TWO) is None and held(world, task, ONE) == "host_lost"
+
+
+def test_a_repository_that_is_a_folder_is_only_on_its_host(world: World) -> None:
+    given: Any = {"kind": "dev", "issue": "local/work/sample#1", "message": "go", "via": "enqueue"}
+    world.do(lambda state: queue.enqueue(state, **given, repository={"path": "/r", "host": ONE}))
+    assert held(world, "q1", TWO) == "repository_elsewhere" and held(world, "q1", ONE) is None
+
+
+def test_a_host_that_drains_left_or_has_another_term_starts_nothing(world: World) -> None:
+    task = enqueue(world, 0)
+    before = facts(world, ONE)
+    world.do(lambda state: decide.drain(state, ONE, 1, "asked"))
+    assert held(world, task, ONE) == "host_draining"
+    world.do(lambda state: decide.leave(state, ONE, 1, "drained"))
+    assert held(world, task, ONE) == "host_left"
+    world.do(lambda state: decide.join(state, ONE, 2, "one", [], 2))
+    closed = gates.first_closed(world.state, world.state.tasks[task], before)
+    assert closed is not None and closed.code == "host_term_over", "another directory has its id"
+    stranger: Any = {**before, "host": "3" * 32}
+    closed = gates.first_closed(world.state, world.state.tasks[task], stranger)
+    assert closed is not None and closed.code == "host_not_joined"
+
+
+def test_every_answer_of_the_gate_has_words(world: World) -> None:
+    values = {"host": "one", "term": 2, "labels": ["gpu"], "session": ISSUES[0], "used": 1, "cap": 1, "attempts": []}
+    codes = ("host_fits", "host_not_joined", "host_term_over", "host_draining", "host_left", "host_lost")
+    for code in (*codes, "session_elsewhere", "labels_lacking", "repository_elsewhere", "all_slots_full"):
+        assert " " in gate_words.reason(code, values), code
+
+
+# --- what is recorded of waits ----------------------------------------------------------------------------------------
+
+
+def test_hosts_that_wait_for_different_things_do_not_contradict_each_other(world: World) -> None:
+    claim(world, enqueue(world, 0), ONE)
+    claim(world, enqueue(world, 1), ONE)
+    task = enqueue(world, 2)
+    assert held(world, task, ONE) == "slots_full" and held(world, task, TWO) is None
+
+    def turn(host: str) -> list[Event]:
+        known = facts(world, host)
+        return world.do(lambda state: claims.hold(state, claims.plan(state, known), known))
+
+    assert turn(ONE) == [], "the other host may start it"
+    world.do(lambda state: decide.drain(state, TWO, 1, "asked"))
+    first = [*turn(TWO), *turn(ONE)]
+    assert [(event["type"], event["data"]["gate"]) for event in first] == [("task.held", "slots")]
+    assert [*turn(ONE), *turn(TWO), *turn(ONE)] == []
+
+
+def test_of_many_dispatchers_those_that_lose_a_claim_record_nothing(world: World) -> None:
+    task = enqueue(world, 0)
+    known = facts(world, TWO)
+    plan = claims.plan(world.state, known)
+    assert plan.candidate == task
+    claim(world, task, ONE)
+    assert world.do(lambda state: claims.dispatch(state, plan, offer(TWO), known)) == []
+
+
+def test_the_fuller_a_host_the_longer_it_waits(world: World) -> None:
+    claim(world, enqueue(world, 0), ONE)
+    half, empty = (hosts.wait_seconds(world.state, facts(world, host), 0.0) for host in (ONE, TWO))
+    assert empty == 0.0 and half == pytest.approx(hosts.FIRST_WAIT_SECONDS / 2)
+    assert hosts.wait_seconds(world.state, facts(world, ONE), 1.0) == pytest.approx(half * (1 + hosts.JITTER))
+
+
+# --- a lost host ------------------------------------------------------------------------------------------------------
+
+
+def test_a_lost_host_gives_all_of_its_tasks_away_in_one_transaction(world: World) -> None:
+    for number, host in ((0, ONE), (1, ONE), (2, TWO)):
+        claim(world, enqueue(world, number), host)
+    prepare(world, 0, ONE, "/w/1")
+    world.do(lambda state: queue.cancel(state, "q2", "cancel"))
+    made = lose(world)
+    assert types(made) == [
+        "host.lost",
+        "daemon.lost",
+        *("attempt.lost", "task.retried", "session.broken"),
+        *("attempt.lost", "task.cancelled"),
+    ]
+    assert [event.get("more", 0) for event in made] == [*range(len(made) - 1, 0, -1), 0]
+    losses = [event for event in made if event["type"] == "attempt.lost"]
+    assert {event["cause"] for event in losses} == {made[0]["seq"]}
+    work = losses[0]["data"]["evidence"]["work"]
+    assert work == {"host": ONE, "worktree": "/w/1", "branch": "fix/0", "head": "c0", "pushed": None}
+    assert list(world.state.attempts) == ["q3.1"] and world.state.daemon_of(TWO).runs
+    assert world.state.tasks["q1"].state == "pending" and world.state.tasks["q2"].state == "cancelled"
+    assert invariants.broken(world.state) == [] and world.state.violations == []
+    assert lose(world) == [], "whoever comes second appends nothing"
+
+
+def test_who_came_back_with_a_new_term_is_not_lost_by_the_old_one(world: World) -> None:
+    world.do(lambda state: decide.join(state, ONE, 2, "one", [], 2))
+    assert lose(world) == []
+    with pytest.raises(Conflict):
+        world.do(lambda state: decide.join(state, ONE, 2, "one", [], 2))
+    with pytest.raises(Conflict) as refused:
+        world.do(lambda state: decide.drain(state, ONE, 1, "asked"))
+    assert "term 2" in refusals.words(refused.value)[0]
+
+
+def test_what_comes_late_counts_once_and_changes_no_task(world: World) -> None:
+    claim(world, enqueue(world, 0), ONE)
+    prepare(world, 0, ONE, "/w/1")
+    lose(world)
+    ending = Ending("succeed", "done", "2 commits", evidence={"commits": 2}, tokens=70, cost=0.5, rescue="rescue/q1.1")
+    before = world.state.tasks["q1"].state, world.state.tasks["q1"].used
+    finish = lambda state: attempts.finish(state, "q1.1", ending, world.outcome_facts())  # noqa: E731
+    made = world.do(finish)
+    assert types(made) == ["attempt.late"] and "rescue/q1.1" in words(made[0])
+    assert (world.state.tasks["q1"].state, world.state.tasks["q1"].used) == before
+    usage = world.state.sessions[ISSUES[0]].usage
+    assert (usage.tokens, usage.cost, world.state.tasks["q1"].usage.tokens) == (70, 0.5, 70)
+    assert world.do(finish) == [] and world.state.violations == []
+
+
+def test_an_attempt_that_ended_in_order_has_nothing_late(world: World) -> None:
+    claim(world, enqueue(world, 0), ONE)
+    ended = Ending("fail", "give_up", "no")
+    world.do(lambda state: attempts.finish(state, "q1.1", ended, world.outcome_facts()))
+    lose(world)
+    assert world.do(lambda state: attempts.finish(state, "q1.1", ended, world.outcome_facts())) == []
+
+
+def test_the_worktree_of_a_session_that_moved_is_remembered_until_it_is_safe(world: World) -> None:
+    claim(world, enqueue(world, 0), ONE)
+    prepare(world, 0, ONE, "/w/1")
+    lose(world)
+    assert world.state.hosts[ONE].left_behind == {}
+    world.now = world.state.tasks["q1"].not_before or world.now
+    claim(world, "q1", TWO)
+    prepare(world, 0, TWO, "/v/1")
+    left = {"session": ISSUES[0], "branch": "fix/0", "head": "c0"}
+    assert world.state.hosts[ONE].left_behind == {"/w/1": left}
+    world.do(lambda state: decide.join(state, ONE, 2, "one", [], 2))
+    assert _return(world, rescue=None) == {"/w/1": left}, "its commits are only there"
+    assert _return(world, rescue="kugetsu/rescue/1") == {}
+
+
+def _return(world: World, rescue: str | None) -> dict[str, Any]:
+    found = {"session": ISSUES[0], "worktree": "/w/1", "branch": "fix/0", "head": "c1", "commits": 2}
+    worktrees: Any = [{**found, "rescue": rescue, "pushed": False}]
+    (event,) = world.do(lambda _: [decide.returned(ONE, 2, worktrees)])
+    assert "2 commits" in words(event)
+    return world.state.hosts[ONE].left_behind
+
+
+def test_a_host_leaves_when_nothing_of_it_is_live(world: World) -> None:
+    claim(world, enqueue(world, 0), ONE)
+    with pytest.raises(Conflict) as refused:
+        world.do(lambda state: decide.leave(state, ONE, 1, "asked"))
+    assert refusals.words(refused.value)[0] == "q1.1 still works on one"
+
+
+def test_only_settings_of_all_hosts_are_shared(world: World) -> None:
+    assert world.do(lambda state: decide.share_setting(state, "MAX_AGENTS", None)) == []
+    with pytest.raises(BadInput) as refused:
+        world.do(lambda state: decide.share_setting(state, "MAX_ATTEMPTS", "3"))
+    assert "MAX_AGENTS" in str(refusals.words(refused.value)[1])
