@@ -31,7 +31,7 @@ from kugetsu.domain.replay.checker import ReplayChecker
 from kugetsu.domain.state import empty
 from kugetsu.model.errors import KugetsuError
 from kugetsu.model.refs import IssueRef, parse_ref
-from kugetsu.runtime import daemon_control, setup, stop_attempt, submit
+from kugetsu.runtime import daemon_control, initialisation, stop_attempt, submit
 from kugetsu.runtime.process import identity, termination
 from kugetsu.runtime.workspace import Workspace, open_workspace
 
@@ -90,7 +90,7 @@ class Campaign:
         self.starters: list[subprocess.Popen[bytes]] = []
         self._set_up(cap)
         self.ws: Workspace = open_workspace(os.environ, "fault campaign")
-        report = setup.initialise(self.ws, repo=folder + "/sample", force=False)
+        report = initialisation.initialise(self.ws, repo=folder + "/sample", force=False)
         assert report.registered is not None
         self.name = report.registered
         marked = {**os.environ, "KUGETSU_ATTEMPT": "q1.1", "KUGETSU_LEASE": "f" * 32}

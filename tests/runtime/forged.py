@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from forge.scripted import ScriptedForge
-from kugetsu.runtime import setup
+from kugetsu.runtime import initialisation
 from kugetsu.runtime.process import identity
 from kugetsu.runtime.process.named_lease import OBSERVER
 from runtime import repos
@@ -43,7 +43,7 @@ def forged(stage: Stage, forge: ScriptedForge) -> Stage:
     stage.configure(GIT_SERVERS=f"{forge.host}={forge.url}", FORGE_TIMEOUT_SECONDS="20", OPEN_PULL_REQUEST="never")
     forge.has_branches_of(REPOSITORY, str(remote))
     let_in(stage, TOKEN)
-    stage.name = setup.initialise(stage.ws, repo=str(stage.repository), force=False).registered or ""
+    stage.name = initialisation.initialise(stage.ws, repo=str(stage.repository), force=False).registered or ""
     assert stage.name == f"{forge.host}/{REPOSITORY}"
     return stage
 
