@@ -89,7 +89,7 @@ def _show_the_rest(call: Call, state: State, shown: int, wanted: str | None, *, 
         call.print_lines([f"{what} ({queue.count_line(by_state, queue.unacknowledged(state))})"])
     if not any(by_state.values()) and not then:
         if call.workspace.paths.hold_old_state():
-            from kugetsu.cli.setup import warn_of_old_state
+            from kugetsu.cli.init import warn_of_old_state
 
             warn_of_old_state(call)
         call.note("next: kugetsu queue enqueue REF MESSAGE")
