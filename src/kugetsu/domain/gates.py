@@ -7,7 +7,7 @@ It answers with a code and values; the words, and the command that opens it, are
 
 from __future__ import annotations
 
-from kugetsu.domain import outages, set_ups
+from kugetsu.domain import outages, worktree_setup
 from kugetsu.domain.machines import FINISHED_TASK
 from kugetsu.domain.state import EVERYTHING, Usage
 from kugetsu.domain.task_options import facts_of, label, max_attempts, own_facts, problem_key, repository_of
@@ -73,8 +73,8 @@ def waiting(state: State, task: Task, facts: ClaimFacts) -> Verdict:
 def parked(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     """A usage limit parked it until a time, a set-up that failed until it is tried again or changed, or runs that
     changed nothing until someone unblocks it."""
-    if task.state == "parked" and task.parked_for == set_ups.SETUP:
-        if (task.not_before is None or _pauses(task, facts)) and not set_ups.is_other(state, task, facts):
+    if task.state == "parked" and task.parked_for == worktree_setup.SETUP:
+        if (task.not_before is None or _pauses(task, facts)) and not worktree_setup.is_other(state, task, facts):
             values = {**(task.reason_values or {}), "task": task.id}
             return _closed("parked", "parked_by_set_up", task.changed, task.not_before, **values)
         return _open("parked", "not_parked")

@@ -20,8 +20,8 @@ from typing import Any
 
 from kugetsu.domain import gates
 from kugetsu.domain.events import Event, upcast
-from kugetsu.domain.set_ups import SETUP
 from kugetsu.domain.state import State, Task
+from kugetsu.domain.worktree_setup import SETUP
 from kugetsu.model.clock import parse
 from kugetsu.model.record import field, record, replace
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from kugetsu.domain import gates, set_ups
+from kugetsu.domain import gates, worktree_setup
 from kugetsu.host import proc
 from kugetsu.model import clock
 from kugetsu.runtime import agent_preflight, liveness
@@ -96,7 +96,7 @@ def claim_facts(
         found["repositories"] = repositories
     if gates.set_back(ws.state(), now):
         found["set_back"] = True
-    if waiting := set_ups.waiting(ws.state()):
+    if waiting := worktree_setup.waiting(ws.state()):
         from kugetsu.runtime.worktree_setup import recipe  # rarely, and `status` starts without it
 
         names = {session.repository for session in waiting if session.repository is not None}

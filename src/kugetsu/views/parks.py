@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kugetsu.domain.set_ups import SETUP
+from kugetsu.domain.worktree_setup import SETUP
 from kugetsu.model.plural import counted
 from kugetsu.views import gates, times
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kugetsu.domain import loops, outages, set_ups, task_options
+from kugetsu.domain import loops, outages, task_options, worktree_setup
 from kugetsu.domain.decision import decision
 from kugetsu.domain.events import Identity
 from kugetsu.domain.facts import Ending, OutcomeFacts
@@ -180,9 +180,9 @@ def _consequence(
         return NewEvent("task.cancelled", {"reason": "intake_gone"}, **about)
     if verdict == "limited":
         return NewEvent("task.parked", _park(attempt, ending, facts), **about)
-    if verdict == set_ups.UNREADY:
+    if verdict == worktree_setup.UNREADY:
         session = state.sessions.get(attempt.session)
-        return NewEvent("task.parked", set_ups.park(session, attempt, ending, facts["now"]), **about)
+        return NewEvent("task.parked", worktree_setup.park(session, attempt, ending, facts["now"]), **about)
     if outages.is_met(task, verdict):
         return NewEvent("task.parked", outages.park(state, attempt, ending, facts), **about)
     used, most = task.used, task_options.max_attempts(task, facts["max_attempts"])

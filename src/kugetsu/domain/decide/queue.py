@@ -6,7 +6,7 @@ from kugetsu.domain import outages
 from kugetsu.domain.decision import decision
 from kugetsu.domain.machines import FINISHED_TASK
 from kugetsu.domain.new_event import NewEvent
-from kugetsu.domain.set_ups import SETUP
+from kugetsu.domain.worktree_setup import SETUP
 from kugetsu.model.errors import BadInput, Conflict, NotFound, NotSetUp
 
 TYPE_CHECKING = False

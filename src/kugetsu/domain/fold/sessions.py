@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kugetsu.domain import set_ups
+from kugetsu.domain import worktree_setup
 from kugetsu.domain.fold import loops, reviews, usage
 from kugetsu.domain.machines import step
 from kugetsu.domain.state import Session, State
@@ -206,7 +206,7 @@ def worktree_set_up(state: State, event: Event) -> None:
     if session is None:
         state.violate(event["seq"], f"{event['type']} names the session {event['session']}, which does not exist")
         return
-    session.set_up = {**set_up, "tries": set_ups.tries(session.set_up, set_up), "seq": event["seq"]}
+    session.set_up = {**set_up, "tries": worktree_setup.tries(session.set_up, set_up), "seq": event["seq"]}
     session.notes = [*session.notes, *notes]
 
 

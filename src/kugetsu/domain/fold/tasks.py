@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kugetsu.domain import outages, set_ups
+from kugetsu.domain import outages, worktree_setup
 from kugetsu.domain.fold import intake, loops
 from kugetsu.domain.fold.usage import FORGIVING
 from kugetsu.domain.machines import FINISHED_TASK, step
@@ -138,7 +138,7 @@ def task_parked(state: State, event: Event) -> None:
     if data.get("again"):
         return
     task.usage.parks += 1
-    if gate in ("provider", set_ups.SETUP):
+    if gate in ("provider", worktree_setup.SETUP):
         task.used -= 1
     if outage is not None and limit is not None:
         _meet(state, task, limit, outage, event)
@@ -178,7 +178,7 @@ def task_resumed(state: State, event: Event) -> None:
     if task.parked_for == "progress" and why in FORGIVING:
         _forgive(state, task.session)
     session = state.sessions.get(task.session)
-    if task.parked_for == set_ups.SETUP and why in FORGIVING and session is not None:
+    if task.parked_for == worktree_setup.SETUP and why in FORGIVING and session is not None:
         session.set_up = None  # its failures are counted anew
     task.parked_for = None
 

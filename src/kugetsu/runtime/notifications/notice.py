@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from kugetsu.domain.events import Event
-from kugetsu.domain.set_ups import SETUP
 from kugetsu.domain.state import State
+from kugetsu.domain.worktree_setup import SETUP
 from kugetsu.model import result_words
 from kugetsu.model.plural import counted
 from kugetsu.model.servers import LOCAL, base_url, split_url

@@ -17,7 +17,7 @@ from kugetsu.agents import protocol as agents
 from kugetsu.agents.commands import Command
 from kugetsu.agents.outcome import Outcome, sentence
 from kugetsu.agents.protocol import Agent
-from kugetsu.domain import set_ups, task_options
+from kugetsu.domain import task_options, worktree_setup
 from kugetsu.domain.facts import Ending
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.results import uncommitted
@@ -476,7 +476,7 @@ def of_failed_start(problem: Exception) -> Ending:
     hint = getattr(problem, "hint", None)
     reason = redact(f"not started: {problem}" + (f" (hint: {hint})" if hint else ""))
     if isinstance(problem, NotReady):
-        return Ending("fail", set_ups.UNREADY, reason, evidence={"set_up": dict(problem.evidence)})
+        return Ending("fail", worktree_setup.UNREADY, reason, evidence={"set_up": dict(problem.evidence)})
     if _is_of_the_machine(problem):
         command = problem.command if isinstance(problem, AgentUnavailable) else None
         return Ending("fail", "unavailable", reason, gate="agent", remedy=redact(command or EXAMINE))

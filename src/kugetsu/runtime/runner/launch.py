@@ -28,7 +28,7 @@ from kugetsu.runtime.process import identity, termination, tree
 from kugetsu.runtime.process.lease import Lease
 from kugetsu.runtime.process.termination import MARK
 from kugetsu.runtime.query import messages
-from kugetsu.runtime.runner import ending, findings, prepare, set_up, spawn, surroundings, temp_folders
+from kugetsu.runtime.runner import ending, findings, prepare, spawn, surroundings, temp_folders, worktree_setup
 from kugetsu.runtime.runner import prompt as prompting
 from kugetsu.runtime.runner.finalize import conclude
 from kugetsu.runtime.runner.interruption import Interrupted, interruptible
@@ -175,7 +175,7 @@ def _prepare(ws: Workspace, attempt_id: str, lease: Lease, folder: str, deadline
         prepare.prepare_issue(ws, agent, session, task, attempt_id)
         attempt, task, session = _records(ws, attempt_id)
         _require_wanted(attempt)
-        set_up.ensure(ws, attempt, session, lease, deadline)
+        worktree_setup.ensure(ws, attempt, session, lease, deadline)
     issue_text = _read_issue(ws, attempt_id)
     attempt, task, session = _records(ws, attempt_id)
     _require_wanted(attempt)

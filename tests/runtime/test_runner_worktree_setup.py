@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from kugetsu.domain import set_ups
+from kugetsu.domain import worktree_setup
 from kugetsu.domain.decide import queue
 from kugetsu.model.errors import Conflict
 from kugetsu.runtime import destroy, facts, reconcile, stop_attempt
@@ -90,7 +90,7 @@ def test_without_anything_to_do_there_is_no_event(stage: Stage) -> None:
 def test_a_failure_starts_no_agent_uses_no_attempt_and_is_tried_again_twice(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(set_ups, "PAUSES", (0.05, 0.05))
+    monkeypatch.setattr(worktree_setup, "PAUSES", (0.05, 0.05))
     stage.configure(MAX_ATTEMPTS="1", WORKTREE_SETUP="echo 'error: registry is down'; exit 4")
     stage.agent('touch "$STAGE/agent-ran"\n')
     task = stage.enqueue(1)
@@ -113,7 +113,7 @@ def test_a_failure_starts_no_agent_uses_no_attempt_and_is_tried_again_twice(
 
 
 def test_a_failure_waits_for_a_person_or_for_another_set_up(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(set_ups, "PAUSES", ())
+    monkeypatch.setattr(worktree_setup, "PAUSES", ())
     stage.configure(WORKTREE_SETUP="exit 4")
     task = stage.start(1).task
     stage.wait("task.parked", task=task)
