@@ -555,7 +555,21 @@ def _rest() -> Iterator[Callable[[State], list[Any]]]:
     )
 
 
-@pytest.mark.parametrize("story", [_notices, _imports, _labelled, _loops, _others, _rest])
+def _parted() -> Iterator[Callable[[State], list[Any]]]:
+    issue, world, offer = ISSUES[0], World(), claims.ClaimRequest("lease", PROCESS)
+    commits = {"kind": "parted", "branch": "fix", "remote": "origin", "here": "a1", "there": "b2", "worktree": "/w"}
+    yield lambda state: queue.enqueue(state, kind="dev", issue=issue, message="go", via="enqueue")
+    yield lambda state: claims.claim(state, "q1", offer, world.claim_facts())
+    parted = Ending("fail", "diverged", "not started: fix has parted", evidence={"diverged": commits})
+    yield lambda state: attempts.finish(state, "q1.1", parted, world.outcome_facts())
+    yield lambda state: queue.retry(state, "q1")
+    yield lambda state: claims.claim(state, "q1", offer, world.claim_facts())
+    yield lambda state: attempts.finish(state, "q1.2", parted, world.outcome_facts())
+    moved: Any = {**world.claim_facts(), "branch_heads": {issue: "c3"}}
+    yield lambda state: claims.claim(state, "q1", offer, moved)
+
+
+@pytest.mark.parametrize("story", [_notices, _imports, _labelled, _loops, _others, _rest, _parted])
 def test_what_users_and_couriers_decide_is_decided_again_the_same(story: Any) -> None:
     world = _set_up()
     for decide in story():

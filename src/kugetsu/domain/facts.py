@@ -41,8 +41,9 @@ class ClaimFacts(TypedDict):
     what keeps its agent from being started, as far as a look tells. ``set_back``: the log
     had an event of a time that had not come yet. ``despite_pause``: a user starts the task although the queue is
     paused. ``set_ups``: by
-    repository the hash of its set-up (`events.verification.WorktreeSetUp`), if a task is parked for that. What is not
-    required was not recorded by the first version.
+    repository the hash of its set-up (`events.verification.WorktreeSetUp`), if a task is parked for that.
+    ``branch_heads``: by session the commit of its worktree, if a task is parked for its branch. What is not required
+    was not recorded by the first version.
     """
 
     now: str
@@ -66,6 +67,7 @@ class ClaimFacts(TypedDict):
     agent_problems: NotRequired[dict[str, AgentProblem]]
     set_back: NotRequired[bool]
     set_ups: NotRequired[dict[str, str]]
+    branch_heads: NotRequired[dict[str, str | None]]
     despite_pause: NotRequired[bool]
 
 
@@ -121,9 +123,9 @@ class Ending:
     """How an attempt ended, as its runner (or whoever found it dead) saw it.
 
     ``how`` is the trigger of the attempt's machine: succeed, fail, time_out, kill or lose. ``verdict`` is what that
-    means for the task: done, retry, limited, unavailable, unready, give_up or cancelled (recorded as withdrawn if the
-    issue of an intake's task asks for no work any more). ``resets_at`` belongs to
-    limited; ``gate`` and ``remedy`` to unavailable: what every task would meet (`outages`), and what ends it.
+    means for the task: done, retry, limited, unavailable, unready, diverged, give_up or cancelled (recorded as
+    withdrawn if the issue of an intake's task asks for no work any more). ``resets_at`` belongs to limited; ``gate``
+    and ``remedy`` to unavailable: what every task would meet (`outages`), and what ends it.
     ``opening`` is the pull request to open if the result is pushed work (`events.reviews.PullOpening`), None for none.
     ``failed_check`` is a verification that failed, as feedback for the next turn (`events.reactions.Feedback`).
     """

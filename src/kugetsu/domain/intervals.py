@@ -19,6 +19,7 @@ from heapq import heappop, heappush
 from typing import Any
 
 from kugetsu.domain import gates
+from kugetsu.domain.divergence import BRANCH
 from kugetsu.domain.events import Event, upcast
 from kugetsu.domain.state import State, Task
 from kugetsu.domain.worktree_setup import SETUP
@@ -32,7 +33,7 @@ DAEMON = "daemon"
 #: Recorded gates that only a daemon opens: while none runs, it is the daemon that is waited for.
 OF_DAEMON = frozenset((TURN, DAEMON, "agent", *gates.FULL))
 #: Gates that a living daemon answers as soon as their time is over: it claims the task, or records what holds it now.
-_TIMED = frozenset(("backoff", "provider", "progress", SETUP))
+_TIMED = frozenset(("backoff", "provider", "progress", SETUP, BRANCH))
 #: A living daemon answers within so many microseconds, also after an error or where it must poll.
 PATIENCE = 60 * MICRO
 
@@ -180,7 +181,7 @@ class Intervals:
         elif parked and task.parked_for == SETUP and (due is None or due > begins):
             gate = SETUP
         elif due is None and parked:
-            gate = "progress"
+            gate = BRANCH if task.parked_for == BRANCH else "progress"
         elif due is not None and due > begins:
             gate = "provider" if parked else "backoff"
         else:  # its pause is over

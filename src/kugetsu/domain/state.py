@@ -131,8 +131,11 @@ class Task:
     reaction: dict[str, Any] | None = None
     #: What it was given for itself (`events.tasks.Options`); {} for what the settings say.
     options: dict[str, Any] = field(factory=dict)
-    #: The usage limit that parked it, `progress` for runs without progress, `setup` for a worktree that is not ready.
+    #: The usage limit that parked it, `progress` for runs without progress, `setup` for a worktree that is not ready,
+    #: `branch` for one that has parted from its remote branch.
     parked_for: str | None = None
+    #: The commits whose divergence a person has accepted for it (`divergence.COMMITS`).
+    accepted: dict[str, Any] | None = None
     #: `outages.MET` if it met an outage, `outages.OWN` if another task did not meet it, else empty.
     outage: str = ""
     #: Recorded usage of its issue's earlier sessions (`fold.usage`), while the issue has no session.

@@ -130,6 +130,15 @@ class NotReady(KugetsuError):
         self.evidence = evidence
 
 
+class Diverged(Conflict):
+    """A worktree cannot be fast-forwarded to what others pushed to its branch. ``evidence`` names both commits
+    (`events.attempts.Divergence`)."""
+
+    def __init__(self, message: str, hint: str, evidence: Mapping[str, Any]) -> None:
+        super().__init__(message, hint)
+        self.evidence = evidence
+
+
 class GitFailed(KugetsuError):
     """A git command failed; the message carries what git said. `missing`: a remote has no such repository."""
 

@@ -6,6 +6,7 @@ from kugetsu.model.plural import counted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
 #: kind of a result (`domain.results`) → what it is called where one word must do.
@@ -106,6 +107,16 @@ def _words(kind: str, result: dict[str, Any]) -> str:
 def refusal(result: dict[str, Any]) -> tuple[str, str, str]:
     """Why a push was refused, the remedy, and what to tell the agent (`REFUSALS`)."""
     return REFUSALS.get((result.get("refused") or {}).get("code") or "", REFUSALS["other"])
+
+
+def diverged(values: Mapping[str, Any]) -> str:
+    """That a branch has parted from its remote branch, with both commits, whole: they are to be typed."""
+    here, there = values.get("here"), values.get("there")
+    if values.get("kind") == "in_the_way":
+        return (
+            f"changed files are in the way of what others pushed to {values.get('branch')}: {here} here, {there} there"
+        )
+    return f"{values.get('branch')} has parted from {values.get('remote')}: {here} here, {there} there, by others"
 
 
 def held(code: str, values: dict[str, Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from kugetsu.domain import gates, worktree_setup
+from kugetsu.domain import divergence, gates, worktree_setup
 from kugetsu.host import proc
 from kugetsu.model import clock
 from kugetsu.runtime import agent_preflight, liveness
@@ -101,6 +101,12 @@ def claim_facts(
 
         names = {session.repository for session in waiting if session.repository is not None}
         found["set_ups"] = {name: recipe.of(ws.config_of(name)).sha for name in sorted(names)}
+    if apart := [task for task in ws.state().waiting() if divergence.is_parked(task)]:
+        from kugetsu.runtime.git import command  # rarely, as well
+
+        folders = {task.session: ws.state().sessions[task.session].worktree for task in apart}
+        heads = {key: command.commit_of("HEAD", path) for key, path in folders.items() if path and os.path.isdir(path)}
+        found["branch_heads"] = heads
     return found
 
 

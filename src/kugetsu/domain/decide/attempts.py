@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kugetsu.domain import loops, outages, task_options, worktree_setup
+from kugetsu.domain import divergence, loops, outages, task_options, worktree_setup
 from kugetsu.domain.decision import decision
 from kugetsu.domain.events import Identity
 from kugetsu.domain.facts import Ending, OutcomeFacts
@@ -183,6 +183,8 @@ def _consequence(
     if verdict == worktree_setup.UNREADY:
         session = state.sessions.get(attempt.session)
         return NewEvent("task.parked", worktree_setup.park(session, attempt, ending, facts["now"]), **about)
+    if verdict == divergence.DIVERGED:
+        return NewEvent("task.parked", divergence.park(attempt, ending), **about)
     if outages.is_met(task, verdict):
         return NewEvent("task.parked", outages.park(state, attempt, ending, facts), **about)
     used, most = task.used, task_options.max_attempts(task, facts["max_attempts"])

@@ -141,6 +141,19 @@ class ResultVerification(TypedDict, total=False):
     commit: str | None
 
 
+class Divergence(TypedDict):
+    """Why a run did not begin: its ``branch`` in the ``worktree`` is at the commit ``here`` and on the ``remote`` at
+    ``there``, to which others pushed. ``kind``: ``parted``, each has commits of its own; ``in_the_way``, files that are
+    not committed are in the way of a fast-forward."""
+
+    kind: str
+    branch: str
+    remote: str
+    here: str
+    there: str
+    worktree: str
+
+
 class Evidence(TypedDict, total=False):
     """The evidence of git, the forge and the process on an attempt."""
 
@@ -164,6 +177,7 @@ class Evidence(TypedDict, total=False):
     refused_push: RefusedPush | None
     elsewhere: str | None
     set_up: SetUp | None
+    diverged: Divergence | None
     verification: Verification | None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kugetsu.domain import outages, worktree_setup
+from kugetsu.domain import divergence, outages, worktree_setup
 from kugetsu.domain.fold import intake, loops
 from kugetsu.domain.fold.usage import FORGIVING
 from kugetsu.domain.machines import FINISHED_TASK, step
@@ -138,7 +138,7 @@ def task_parked(state: State, event: Event) -> None:
     if data.get("again"):
         return
     task.usage.parks += 1
-    if gate in ("provider", worktree_setup.SETUP):
+    if gate in ("provider", worktree_setup.SETUP, divergence.BRANCH):
         task.used -= 1
     if outage is not None and limit is not None:
         _meet(state, task, limit, outage, event)
@@ -167,10 +167,12 @@ def _meet(state: State, task: Task, limit: str, outage: dict[str, Any], event: E
 
 def task_resumed(state: State, event: Event) -> None:
     """Fold of ``task.resumed``."""
-    why = event["data"]["why"]
+    why, known = event["data"]["why"], state.tasks.get(event["task"])
+    accepted = divergence.accepted(known) if known is not None and why in FORGIVING else None
     task = move_task(state, event, "resume")
     if task is None:
         return
+    task.accepted = accepted or task.accepted
     task.not_before = None
     _forget_limits(state, task)
     if why in FORGIVING:

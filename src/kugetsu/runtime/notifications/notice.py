@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from kugetsu.domain.divergence import BRANCH
 from kugetsu.domain.events import Event
 from kugetsu.domain.state import State
 from kugetsu.domain.worktree_setup import SETUP
@@ -183,6 +184,7 @@ def _parked(data: dict[str, Any]) -> str:
     until, runs = data.get("until"), _values(data).get("runs")
     when = f"until {until[:10]} {until[11:16]} UTC" if isinstance(until, str) else "until someone unblocks it"
     told = f"{counted(runs, 'run')} in a row ended well and brought no new commit or comment" if runs else None
+    told = told or (result_words.diverged(_values(data)) if data.get("gate") == BRANCH else None)
     told = told or _values(data).get("problem")
     return f"{told or data.get('reason', '')}, {when}"
 

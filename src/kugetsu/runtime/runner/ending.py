@@ -17,7 +17,7 @@ from kugetsu.agents import protocol as agents
 from kugetsu.agents.commands import Command
 from kugetsu.agents.outcome import Outcome, sentence
 from kugetsu.agents.protocol import Agent
-from kugetsu.domain import task_options, worktree_setup
+from kugetsu.domain import divergence, task_options, worktree_setup
 from kugetsu.domain.facts import Ending
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.results import uncommitted
@@ -29,6 +29,7 @@ from kugetsu.model.errors import (
     AgentFailed,
     AgentUnavailable,
     BadInput,
+    Diverged,
     GitFailed,
     KugetsuError,
     LogWriteFailed,
@@ -470,13 +471,15 @@ def of_failed_start(problem: Exception) -> Ending:
     """How the attempt ends, and what that means for its task.
 
     What prevents any agent from starting closes the gate ``agent`` and uses up no attempt, as does a worktree that
-    could not be made ready, which parks its task. A program, repository or
-    file that may work next time is retried. Everything else is the task's own fault, and retrying does not help.
+    could not be made ready, or has parted from its remote branch: that parks its task. A program, repository or file
+    that may work next time is retried. Everything else is the task's own fault, and retrying does not help.
     """
     hint = getattr(problem, "hint", None)
     reason = redact(f"not started: {problem}" + (f" (hint: {hint})" if hint else ""))
     if isinstance(problem, NotReady):
         return Ending("fail", worktree_setup.UNREADY, reason, evidence={"set_up": dict(problem.evidence)})
+    if isinstance(problem, Diverged):
+        return Ending("fail", divergence.DIVERGED, reason, evidence={"diverged": dict(problem.evidence)})
     if _is_of_the_machine(problem):
         command = problem.command if isinstance(problem, AgentUnavailable) else None
         return Ending("fail", "unavailable", reason, gate="agent", remedy=redact(command or EXAMINE))
