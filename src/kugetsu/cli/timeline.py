@@ -101,7 +101,8 @@ since       the start of the period (UTC)
 until       its end (UTC)
 seq         the last event included
 slots       how many slots there were
-holdings[]  attempt, task, issue, title, slot (null: PM), since, ran, until, end, reason, result, seq, end_seq
+holdings[]  attempt, task, issue, title, slot (null: PM), since, ran, until, end, reason, result, seq, end_seq;
+            turn: which of its pull request (null: none); set_up and verified: since, until and code, or null
 holds[]     task, issue, gate, reason, since, until, seq: a time in which a gate held a task
 daemon[]    state, since, until, end, seq: when a daemon was running
 written[]   the files that were written""",

@@ -18,9 +18,10 @@ from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 from typing import Any
 
-from kugetsu.domain import gates
+from kugetsu.domain import gates, phases
 from kugetsu.domain.divergence import BRANCH
 from kugetsu.domain.events import Event, upcast
+from kugetsu.domain.phases import Phase
 from kugetsu.domain.state import State, Task
 from kugetsu.domain.worktree_setup import SETUP
 from kugetsu.model.clock import parse
@@ -91,6 +92,9 @@ class Run:
     reason: str = ""
     #: What came of it (`events.attempts.Result`).
     result: dict[str, Any] | None = None
+    #: When its worktree was made ready, and its work verified, if they were.
+    set_up: Phase | None = None
+    verified: Phase | None = None
 
 
 @record
@@ -201,6 +205,9 @@ class Intervals:
         if handler is None:
             if kind == "attempt.running" and event["attempt"] in self.runs:
                 self.runs[event["attempt"]].ran = max(parse(event["at"]), self._at)
+            elif kind == "worktree.set_up" and event.get("attempt") in self.runs:
+                run = self.runs[event["attempt"]]
+                run.set_up = _within(phases.set_up(event), run.since, max(parse(event["at"]), self._at))
             return ()
         now = max(parse(event["at"]), self._at)
         self._pass_time(now)
@@ -279,6 +286,8 @@ class Intervals:
             run.until, run.end = now, event["type"].removeprefix("attempt.")
             run.end_seq, run.reason = event["seq"], event["data"]["reason"]
             run.result = upcast(event)["data"]["result"]
+            verified = phases.verification(event)
+            run.verified = _within(verified, run.since, now) if verified is not None else None
             self._closed.append(run)
 
     def _end_run(self, attempt: str) -> Run | None:
@@ -433,6 +442,12 @@ class Intervals:
             self._listen()
             self._at = now
             self._meter.pass_time(span, self.used_slots, self.cap)
+
+
+def _within(phase: Phase, since: int, until: int) -> Phase:
+    """A phase within its attempt: clocks go back."""
+    begun = min(max(phase.since, since), until)
+    return replace(phase, since=begun, until=min(max(phase.until, begun), until))
 
 
 _HEARTBEATS = frozenset(("daemon.started", "daemon.lease_replaced", "daemon.stopped"))

@@ -47,6 +47,15 @@ _VERIFICATION = {
     "not_run": "not verified",
 }
 
+#: kind of feedback (`events.reactions.Feedback`) → one item of it.
+FEEDBACK = {
+    "checks": "failing check",
+    "reviews": "review",
+    "comments": "comment",
+    "conflicts": "conflict",
+    "verification": "failed verification",
+}
+
 _COMMITTED = ("pull_request", "pushed", "unpushed", "unknown")
 _CHECKS = {"success": "checks ok", "failure": "checks failed", "pending": "checks pending"}
 
@@ -122,9 +131,9 @@ def diverged(values: Mapping[str, Any]) -> str:
 def held(code: str, values: dict[str, Any]) -> str:
     """Which brake keeps the loop of a pull request from going on."""
     if code == "most_reactions":
-        return (
-            f"{values.get('turns')} turns have answered its feedback (MAX_REACTIONS {values.get('max')}): over to you"
-        )
+        turns = values.get("turns")
+        have = f"{turns} turns have" if turns != 1 else "1 turn has"
+        return f"{have} answered its feedback (MAX_REACTIONS {values.get('max')}): over to you"
     if code == "issue_closed":
         return "its issue is closed: no further turn"
     if code == "unlabelled":
@@ -132,3 +141,8 @@ def held(code: str, values: dict[str, Any]) -> str:
     if code == "kept":
         return f"merged, but its session stays: {values.get('why')}"
     return f"{values.get('task')} changed nothing of it: over to you"
+
+
+def feedback_noun(item: dict[str, Any]) -> str:
+    """What an item of feedback is: ``failing check``, ``remark``."""
+    return FEEDBACK.get(item["kind"], item["kind"]) if not item.get("path") else "remark"

@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NotRequired
 
-    from kugetsu.domain.events.declaration import Event
+    from kugetsu.domain.events.declaration import Event, Time
 
 
 @event("attempt.claimed", exempt=ALL, irrevocable="agent_started")
@@ -118,7 +118,9 @@ class SetUp(TypedDict, total=False):
 class Verification(TypedDict, total=False):
     """VERIFY_COMMAND on the committed work, in a clean checkout of ``commit``. ``code`` is ``passed``, ``failed``,
     ``timed_out``, ``nothing_ran`` (it says that it executed nothing), ``base_failed`` (it fails on the base commit,
-    too), ``set_up_failed`` or ``not_run``; ``tail`` the end of its output, ``output`` the file that has all of it."""
+    too), ``set_up_failed`` or ``not_run``; ``tail`` the end of its output, ``output`` the file that has all of it.
+    ``seconds`` is how long the command ran, ``began`` and ``ended`` when all of it did: the checkout, its set-up, and
+    the base commit's verification."""
 
     code: str
     command: str | None
@@ -130,6 +132,8 @@ class Verification(TypedDict, total=False):
     tail: str | None
     output: str | None
     why: str | None
+    began: Time | None
+    ended: Time | None
 
 
 class ResultVerification(TypedDict, total=False):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kugetsu.domain import task_options
@@ -61,6 +61,14 @@ def not_run(order: Order, head: str, why: str) -> Checked:
 def verify(ws: Workspace, attempt: Attempt, session: Session, order: Order, head: str, bases: list[str]) -> Checked:
     """Verify the commit ``head``, in the runner. ``bases`` are the names of its base branch
     (`comparison.base_refs`)."""
+    began = clock.now()
+    checked = _interruptible(ws, attempt, session, order, head, bases)
+    return replace(checked, found=checked.found | {"began": began, "ended": clock.now()})
+
+
+def _interruptible(
+    ws: Workspace, attempt: Attempt, session: Session, order: Order, head: str, bases: list[str]
+) -> Checked:
     held = (signal.SIGTERM, signal.SIGINT)
     signal.pthread_sigmask(signal.SIG_BLOCK, held)  # a stop that comes now is pending until it can be taken
     try:
