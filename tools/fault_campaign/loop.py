@@ -13,7 +13,7 @@ from collections.abc import Callable
 from fault_campaign import promises
 from fault_campaign.campaign import POLL, Action, Campaign, git
 from fault_campaign.misbehaving import LABEL, TIMEOUT, MisbehavingForge
-from fault_campaign.people import People
+from fault_campaign.people import ISSUES, People
 from kugetsu.model.errors import KugetsuError
 from kugetsu.runtime import daemon_control, initialisation, stop_attempt, submit
 from kugetsu.runtime.process import identity, termination
@@ -124,6 +124,7 @@ class Loop(Campaign):
                 "FORGE_TIMEOUT_SECONDS": TIMEOUT,
                 "WORKTREE_SETUP": f"/bin/sh {self.folder}/set-up.sh",
                 "VERIFY_COMMAND": f"/bin/sh {self.folder}/verify.sh",
+                "DISPOSABLE_FILES": ".ready",
                 "INTAKE_LABEL": LABEL,
                 "INTAKE_INTERVAL_MINUTES": OFTEN,
                 "INTAKE_MARK": "true",
@@ -169,13 +170,13 @@ class Loop(Campaign):
         ]
         return [
             *((self._by_people(act), weight) for act, weight in theirs),
-            (self.kill_runner, 1),
-            (self.kill_agent, 1),
-            (self.kill_worker, 2),
-            (self.kill_observer, 1),
-            (self.kill_notifier, 0.5),
-            (self.kill_daemon, 0.5),
-            (self.stop_daemon, 0.3),
+            (self.kill_runner, 0.6),
+            (self.kill_agent, 0.6),
+            (self.kill_worker, 1),
+            (self.kill_observer, 0.4),
+            (self.kill_notifier, 0.2),
+            (self.kill_daemon, 0.2),
+            (self.stop_daemon, 0.15),
             (self.start_two_daemons, 8),
             (self.cancel, 0.3),
             (self.retry, 0.5),
@@ -249,6 +250,12 @@ class Loop(Campaign):
     def check(self) -> list[str]:
         """Beside the rest: what the loop promises, by the log, by the forges and by what agents saw."""
         broken = super().check() + promises.broken(self.ws, self.forges, MOST_TURNS)
+        broken += [
+            text
+            for forge in self.forges
+            for number in range(1, ISSUES + 1)
+            if (text := self._unexplained(forge, number))
+        ]
         witness = f"{self.folder}/seen/broken"
         if os.path.exists(witness):
             with open(witness, encoding="utf-8") as file:
@@ -259,6 +266,17 @@ class Loop(Campaign):
             self.done["forge: requests"] += len(forge.requests)
             self.done["forge: pull requests"] += len(forge.created)
         return broken
+
+    def _unexplained(self, forge: MisbehavingForge, number: int) -> str | None:
+        """What is wrong with the explanation of a labelled issue."""
+        key = f"{forge.host}/{forge.name}#{number}"
+        if not forge.asks(number):
+            return None
+        command = [sys.executable, "-P", "-m", "kugetsu", "why", key]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode == 0 and done.stdout.strip():
+            return None
+        return f"why {key}: {done.stdout}{done.stderr}"
 
     def clean_up(self) -> None:
         """End what is left."""

@@ -17,9 +17,10 @@ TIMEOUT = 2.0
 
 @dataclass(frozen=True)
 class Created:
-    """A pull request that kugetsu opened: at which commit of which branch, what its issue was just then."""
+    """A pull request that kugetsu opened: for which issue, at which commit of which branch."""
 
     number: int
+    issue: int
     branch: str
     sha: str
 
@@ -80,8 +81,9 @@ class MisbehavingForge(ScriptedForge):  # type: ignore[misc]
         answer: tuple[int, dict[str, str], Any] = super().respond(request)
         if request.method == "POST" and request.path.endswith("/pulls") and answer[0] == 201:
             pull = self.pulls(self.name)[-1]
-            self.created.append(Created(pull.number, pull.branch, pull.sha))
-            self._note_uncalled(int(pull.branch.rpartition("-")[2]), f"opened pull request #{pull.number}")
+            issue = issue_of(pull.branch)
+            self.created.append(Created(pull.number, issue, pull.branch, pull.sha))
+            self._note_uncalled(issue, f"opened pull request #{pull.number}")
         if request.method == "POST" and request.path.endswith("/labels") and "/issues/" in request.path:
             self._note_uncalled(int(request.path.split("/")[-2]), "set a label")
         return answer
@@ -104,3 +106,8 @@ class MisbehavingForge(ScriptedForge):  # type: ignore[misc]
         """Whether an issue is open and labelled."""
         known = self.repository(self.name).issues[issue]
         return known.state == "open" and LABEL in known.labels
+
+
+def issue_of(branch: str) -> int:
+    """The issue of a branch of kugetsu's: `fix/issue-3`, or after a merge `fix/issue-3-2`."""
+    return int(branch.removeprefix("fix/issue-").partition("-")[0])

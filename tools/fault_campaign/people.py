@@ -8,7 +8,7 @@ import time
 from subprocess import CalledProcessError
 
 from fault_campaign.campaign import git
-from fault_campaign.misbehaving import LABEL, MisbehavingForge
+from fault_campaign.misbehaving import LABEL, MisbehavingForge, issue_of
 from forge.shapes import Pull  # type: ignore[import-not-found]
 from kugetsu.model import clock
 
@@ -164,7 +164,7 @@ class People:
             git(self.bare, "update-ref", "refs/heads/main", made, base)
         except CalledProcessError:
             return False  # it conflicts, or somebody pushed meanwhile
-        number = int(pull.branch.rpartition("-")[2])
+        number = issue_of(pull.branch)
         self.forge.change_pull(self.forge.name, pull.number, state="merged")
         self.forge.change_issue(self.forge.name, number, state="closed")
         self.forge.note_wish(number)

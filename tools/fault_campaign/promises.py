@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fault_campaign.misbehaving import LABEL, MisbehavingForge
-from fault_campaign.people import ISSUES, STRANGER
+from fault_campaign.people import ISSUES, MEMBER, STRANGER
 from kugetsu.domain import loops, marks, scheduling
 from kugetsu.domain.decide import marks as decide_marks
 from kugetsu.domain.fold.loops import WITHDRAWN
@@ -37,6 +37,8 @@ def unrest(ws: Workspace, state: State, forges: Sequence[MisbehavingForge]) -> l
     for session in state.sessions.values():
         if session.owed is not None and not is_withheld(session):
             found.append(f"{session.key} owes a pull request: {session.owed}")
+        if session.review == "merged" and (state.loops.get(session.key) or {}).get("held") is None:
+            found.append(f"{session.key} is merged, and not retired")
         if session.key in state.loops:
             turn = loops.next_turn(state, session, facts_of(ws, session.key, now))
             if turn.code in ("go", "later"):
@@ -87,6 +89,7 @@ def broken(ws: Workspace, forges: Sequence[MisbehavingForge], most_turns: int) -
     found += _marks(events)
     for forge in forges:
         found += forge.uncalled
+        found += _unheard(events, ws.state(), forge)
         found += _pulls(events, forge)
     found += [f"scratch checkout {nonce} is left" for nonce in folders.names(ws.paths.scratch)]
     found += [f"scratch checkout {nonce} is left over" for nonce in scratch.left_over(ws.paths)]
@@ -122,10 +125,30 @@ def _turns(events: list[dict[str, Any]], forges: Sequence[MisbehavingForge], mos
     for forge in forges:
         for number in range(1, ISSUES + 1):
             issue = f"{forge.host}/{forge.name}#{number}"
-            pulls = [made for made in forge.created if made.branch.rpartition("-")[2] == str(number)]
+            pulls = [made for made in forge.created if made.issue == number]
             # What is verified before there is another one counts for that.
             if turns[issue] > most_turns * (len(pulls) + 1):
                 found.append(f"{issue} had {turns[issue]} turns for {len(pulls)} pull requests")
+    return found
+
+
+def _unheard(events: list[dict[str, Any]], state: State, forge: MisbehavingForge) -> list[str]:
+    """What a member said on an open pull request of a session that was never noticed."""
+    heard: dict[str, set[str]] = {}
+    for event in events:
+        if event["type"] == "feedback.seen":
+            heard.setdefault(event["issue"], set()).update(item["id"] for item in event["data"]["items"])
+    repository = forge.repository(forge.name)
+    found = []
+    for session in state.sessions.values():
+        pull = session.pull or {}
+        if not session.key.startswith(f"{forge.host}/") or pull.get("state") != "open":
+            continue
+        number = pull["number"]
+        said = [f"comment:{one.id}" for one in repository.comments.get(number, ()) if one.author == MEMBER]
+        remarks = repository.feedback.line_comments.get(number, ())
+        said += [f"remark:{one.id}" for one in remarks if one.author == MEMBER]
+        found += [f"{session.key}: {one} was never noticed" for one in said if one not in heard.get(session.key, ())]
     return found
 
 
