@@ -136,6 +136,7 @@ def test_remarks(server: ScriptedForge, asking: Asking) -> None:
             line=2,
             hunk="@@ -16,33 +16,40 @@ public class Connection : IConnection...",
             review=42,
+            created_at="2011-04-14T16:00:49Z",
         ),
     )
 

@@ -19,6 +19,7 @@ from kugetsu.forge.protocol import (
     Listing,
     NewPull,
     PullRequest,
+    Remark,
     Review,
     Right,
 )
@@ -273,6 +274,21 @@ class Adapter:
 
     def _review(self, item: Fields) -> Review | None:
         raise NotImplementedError
+
+    def _remark(self, item: Fields, line: int, review: int) -> Remark:
+        """A comment on a ``line`` in a ``review``; each is 0 for none."""
+        return Remark(
+            id=item.number("id"),
+            author=self._author(item),
+            body=item.text("body", ""),
+            url=item.text("html_url", ""),
+            path=item.text("path", ""),
+            line=line or None,
+            hunk=item.text("diff_hunk", ""),
+            review=review or None,
+            bot=is_bot(item),
+            created_at=item.time("created_at", ""),
+        )
 
     def _comment(self, item: Fields) -> Comment:
         return Comment(

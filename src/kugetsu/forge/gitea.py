@@ -95,7 +95,9 @@ class Gitea(Adapter):
             if review.text("state", "") not in _NO_REMARKS and review.number("comments_count", 1):
                 ident = review.number("id")
                 # Not in pages: the API gives all of a review at once.
-                found += [self._remark(item, ident) for item in call.get(f"{path}/{ident:d}/comments").list()]
+                for item in call.get(f"{path}/{ident:d}/comments").list():
+                    # 0: on a line that was removed (`original_position`)
+                    found.append(self._remark(item, item.number("position", 0), ident))
         return tuple(sorted(found, key=lambda remark: remark.id))
 
     def labelled(self, owner: str, repo: str, label: str, etag: str | None) -> Listing[Labelled]:  # noqa: ARG002
@@ -214,18 +216,6 @@ class Gitea(Adapter):
             body=item.text("body", ""),
             submitted_at=item.time("submitted_at", "") if state != "pending" else "",
             commit=item.text("commit_id", ""),
-        )
-
-    def _remark(self, item: Fields, review: int) -> Remark:
-        return Remark(
-            id=item.number("id"),
-            author=self._author(item),
-            body=item.text("body", ""),
-            url=item.text("html_url", ""),
-            path=item.text("path", ""),
-            line=item.number("position", 0) or None,  # 0: on a line that was removed (`original_position`)
-            hunk=item.text("diff_hunk", ""),
-            review=review,
         )
 
 

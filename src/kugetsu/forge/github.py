@@ -117,7 +117,10 @@ class GitHub(Adapter):
     def remarks(self, owner: str, repo: str, number: int) -> tuple[Remark, ...]:
         """The comments on lines of a pull request, the oldest first. Raises ForgeFailure."""
         call, path = self._asked("pull request", owner, repo, f"pulls/{number:d}/comments", number)
-        return tuple(map(self._remark, call.pages(path, self.review_page)))
+        return tuple(
+            self._remark(item, _line(item), item.number("pull_request_review_id", 0))
+            for item in call.pages(path, self.review_page)
+        )
 
     def labelled(self, owner: str, repo: str, label: str, etag: str | None) -> Listing[Labelled]:
         """The open issues with a label. Raises ForgeFailure."""
@@ -213,19 +216,10 @@ class GitHub(Adapter):
             bot=is_bot(item),
         )
 
-    def _remark(self, item: Fields) -> Remark:
-        line = item.number("line", 0) if item.text("side", "RIGHT") == "RIGHT" else 0
-        return Remark(
-            id=item.number("id"),
-            author=self._author(item),
-            body=item.text("body", ""),
-            url=item.text("html_url", ""),
-            path=item.text("path", ""),
-            line=line or None,
-            hunk=item.text("diff_hunk", ""),
-            review=item.number("pull_request_review_id", 0) or None,
-            bot=is_bot(item),
-        )
+
+def _line(remark: Fields) -> int:
+    """The line that a remark is on; 0 for one that was removed, or none."""
+    return remark.number("line", 0) if remark.text("side", "RIGHT") == "RIGHT" else 0
 
 
 def _login(account: Fields | None) -> str:

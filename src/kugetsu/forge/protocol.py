@@ -111,7 +111,8 @@ class Blocker:
 @dataclass(frozen=True, slots=True)
 class Remark:
     """A review's comment on a line of a pull request. ``line`` is None for one on a file or on a line that is gone;
-    ``hunk`` is the part of the diff around it, ``review`` the id of its review; ``bot`` as in `Comment`."""
+    ``hunk`` is the part of the diff around it, ``review`` the id of its review; ``bot`` as in `Comment`; ``created_at``
+    is empty where the forge does not tell."""
 
     id: int
     author: str
@@ -122,6 +123,7 @@ class Remark:
     hunk: str
     review: int | None
     bot: bool = False
+    created_at: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,6 +158,7 @@ class Reading:
         with_remarks = {remark.review for remark in remarks}
         latest = {review.author: review.id for review in sent if review.state in ("approved", "changes_requested")}
         dismissed = {review.id for review in sent if review.state == "dismissed"}
+        sent_at = {review.id: review.submitted_at for review in sent}
         for review in sent:
             asks = review.state == "changes_requested" and latest[review.author] == review.id
             comments = review.state == "commented" and review.id in with_remarks and review.body.strip()
@@ -166,15 +167,17 @@ class Reading:
                 yield f"review:{review.id}", lambda review=review: self._review(review)  # type: ignore[misc]
         for remark in remarks:
             if remark.review not in dismissed:
-                yield f"remark:{remark.id}", lambda remark=remark: self._remark(remark)  # type: ignore[misc]
+                # Written while an agent worked, perhaps, and sent after it.
+                at = sent_at.get(remark.review or 0) or remark.created_at
+                yield f"remark:{remark.id}", lambda remark=remark, at=at: self._remark(remark, at)  # type: ignore[misc]
 
     def _review(self, review: Review) -> Item | None:
-        said = self._said(review)
+        said = self._said(review, review.submitted_at)
         name = "asks for changes" if review.state == "changes_requested" else "comments"
         return {**said, "name": name, "url": self.pull.url} if said is not None else None
 
-    def _remark(self, remark: Remark) -> Item | None:
-        said = self._said(remark)
+    def _remark(self, remark: Remark, at: str) -> Item | None:
+        said = self._said(remark, at)
         if said is None:
             return None
         where: Item = {"path": one_line(remark.path, NAME), "url": remark.url, "hunk": _end(remark.hunk)}
@@ -187,12 +190,12 @@ class Reading:
             yield f"comment:{comment.id}", lambda comment=comment: self._comment(comment)  # type: ignore[misc]
 
     def _comment(self, comment: Comment) -> Item | None:
-        said = self._said(comment) if self.people.addressed(comment.body) else None
+        said = self._said(comment, comment.created_at) if self.people.addressed(comment.body) else None
         return {**said, "url": comment.url} if said is not None else None
 
-    def _said(self, by: Review | Remark | Comment) -> Item | None:
-        """Who said what, if it counts."""
-        relation = self.people.standing(by.author, by.body, bot=by.bot)
+    def _said(self, by: Review | Remark | Comment, at: str) -> Item | None:
+        """Who said what at a time, if it counts."""
+        relation = self.people.standing(by.author, by.body, at, bot=by.bot)
         if relation is None:
             return None
         return {"author": one_line(by.author, NAME), "relation": relation, "text": plain(by.body, TEXT)}
