@@ -10,7 +10,18 @@ import orjson
 import pytest
 
 from kugetsu.domain import state_codec
-from kugetsu.domain.decide import attempts, claims, importing, intake, marks, notifications, queue, reactions, sessions
+from kugetsu.domain.decide import (
+    attempts,
+    claims,
+    importing,
+    intake,
+    marks,
+    notifications,
+    queue,
+    reactions,
+    sessions,
+    verification,
+)
 from kugetsu.domain.decision import DECISIONS
 from kugetsu.domain.events import CATALOGUE
 from kugetsu.domain.facts import Ending
@@ -528,6 +539,31 @@ def _loops() -> Iterator[Callable[[State], list[Any]]]:
     yield lambda state: reactions.withdrawn(state, issue, "issue_closed")
 
 
+def _verified_later() -> Iterator[Callable[[State], list[Any]]]:
+    issue, facts, offer = ISSUES[0], World().claim_facts(), claims.ClaimRequest("lease", PROCESS)
+    said: dict[str, Any] = {"command": "make test", "sha": "s1", "commit": "c1", "exit": None, "seconds": None}
+    evidence = {"commits": 1, "pushed": True, "head": "c1", "dirty": 0, "branch": "fix/issue-1"}
+    evidence["verification"] = {**said, "code": "not_run", "why": "runner_killed"}
+    pull = {"head": "c1", "branch": "fix/issue-1", "base": "main", "title": "Slow", "draft": False}
+    item = {"id": "verification:c1:s1", "kind": "verification", "counts": True, "name": "make test", "log": "bad"}
+    intent = {"source": "/r", "branch": "fix/issue-1", "agent": "opencode"}
+    prepared: dict[str, Any] = {**intent, "agent_session": "ses_1", "worktree": "/w", "base_branch": "main"}
+    prepared |= {"base_commit": "c0", "created": [], "notes": []}
+    yield lambda state: queue.enqueue(state, kind="dev", issue=issue, message="go", via="enqueue")
+    yield lambda state: claims.claim(state, "q1", offer, facts)
+    yield lambda state: attempts.starting(state, "q1.1", PROCESS)
+    yield lambda state: sessions.preparing(state, issue, intent, "q1.1")
+    yield lambda state: sessions.prepared(state, issue, prepared, "q1.1")
+    yield lambda state: attempts.running(state, "q1.1", PROCESS, "ses_1", "/w", "opencode")
+    done = Ending("succeed", "done", "1 commit", evidence=evidence)
+    yield lambda state: attempts.finish(state, "q1.1", done, World().outcome_facts())
+    yield lambda state: verification.begin(state, issue, "c1", "s1", "make test")
+    failed = verification.data_of({**said, "code": "failed", "exit": 1, "seconds": 2.0}, by_hand=False)
+    yield lambda state: verification.verified(state, issue, failed, failed_check=item)
+    passed = verification.data_of({**said, "code": "passed", "exit": 0, "seconds": 2.0}, by_hand=True)
+    yield lambda state: verification.verified(state, issue, passed, opening=pull)
+
+
 def _others() -> Iterator[Callable[[State], list[Any]]]:
     yield lambda state: sessions.request(state, "base:example.org/o/a", "base", "example.org/o/a")
     yield lambda state: queue.enqueue(state, kind="dev", issue=ISSUES[2], message="go", via="enqueue")
@@ -569,7 +605,7 @@ def _parted() -> Iterator[Callable[[State], list[Any]]]:
     yield lambda state: claims.claim(state, "q1", offer, moved)
 
 
-@pytest.mark.parametrize("story", [_notices, _imports, _labelled, _loops, _others, _rest, _parted])
+@pytest.mark.parametrize("story", [_notices, _imports, _labelled, _loops, _verified_later, _others, _rest, _parted])
 def test_what_users_and_couriers_decide_is_decided_again_the_same(story: Any) -> None:
     world = _set_up()
     for decide in story():
@@ -608,7 +644,7 @@ def test_every_module_of_decisions_is_looked_up_in():
 def test_every_decision_may_be_taken_again_after_a_conflict(monkeypatch: pytest.MonkeyPatch) -> None:
     worlds = []
     monkeypatch.setattr(simulation, "Memory", Repeated)
-    for story in (_notices, _imports, _labelled, _loops, _others, _rest):
+    for story in (_notices, _imports, _labelled, _loops, _verified_later, _others, _rest, _parted):
         worlds.append(_set_up())
         for decide in story():
             assert worlds[-1].do(decide), "nothing was decided"

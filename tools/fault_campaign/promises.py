@@ -15,11 +15,11 @@ from kugetsu.domain.fold.loops import WITHDRAWN
 from kugetsu.domain.machines import FINISHED_TASK
 from kugetsu.domain.results import NOT_TO_OPEN
 from kugetsu.domain.state import State
+from kugetsu.domain.verification import is_withheld
 from kugetsu.model import clock
 from kugetsu.runtime import facts, folders
 from kugetsu.runtime.git import scratch
 from kugetsu.runtime.reactions.turns import facts_of
-from kugetsu.runtime.reviews.owed import is_withheld
 from kugetsu.runtime.workspace import Workspace
 
 MARKS = (marks.IN_PROGRESS, marks.TO_REVIEW, marks.FAILED)

@@ -249,6 +249,10 @@ class Session:
     #: A pull request that has yet to be opened (`events.reviews.PullOpening`), with ``seq`` (its intent's), ``task``,
     #: ``attempt``, ``tries`` and ``not_before``.
     owed: dict[str, Any] | None = None
+    #: The latest verification of its work (`events.attempts.Verification`: "commit", "sha", "code", "exit", "seconds",
+    #: "why"), with the "task" and "attempt" of the work, how many "tries" the daemon has begun, the seq of one without
+    #: an outcome as "begun", or None, and "seq", that of the work's end.
+    verified: dict[str, Any] | None = None
 
     @property
     def result_kind(self) -> str | None:
@@ -307,8 +311,8 @@ class State:
     marks: dict[str, dict[str, Any]] = field(factory=dict)
     #: issue → the loop of its pull request: turns, items of feedback, brakes (`fold.loops.new_loop`).
     loops: dict[str, dict[str, Any]] = field(factory=dict)
-    #: repository, commit and hash (`fold.sessions.base_key`) → the "code" of a base commit's verification
-    #: (`events.verification.BaseVerified`), and its "seq".
+    #: repository, commit and hash (`fold.sessions.base_key`) → the "code" and "seconds" of a base commit's verification
+    #: (`events.verification.BaseVerified`), how many "tries" in a row said so, and its "seq".
     bases: dict[str, dict[str, Any]] = field(factory=dict)
     #: repository, or `EVERYTHING` → {"until": time or None, "at": since when, "seq": event}: pauses of the queue, also
     #: those whose time is over and that nobody has resumed.

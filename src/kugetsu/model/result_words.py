@@ -36,15 +36,27 @@ REFUSALS = {
     "other": ("by the server", "read the server's words", "push again"),
 }
 
-#: code of a verification (`events.attempts.Verification`) → what it says.
-_VERIFICATION = {
-    "passed": "verified",
-    "failed": "verification failed",
-    "timed_out": "verification timed out",
-    "nothing_ran": "verification executed nothing",
-    "base_failed": "verification fails on the base too",
-    "set_up_failed": "verification not prepared",
-    "not_run": "not verified",
+#: code of a verification (`events.attempts.Verification`) → what it says of the work, and what the command did.
+VERIFICATION = {
+    "passed": ("verified", "passed"),
+    "failed": ("verification failed", "failed"),
+    "timed_out": ("verification timed out", "took longer than VERIFY_MINUTES"),
+    "nothing_ran": ("verification executed nothing", "executed nothing"),
+    "base_failed": ("verification fails on the base too", "fails on the base branch too"),
+    "set_up_failed": ("verification not prepared", "could not be prepared"),
+    "not_run": ("not verified", "not run"),
+    "not_found": ("not verified: VERIFY_COMMAND not found", "VERIFY_COMMAND was not found"),
+    "not_executable": ("not verified: VERIFY_COMMAND not executable", "VERIFY_COMMAND cannot be executed"),
+    "too_slow": ("not verified: VERIFY_MINUTES too few", "took longer than VERIFY_MINUTES, on the base branch too"),
+    "base_unready": ("not verified: no set-up", "could not be prepared, nor could the base branch"),
+}
+
+#: code of a verification whose command or set-up is at fault → the command that mends it.
+_REMEDIES = {
+    "not_found": "kugetsu config set --repo {} VERIFY_COMMAND 'make test'",
+    "not_executable": "kugetsu config set --repo {} VERIFY_COMMAND 'make test'",
+    "too_slow": "kugetsu config set --repo {} VERIFY_MINUTES 60",
+    "base_unready": "kugetsu doctor --repo {}",
 }
 
 #: kind of feedback (`events.reactions.Feedback`) → one item of it.
@@ -80,10 +92,16 @@ def verification(found: dict[str, Any]) -> str:
     """What a verification says: `verification failed (exit 1)`."""
     code: str = found["code"]
     exit_code = found.get("exit")
-    said = _VERIFICATION.get(code, code)
+    said, _ = VERIFICATION.get(code, (code, code))
     if code not in ("failed", "set_up_failed") or exit_code is None:
         return said
     return f"{said} ({f'exit {exit_code}' if exit_code >= 0 else f'signal {-exit_code}'})"
+
+
+def verification_remedy(code: str, key: str) -> str | None:
+    """The command that mends what keeps the work of an issue, or of a repository, from being verified; None where that
+    is the work itself."""
+    return _REMEDIES[code].format(key.partition("#")[0]) if code in _REMEDIES else None
 
 
 def _place(result: dict[str, Any]) -> str:

@@ -19,6 +19,7 @@ from kugetsu.domain.decide import reviews as decide
 from kugetsu.domain.intake import on_hold
 from kugetsu.domain.results import NOT_TO_OPEN
 from kugetsu.domain.state import Attempt, Session, State
+from kugetsu.domain.verification import is_withheld
 from kugetsu.forge.failures import (
     ForgeFailure,
     ForgeNotFound,
@@ -39,7 +40,6 @@ from kugetsu.runtime.git.command import git
 from kugetsu.runtime.intake import permission
 from kugetsu.runtime.intake.permission import WithdrawnError
 from kugetsu.runtime.process.named_lease import OPENER
-from kugetsu.runtime.reviews.owed import is_withheld
 from kugetsu.runtime.workspace import Workspace
 
 PATIENCE = 60.0

@@ -454,6 +454,8 @@ _TELL: dict[str, Callable[[Any], str]] = {
     "reaction.held": lambda data: result_words.held(data["code"], data["values"]),
     "worktree.set_up": verification.set_up,
     "base.verified": verification.base,
+    "work.verifying": verification.verifying,
+    "work.verified": verification.verified,
     "report.due": lambda data: (
         f"report of {data['day']}" if data["eventful"] else f"nothing to report of {data['day']}"
     ),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from kugetsu.domain import divergence, loops, outages, task_options, worktree_setup
+from kugetsu.domain import divergence, outages, task_options, worktree_setup
+from kugetsu.domain.decide import verification
 from kugetsu.domain.decision import decision
 from kugetsu.domain.events import Identity
 from kugetsu.domain.facts import Ending, OutcomeFacts
@@ -126,18 +127,12 @@ def _of_verification(state: State, attempt: Attempt, ending: Ending, kind: str, 
     is over."""
     session = state.sessions.get(attempt.session)
     said = (ending.evidence.get("verification") or {}).get("code")
-    if session is None or session.kind != "issue" or said in (None, "not_run"):
+    if session is None:
         return []
     items = [ending.failed_check] if ending.failed_check is not None and kind == "checks_failed" else []
-    known = loops.loop_of(state, session.key)["items"]
-    present = [item["id"] for item in items]
-    gone = [name for name, item in known.items() if item["kind"] == "verification" and item["open"]]
-    gone = [name for name in gone if name not in present]
-    if not items and not gone:
-        return []
     url = (ending.evidence.get("pull") or {"url": session.pr})["url"]
-    data = {"url": url, "head": ending.evidence.get("head"), "items": items, "gone": gone}
-    return [NewEvent("feedback.seen", data, **_about(attempt, -before))]
+    found = verification.feedback(state, session, said, items, url, ending.evidence.get("head"))
+    return [NewEvent("feedback.seen", data, **_about(attempt, -before)) for data in found]
 
 
 def _of_session(state: State, attempt: Attempt, ending: Ending) -> list[NewEvent]:

@@ -1,4 +1,5 @@
-"""Events of set-up and verification: what made a worktree ready, and whether a base commit passes."""
+"""Events of set-up and verification: what made a worktree ready, whether a base commit passes, and whether work passes
+whose run did not tell."""
 
 from __future__ import annotations
 
@@ -29,7 +30,8 @@ class WorktreeSetUp(TypedDict):
 @event("base.verified", exempt="repository commit sha code", irrevocable="observed")
 class BaseVerified(TypedDict):
     """VERIFY_COMMAND ran on the base ``commit`` of a repository, once for each ``sha`` (a hash of command and set-up):
-    ``code`` as `events.attempts.Verification`."""
+    ``code`` as `events.attempts.Verification`. One that fails runs again before it is believed: ``tries`` in a row
+    failed."""
 
     repository: str
     commit: str
@@ -37,3 +39,32 @@ class BaseVerified(TypedDict):
     code: str
     exit: int | None
     seconds: float
+    tries: NotRequired[int]
+
+
+@event("work.verifying", exempt="commit sha", irrevocable="observed")
+class WorkVerifying(TypedDict):
+    """Intent of the daemon: verify the last ``commit`` of a session, whose verification was not run, for the
+    ``tries``-th time with this ``sha`` (a hash of command and set-up)."""
+
+    commit: str
+    sha: str
+    command: str
+    tries: int
+
+
+@event("work.verified", exempt="commit sha code", irrevocable="observed")
+class WorkVerified(TypedDict):
+    """What a later verification says of a session's ``commit`` (`events.attempts.Verification`): the daemon's, or
+    ``by_hand`` (`kugetsu verify`)."""
+
+    commit: str
+    sha: str
+    code: str
+    command: str
+    exit: int | None
+    seconds: float | None
+    tree: str | None
+    why: str | None
+    tail: str | None
+    by_hand: bool

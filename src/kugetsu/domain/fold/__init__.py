@@ -168,6 +168,8 @@ HANDLERS: dict[str, Handler] = {
     "reaction.held": loops.reaction_held,
     "worktree.set_up": sessions.worktree_set_up,
     "base.verified": sessions.base_verified,
+    "work.verifying": sessions.work_verifying,
+    "work.verified": sessions.work_verified,
     "daemon.started": _daemon("start"),
     "daemon.lease_replaced": _daemon_lease_replaced,
     "daemon.draining": _daemon("drain"),

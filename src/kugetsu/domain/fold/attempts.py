@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kugetsu.domain import verification
 from kugetsu.domain.fold import reviews, usage
 from kugetsu.domain.fold.sessions import move_session
 from kugetsu.domain.fold.tasks import move_task
@@ -131,6 +132,7 @@ def attempt_ended(trigger: str) -> Handler:
         session.usage.count(event["type"], data)
         session.usage.seconds += ran
         usage.note_end(session, trigger == "succeed", evidence)
+        session.verified = verification.of_attempt(session, event)
         reviews.attempt_result(state, event, session)
         if session.state == "working":
             move_session(state, event, session.key, "rest")

@@ -6,7 +6,6 @@ them the user's. A base commit is verified once for each of these, whoever asks 
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import time
@@ -15,15 +14,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from kugetsu.domain import verification
 from kugetsu.domain.decide import verification as decide
 from kugetsu.domain.fold.sessions import base_key
-from kugetsu.domain.results import UNVERIFIED
+from kugetsu.domain.results import AT_FAULT, UNVERIFIED
 from kugetsu.host import run_files
 from kugetsu.host.config import Config
 from kugetsu.model.errors import KugetsuError, LogWriteFailed
 from kugetsu.redaction.funnel import redact
 from kugetsu.runtime.git import repositories, scratch
 from kugetsu.runtime.process import command_line
+from kugetsu.runtime.reactions import error_window
 from kugetsu.runtime.runner import surroundings
 from kugetsu.runtime.verification import nothing_ran
 from kugetsu.runtime.workspace import Workspace
@@ -36,6 +37,8 @@ READ_BYTES = 4_000_000
 WHY_LENGTH = 300
 REMEMBERED = ("passed", "failed", "timed_out", "nothing_ran")
 """What is remembered of a base commit; what kept it from being verified may pass."""
+_UNRUNNABLE = {126: "not_executable", 127: "not_found"}
+"""The exit codes of a shell that could not run a command (POSIX, Shell Command Language 2.8.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,7 @@ def of_commit(
             ran = _run(ws, order, path, place, output)
             if place.step is not None:
                 place.step(output)
-            text = making.tail(output, READ_BYTES)
+            text = error_window.plain(making.tail(output, READ_BYTES))
     except (KugetsuError, OSError) as problem:
         return {**found, "code": "not_run", "why": redact(str(problem), limit=WHY_LENGTH)}, text
     return found | _outcome(ran, text) | {"tail": _last_lines(text)}, text
@@ -115,6 +118,12 @@ def _outcome(ran: command_line.Ran, text: str) -> dict[str, Any]:
         return {**outcome, "code": "timed_out"}
     if ran.why is not None:
         return {**outcome, "code": "failed", "why": "it wrote more than MAX_OUTPUT_MB"}
+    if ran.exit in _UNRUNNABLE:
+        return {
+            **outcome,
+            "code": _UNRUNNABLE[ran.exit],
+            "why": redact(_last_lines(text).rpartition("\n")[2], limit=WHY_LENGTH),
+        }
     program = nothing_ran.found(ran.exit, text)
     if program is not None:
         return {**outcome, "code": "nothing_ran", "why": program}
@@ -122,34 +131,56 @@ def _outcome(ran: command_line.Ran, text: str) -> dict[str, Any]:
 
 
 def of_work(ws: Workspace, order: Order, commit: str, base: str | None, place: Place) -> tuple[dict[str, Any], str]:
-    """`of_commit`, and ``base_failed`` if the base commit does not pass either."""
+    """`of_commit`, and what the base commit says of it (`judged`)."""
     found, text = of_commit(ws, order, commit, base, place)
-    if found["code"] in UNVERIFIED and base is not None and base != commit:
-        said = of_base(ws, order, base, place)
-        # Where the base fails, nothing shows that the work does; any other way of not passing must be the same.
-        if said in ("failed", found["code"]):
-            found |= {"code": "base_failed", "why": base}
+    if found["code"] in (*UNVERIFIED, *_UNRUNNABLE.values()):
+        alone = found["code"] if found["code"] in _UNRUNNABLE.values() else ""
+        said = of_base(ws, order, base, place) if base is not None and base != commit else alone
+        found |= judged(found["code"], said, base)
     return found, text
 
 
-def of_base(ws: Workspace, order: Order, commit: str, place: Place) -> str:
-    """The code of what it says of a base commit: what is remembered, else it runs and is remembered."""
+def judged(code: str, base_code: str, base: str | None) -> dict[str, Any]:
+    """What a verification of work that ended with ``code`` comes to, where that of its ``base`` said ``base_code``.
+
+    Work is at fault if its base behaves otherwise. Where neither can be run or neither ends in time, the command is
+    (`results.AT_FAULT`): nothing is known of either. Where a base that can be run fails, nothing shows that the work
+    does.
+    """
+    if base_code == code and code in AT_FAULT:
+        return {"code": AT_FAULT[code]}
+    if base_code == "failed":
+        return {"code": "base_failed", "why": base}
+    return {"code": "failed"} if code in _UNRUNNABLE.values() else {}
+
+
+def of_base(ws: Workspace, order: Order, commit: str, place: Place, *, again: bool = False) -> str:
+    """The code of what it says of a base commit: what is remembered, unless ``again``, else it runs and is remembered.
+
+    One that fails runs a second time before it is believed, once for each commit and command.
+    """
     key = base_key(order.repository, commit, order.sha)
     # One that asks while another verifies it waits for that, and takes its answer; a killed one holds nothing.
     with repositories.locked(ws.paths, f"verify {key}"):
-        known = ws.state().bases.get(key)
-        if known is not None:
-            return str(known["code"])
-        found, _ = of_commit(ws, order, commit, commit, place, "verify-base")
-        if found["code"] in REMEMBERED:
-            _remember(ws, order, commit, found, place.attempt)
-        return str(found["code"])
+        while True:
+            known = ws.state().bases.get(key)
+            if known is not None and not again and verification.is_believed(known, order.seconds):
+                return str(known["code"])
+            found, _ = of_commit(ws, order, commit, commit, place, "verify-base")
+            recorded = found["code"] in REMEMBERED and _remember(ws, order, commit, found, place.attempt)
+            known, again = ws.state().bases.get(key), False
+            if found["code"] != "failed" or not recorded or known is None:
+                return str(found["code"])
 
 
-def _remember(ws: Workspace, order: Order, commit: str, found: dict[str, Any], attempt: str | None) -> None:
+def _remember(ws: Workspace, order: Order, commit: str, found: dict[str, Any], attempt: str | None) -> bool:
+    """Whether it is recorded: on a full disk it is not, and asked again some day."""
     said: dict[str, Any] = {name: found[name] for name in ("sha", "code", "exit", "seconds")}
-    with contextlib.suppress(LogWriteFailed):  # a full disk: it is asked again
+    try:
         ws.log.transact(partial(decide.base, repository=order.repository, commit=commit, attempt_id=attempt, **said))
+    except LogWriteFailed:
+        return False
+    return True
 
 
 def _setting_up(ws: Workspace, order: Order, path: str, base: str, place: Place, name: str) -> making.Place:
