@@ -97,7 +97,7 @@ def test_a_check_a_review_and_a_merge_need_nobody(reacting: Stage, forge: Script
     assert reacting.wait("task.queued", task="q2")["data"]["via"] == "reaction"
     assert reacting.finished("q2") == "completed"
     told = prompt(reacting, "q2.1")
-    assert "> E   assert 1 == 2" in told and 'Failing check "' in told and "turn 1 of at most 3" in told
+    assert "> E   assert 1 == 2" in told and 'Failing check "' in told and "Turn 1 of at most 3" in told
     second = forge.head_of(REPOSITORY, PULL)
     assert second != first
     forge.check(REPOSITORY, second, "build", "success")

@@ -43,8 +43,8 @@ def test_a_review_with_two_remarks_and_a_failing_check_are_told_whole() -> None:
         item("conflicts", name="main"),
     ]
     told = message.of(URL, items, 2, 5)
-    title = "New feedback, turn 2 of at most 5: 1 review, 1 remark, 1 failing check, 1 conflict"
-    assert told.startswith(f"{title}\n\nIt is on {URL}. Answer each item")
+    title = "Turn 2 of at most 5: 1 review, 1 remark, 1 failing check, 1 conflict"
+    assert told.startswith(f"{title}\n\nThere is new feedback on {URL}. Answer each item")
     assert '1. Review by "alice" (may write to the repository), which asks for changes' in told
     assert '2. Remark by "alice" (may write to the repository) on "src/a.py", line 14' in told
     assert "> @@ -1 +1 @@\n> +x = 1" in told and "> Why 1?" in told

@@ -259,6 +259,11 @@ class Session:
         """The kind of its result; None before an attempt has ended."""
         return self.result["kind"] if self.result is not None else None
 
+    @property
+    def set_up_code(self) -> str | None:
+        """What came of the latest set-up of its worktree; None for one that has yet to be made ready."""
+        return self.set_up["code"] if self.set_up is not None else None
+
 
 @record
 class Daemon:

@@ -8,7 +8,7 @@ from kugetsu.views.text import cut, line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from typing import Any
 
 #: Columns of what an item says that are shown.
@@ -37,11 +37,6 @@ def item_words(item: dict[str, Any]) -> str:
 def about(kinds: dict[str, int]) -> str:
     """``2 failing checks, 1 review``."""
     return ", ".join(counted(number, FEEDBACK.get(kind, kind)) for kind, number in kinds.items()) or "-"
-
-
-def queued(reaction: Mapping[str, Any] | None) -> str:
-    """Which turn of its pull request a task is; empty for one that is none."""
-    return f"turn {reaction['turn']}, answers {counted(len(reaction['items']), 'item')}: " if reaction else ""
 
 
 def brake(code: str) -> str:

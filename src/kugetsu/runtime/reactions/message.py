@@ -42,7 +42,7 @@ def of(url: str | None, items: Sequence[Item], turn: int, most: int) -> str:
     """The message about ``items`` (`domain.events.reactions.Feedback`), the ``turn``-th of at most ``most``."""
     where = f"on {url}" if url is not None else "on your work"
     # Its first line is the title of the task: of kugetsu's own words only.
-    head = f"New feedback, turn {turn} of at most {most}: {_counts(items)}\n\nIt is {where}. {_TASK}"
+    head = f"Turn {turn} of at most {most}: {_counts(items)}\n\nThere is new feedback {where}. {_TASK}"
     shown = items[:NAMED]
     parts, left = [head], WHOLE - len(head)
     for number, item in enumerate(shown, 1):
