@@ -11,6 +11,7 @@ from kugetsu.forge.failures import ForgeForbidden, ForgeNotFound, NoForge
 from kugetsu.forge.json_fields import Fields
 from kugetsu.forge.pauses import Pause
 from kugetsu.forge.protocol import (
+    IMPORTED,
     RELATIONS,
     Blocker,
     Comment,
@@ -22,6 +23,7 @@ from kugetsu.forge.protocol import (
     Remark,
     Review,
     Right,
+    label_key,
 )
 from kugetsu.host.proxies import Network
 from kugetsu.model import clock
@@ -165,6 +167,8 @@ class Adapter:
 
     def right(self, owner: str, repo: str, account: str) -> Right | None:
         """What an account may do. Raises ForgeFailure."""
+        if account.endswith(IMPORTED):
+            return "none"
         call = self._client.call(f"account {account} in {owner}/{repo}")
         path = f"{repository_path(owner, repo)}/collaborators/{segment(account)}/permission"
         try:
@@ -188,11 +192,11 @@ class Adapter:
         """Add and remove labels, both safe to repeat. Raises ForgeFailure."""
         call, path = self._asked("issue", owner, repo, f"issues/{number:d}/labels", number)
         present = self._labels_at(call, path)
-        missing = [name for name in dict.fromkeys(add) if self._label_key(name) not in present]
+        missing = [name for name in dict.fromkeys(add) if label_key(name) not in present]
         if missing:
             call.post(path, {"labels": self._as_labels(call, owner, repo, missing)}, repeat=True)
-        kept = set(map(self._label_key, add))
-        for key in dict.fromkeys(map(self._label_key, remove)):
+        kept = set(map(label_key, add))
+        for key in dict.fromkeys(map(label_key, remove)):
             if key in present and key not in kept:
                 self._remove_label(call, path, key, present[key])
 
@@ -206,7 +210,7 @@ class Adapter:
 
     def _labels_at(self, call: Call, path: str) -> dict[str, Fields]:
         """The labels of an issue: no forge allows more than a page of them."""
-        return {self._label_key(item.text("name")): item for item in call.get(path, self.label_page).list()}
+        return {label_key(item.text("name")): item for item in call.get(path, self.label_page).list()}
 
     def open_pulls(self, owner: str, repo: str, etag: str | None) -> Listing[PullRequest]:
         """The open pull requests, those that changed last first. Raises ForgeFailure."""
@@ -234,10 +238,6 @@ class Adapter:
     def _as_draft(self, new: NewPull) -> dict[str, str | bool]:
         """The fields by which a new pull request is a draft, or is none."""
         raise NotImplementedError
-
-    def _label_key(self, name: str) -> str:
-        """What makes a label's name the same as another one."""
-        return name
 
     def _as_labels(self, call: Call, owner: str, repo: str, names: Sequence[str]) -> Sequence[str | int]:
         """Labels as an issue is given them."""

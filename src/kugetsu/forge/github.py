@@ -28,6 +28,7 @@ from kugetsu.forge.protocol import (
     ReviewState,
     Source,
     checks_of,
+    label_key,
     open_first,
 )
 
@@ -137,7 +138,7 @@ class GitHub(Adapter):
         call, path = self._asked("issue", owner, repo, f"issues/{number:d}/events", number)
         for item in call.newest_first(path, {"per_page": PAGE}):
             changed = item.maybe("label") if item.text("event", "") in ("labeled", "unlabeled") else None
-            if changed is not None and self._label_key(changed.text("name", "")) == self._label_key(label):
+            if changed is not None and label_key(changed.text("name", "")) == label_key(label):
                 added = item.text("event") == "labeled"
                 return LabelEvent(_login(item.maybe("actor")), item.time("created_at")) if added else None
         return None
@@ -160,9 +161,6 @@ class GitHub(Adapter):
         if issue.text("lastEditedAt", ""):
             edits.append(Edit(_login(issue.maybe("editor")), issue.time("lastEditedAt")))
         return max(edits, key=lambda edit: edit.at, default=None)
-
-    def _label_key(self, name: str) -> str:
-        return name.casefold()
 
     def _as_labels(self, call: Call, owner: str, repo: str, names: Sequence[str]) -> Sequence[str]:  # noqa: ARG002
         return names  # GitHub makes those that are missing
