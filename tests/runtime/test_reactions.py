@@ -17,6 +17,7 @@ from kugetsu.runtime.observing import observe
 from kugetsu.runtime.process.named_lease import OBSERVER
 from kugetsu.runtime.pull_requests import MARK
 from kugetsu.runtime.query import messages
+from kugetsu.runtime.reactions import turns as turning
 from kugetsu.runtime.reviews.observer import Observer
 from runtime import many_pulls
 from runtime.forged import OFTEN, PUSH, REPOSITORY, forge, forged, no_observer_is_left, prompt, worked
@@ -326,6 +327,44 @@ def test_for_a_closed_issue_no_turn_follows(reacting: Stage, forge: ScriptedForg
     look(reacting, rounds=2)
     assert turns(reacting) == []
     assert [event["data"]["code"] for event in reacting.events("reaction.held")] == ["issue_closed"]
+
+
+def test_feedback_that_waits_at_a_closed_issue_asks_the_forge_once(
+    reacting: Stage, forge: ScriptedForge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turning, "ASK_AGAIN", 0.0)
+    forge.change_issue(REPOSITORY, 14, state="closed")
+    failing(forge)
+    look(reacting, rounds=2)
+    asked = len(forge.asked("GET", "/issues/14"))
+    turning_again = turning.Turns(reacting.ws)
+    assert turning_again.due(reacting.state, clock.now()) == []
+    assert turning_again.wait(reacting.state, clock.now()) == turning.LONGEST
+    look(reacting, rounds=2)
+    assert len(forge.asked("GET", "/issues/14")) == asked
+    forge.change_issue(REPOSITORY, 14, state="open")
+    failing(forge, "lint")
+    look(reacting, rounds=2)
+    assert len(turns(reacting)) == 1, "new feedback asks again"
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_turn_of_an_issue_that_was_closed_while_nobody_looked_starts_no_agent(
+    reacting: Stage, forge: ScriptedForge, closed: bool
+) -> None:
+    failing(forge)
+    look(reacting)
+    if closed:
+        forge.change_issue(REPOSITORY, 14, state="closed")
+    held = OBSERVER.take(reacting.ws.paths)
+    assert held is not None
+    reacting.start_daemon()
+    ended = reacting.wait("task.completed", "task.cancelled", task="q2")
+    os.close(held)
+    assert len(reacting.events("attempt.running", task="q2")) == int(not closed)
+    if closed:
+        assert ended["data"]["reason"] == "issue_closed"
+        assert [item["turn"] for item in reacting.state.loops[key_of(reacting)]["items"].values()] == [None]
 
 
 def test_a_turn_that_waits_ends_with_its_issue_and_what_a_person_asked_for_does_not(

@@ -123,10 +123,11 @@ class Ending:
     """How an attempt ended, as its runner (or whoever found it dead) saw it.
 
     ``how`` is the trigger of the attempt's machine: succeed, fail, time_out, kill or lose. ``verdict`` is what that
-    means for the task: done, retry, limited, unavailable, unready, diverged, give_up or cancelled (recorded as
-    withdrawn if the issue of an intake's task asks for no work any more). ``resets_at`` belongs to limited; ``gate``
-    and ``remedy`` to unavailable: what every task would meet (`outages`), and what ends it.
-    ``opening`` is the pull request to open if the result is pushed work (`events.reviews.PullOpening`), None for none.
+    means for the task: done, retry, limited, unavailable, unready, diverged, unread, give_up, cancelled or withdrawn,
+    with the reason ``withdrawn`` (it is also recorded if the issue of an intake's task asked for no work any more when
+    the run ended). ``resets_at`` belongs to limited and unread; ``gate`` and ``remedy`` to unavailable: what every task
+    would meet (`outages`), and what ends it. ``opening`` is the pull request to open if the result is pushed work
+    (`events.reviews.PullOpening`), None for none.
     ``failed_check`` is a verification that failed, as feedback for the next turn (`events.reactions.Feedback`).
     """
 
@@ -147,3 +148,4 @@ class Ending:
     remedy: str = ""
     opening: dict[str, Any] | None = None
     failed_check: dict[str, Any] | None = None
+    withdrawn: str | None = None

@@ -7,7 +7,7 @@ It answers with a code and values; the words, and the command that opens it, are
 
 from __future__ import annotations
 
-from kugetsu.domain import divergence, outages, worktree_setup
+from kugetsu.domain import divergence, outages, unread, worktree_setup
 from kugetsu.domain.machines import FINISHED_TASK
 from kugetsu.domain.state import EVERYTHING, Usage
 from kugetsu.domain.task_options import facts_of, label, max_attempts, own_facts, problem_key, repository_of
@@ -72,7 +72,8 @@ def waiting(state: State, task: Task, facts: ClaimFacts) -> Verdict:
 
 def parked(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     """A usage limit parked it until a time, a set-up that failed until it is tried again or changed, a branch that has
-    parted from its remote branch until one of them moves, or runs that changed nothing until someone unblocks it."""
+    parted from its remote branch until one of them moves, a forge that did not answer until it is asked again, or runs
+    that changed nothing until someone unblocks it."""
     if divergence.is_parked(task) and not divergence.has_moved(state, task, facts):
         values = {**(task.reason_values or {}), "task": task.id}
         return _closed("parked", "parked_by_divergence", task.changed, **values)
@@ -81,6 +82,9 @@ def parked(state: State, task: Task, facts: ClaimFacts) -> Verdict:
             values = {**(task.reason_values or {}), "task": task.id}
             return _closed("parked", "parked_by_set_up", task.changed, task.not_before, **values)
         return _open("parked", "not_parked")
+    if task.state == "parked" and task.parked_for == unread.FORGE and _pauses(task, facts):
+        values = {**(task.reason_values or {}), "task": task.id}
+        return _closed("parked", "parked_by_forge", task.changed, task.not_before, **values)
     if task.state == "parked" and task.not_before is None and task.parked_for != divergence.BRANCH:
         held = progress(state, task, facts)
         if not held.open:

@@ -23,6 +23,7 @@ from kugetsu.domain.divergence import BRANCH
 from kugetsu.domain.events import Event, upcast
 from kugetsu.domain.phases import Phase
 from kugetsu.domain.state import State, Task
+from kugetsu.domain.unread import FORGE
 from kugetsu.domain.worktree_setup import SETUP
 from kugetsu.model.clock import parse
 from kugetsu.model.record import field, record, replace
@@ -34,7 +35,7 @@ DAEMON = "daemon"
 #: Recorded gates that only a daemon opens: while none runs, it is the daemon that is waited for.
 OF_DAEMON = frozenset((TURN, DAEMON, "agent", *gates.FULL))
 #: Gates that a living daemon answers as soon as their time is over: it claims the task, or records what holds it now.
-_TIMED = frozenset(("backoff", "provider", "progress", SETUP, BRANCH))
+_TIMED = frozenset(("backoff", "provider", "progress", SETUP, BRANCH, FORGE))
 #: A living daemon answers within so many microseconds, also after an error or where it must poll.
 PATIENCE = 60 * MICRO
 
@@ -182,8 +183,8 @@ class Intervals:
             # The gate of an outage opens for one task, which finds out: for another nobody knows when.
             limits = [str(limit["until"]) for limit in state.limits.values() if "outage" not in limit]
             due = max(limits, default=None) if gate == "provider" else None
-        elif parked and task.parked_for == SETUP and (due is None or due > begins):
-            gate = SETUP
+        elif parked and task.parked_for in (SETUP, FORGE) and (due is None or due > begins):
+            gate = task.parked_for
         elif due is None and parked:
             gate = BRANCH if task.parked_for == BRANCH else "progress"
         elif due is not None and due > begins:

@@ -125,8 +125,10 @@ class Task:
     repository: dict[str, str] | None = None
     #: Whether the intake queued it.
     by_intake: bool = False
-    #: Whether its issue asked for no work any more (`intake.gone`) while it was open.
+    #: Whether its issue asked for no work any more (`intake.gone`, or a label that is no permission) while it was open.
     withdrawn: bool = False
+    #: Whether an agent has begun on it.
+    begun: bool = False
     #: The feedback that it answers (`events.tasks.Reaction`); None if a person, or the intake, asked for it.
     reaction: dict[str, Any] | None = None
     #: What it was given for itself (`events.tasks.Options`); {} for what the settings say.

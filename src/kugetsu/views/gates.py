@@ -167,6 +167,7 @@ _REASONS: dict[str, Callable[[Values], str]] = {
     "parked_by_outage": lambda v: f"parked: {v['why']}",
     "parked_by_set_up": lambda v: f"its worktree is not ready: {_set_up_failed(v)}",
     "parked_by_divergence": result_words.diverged,
+    "parked_by_forge": lambda v: f"whether its issue still asks for it could not be read: {v['problem']}",
     "parked_by_limit": lambda _: "parked by the provider's usage limit",
     "not_parked": lambda _: "not parked",
     "usage_limit": lambda v: f"the provider's usage limit stopped {v['task']} and would stop this task too",

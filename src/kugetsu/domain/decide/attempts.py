@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kugetsu.domain import divergence, outages, task_options, worktree_setup
+from kugetsu.domain import divergence, outages, task_options, unread, worktree_setup
 from kugetsu.domain.decide import verification
 from kugetsu.domain.decision import decision
 from kugetsu.domain.events import Identity
@@ -22,7 +22,7 @@ LONGEST_BACKOFF = 300.0
 RESET_MARGIN = 60.0
 
 
-#: The verdict on a run that did not end well and whose issue asks for no work any more.
+#: The verdict on a run that did not end well, or has no agent yet, and whose issue asks for no work any more.
 WITHDRAWN = "withdrawn"
 
 
@@ -172,7 +172,7 @@ def _consequence(
     if verdict == "cancelled":
         return NewEvent("task.cancelled", {"reason": ending.reason}, **about)
     if verdict == WITHDRAWN:
-        return NewEvent("task.cancelled", {"reason": "intake_gone"}, **about)
+        return NewEvent("task.cancelled", {"reason": ending.withdrawn or "intake_gone"}, **about)
     if verdict == "limited":
         return NewEvent("task.parked", _park(attempt, ending, facts), **about)
     if verdict == worktree_setup.UNREADY:
@@ -180,6 +180,8 @@ def _consequence(
         return NewEvent("task.parked", worktree_setup.park(session, attempt, ending, facts["now"]), **about)
     if verdict == divergence.DIVERGED:
         return NewEvent("task.parked", divergence.park(attempt, ending), **about)
+    if verdict == unread.UNREAD:
+        return NewEvent("task.parked", unread.park(task, ending, facts["now"]), **about)
     if outages.is_met(task, verdict):
         return NewEvent("task.parked", outages.park(state, attempt, ending, facts), **about)
     used, most = task.used, task_options.max_attempts(task, facts["max_attempts"])

@@ -35,7 +35,9 @@ def look(
     entry = state.intake.get(issue)
     now: dict[str, Any] = {name: facts[name] for name in _SEEN}  # type: ignore[literal-required]
     now |= {"code": found.code, "values": found.values}
-    if entry is not None and all(entry[name] == value for name, value in now.items()):
+    task = state.tasks.get(found.withdrawn or "")
+    waits = task is not None and task.state in ("pending", "parked")
+    if entry is not None and all(entry[name] == value for name, value in now.items()) and not waits:
         return []
     data = {**now, "title": title, "author": author, "relation": relation}
     before = intake.known(state, issue, facts, history)
@@ -43,11 +45,11 @@ def look(
         data["before"] = {name: before[name] for name in ("first", "task", "ended")}
     cause = entry["seq"] if entry is not None else None
     seen = NewEvent("intake.seen", data, issue=issue, cause=cause, facts=dict(facts))
-    if found.withdrawn is not None:
-        return [seen, _withdrawn(issue, found.withdrawn, "needs_label")]
+    if task is not None and waits:
+        return [seen, _withdrawn(issue, task.id, "needs_label")]
     if not found.fresh:
         return [seen]
-    (task,) = queue.enqueue(
+    (queued,) = queue.enqueue(
         state,
         kind="dev",
         issue=issue,
@@ -57,8 +59,8 @@ def look(
         carried=carried,
         from_issue=True,
     )
-    task.cause = -1
-    return [seen, task]
+    queued.cause = -1
+    return [seen, queued]
 
 
 @decision("intake.gone")

@@ -79,6 +79,7 @@ def attempt_running(state: State, event: Event) -> None:
     attempt.agent = agent
     attempt.agent_session = agent_session
     attempt.running_at = event["at"]
+    state.tasks[attempt.task].begun = True
     move_session(state, event, attempt.session, "work")
 
 

@@ -81,7 +81,7 @@ def task_queued(state: State, event: Event, task: Task) -> None:
 
 def task_cancelled(state: State, task: Task) -> None:
     """Give back what a turn was to answer that was withdrawn before an agent heard of it; its number is used up."""
-    if task.reason in WITHDRAWN and not task.usage.attempts:
+    if task.reason in WITHDRAWN and not task.begun:
         _hand_over(state, task, task.id, None)
 
 

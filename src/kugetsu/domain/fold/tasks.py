@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kugetsu.domain import divergence, outages, worktree_setup
+from kugetsu.domain import divergence, outages, unread, worktree_setup
 from kugetsu.domain.fold import intake, loops
 from kugetsu.domain.fold.usage import FORGIVING
 from kugetsu.domain.machines import FINISHED_TASK, step
@@ -138,7 +138,7 @@ def task_parked(state: State, event: Event) -> None:
     if data.get("again"):
         return
     task.usage.parks += 1
-    if gate in ("provider", worktree_setup.SETUP, divergence.BRANCH):
+    if gate in ("provider", worktree_setup.SETUP, divergence.BRANCH, unread.FORGE):
         task.used -= 1
     if outage is not None and limit is not None:
         _meet(state, task, limit, outage, event)
@@ -382,6 +382,7 @@ def _recorded(event: Event, record: dict[str, Any]) -> Task:
         cost=record["cost"],
         seconds=record["seconds"],
     )
+    task.begun = task.usage.attempts > 0
     return task
 
 

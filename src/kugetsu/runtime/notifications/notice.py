@@ -13,6 +13,7 @@ from typing import Any
 from kugetsu.domain.divergence import BRANCH
 from kugetsu.domain.events import Event
 from kugetsu.domain.state import State
+from kugetsu.domain.unread import FORGE
 from kugetsu.domain.worktree_setup import SETUP
 from kugetsu.model import result_words
 from kugetsu.model.plural import counted
@@ -152,8 +153,8 @@ def _eventful(event: Event, data: dict[str, Any]) -> bool:  # noqa: ARG001  one 
 
 
 def _stays(event: Event, data: dict[str, Any]) -> bool:  # noqa: ARG001  one signature
-    """A set-up that is tried again soon is not worth a message."""
-    return data.get("gate") != SETUP or data.get("until") is None
+    """A set-up, or a forge, that is tried again soon is not worth a message."""
+    return data.get("gate") not in (SETUP, FORGE) or data.get("until") is None
 
 
 def _is_for_a_person(event: Event, data: dict[str, Any]) -> bool:  # noqa: ARG001  one signature

@@ -1,9 +1,8 @@
-"""How an attempt ended: from the process's end, the agent's files, git and the forge; or why no agent was started."""
+"""How an attempt ended: from the process's end, the agent's files, git and the forge."""
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -17,7 +16,7 @@ from kugetsu.agents import protocol as agents
 from kugetsu.agents.commands import Command
 from kugetsu.agents.outcome import Outcome, sentence
 from kugetsu.agents.protocol import Agent
-from kugetsu.domain import divergence, task_options, worktree_setup
+from kugetsu.domain import task_options
 from kugetsu.domain.facts import Ending
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.results import uncommitted
@@ -26,14 +25,9 @@ from kugetsu.host import run_files
 from kugetsu.model import clock, result_words
 from kugetsu.model.clock import seconds_between
 from kugetsu.model.errors import (
-    AgentFailed,
-    AgentUnavailable,
     BadInput,
-    Diverged,
-    GitFailed,
     KugetsuError,
     LogWriteFailed,
-    NotReady,
 )
 from kugetsu.redaction.funnel import redact
 from kugetsu.runtime import answers, pull_opening, pull_requests
@@ -457,40 +451,3 @@ def summary(evidence: dict[str, Any]) -> str:
                 f"{pull['later']} commit{'' if pull['later'] == 1 else 's'} after the merge in no pull request"
             )
     return ", ".join(parts)
-
-
-# --- no agent was started ---------------------------------------------------------------------------------------------
-
-EXAMINE = "kugetsu doctor"
-"""The remedy where an error names none that can be typed."""
-
-_FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-
-
-def of_failed_start(problem: Exception) -> Ending:
-    """How the attempt ends, and what that means for its task.
-
-    What prevents any agent from starting closes the gate ``agent`` and uses up no attempt, as does a worktree that
-    could not be made ready, or has parted from its remote branch: that parks its task. A program, repository or file
-    that may work next time is retried. Everything else is the task's own fault, and retrying does not help.
-    """
-    hint = getattr(problem, "hint", None)
-    reason = redact(f"not started: {problem}" + (f" (hint: {hint})" if hint else ""))
-    if isinstance(problem, NotReady):
-        return Ending("fail", worktree_setup.UNREADY, reason, evidence={"set_up": dict(problem.evidence)})
-    if isinstance(problem, Diverged):
-        return Ending("fail", divergence.DIVERGED, reason, evidence={"diverged": dict(problem.evidence)})
-    if _is_of_the_machine(problem):
-        command = problem.command if isinstance(problem, AgentUnavailable) else None
-        return Ending("fail", "unavailable", reason, gate="agent", remedy=redact(command or EXAMINE))
-    return Ending("fail", "retry" if _may_pass(problem) else "give_up", reason)
-
-
-def _is_of_the_machine(problem: Exception) -> bool:
-    if isinstance(problem, AgentFailed):
-        return False
-    return isinstance(problem, AgentUnavailable) or (isinstance(problem, OSError) and problem.errno in _FULL_DISK)
-
-
-def _may_pass(problem: Exception) -> bool:
-    return isinstance(problem, AgentFailed | GitFailed | LogWriteFailed | OSError)
