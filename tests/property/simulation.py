@@ -33,6 +33,7 @@ from kugetsu.domain.decide import (
     sessions,
     undo,
     verification,
+    worktree_setup,
 )
 from kugetsu.domain.events import CATALOGUE, Event, Identity
 from kugetsu.domain.facts import (
@@ -443,6 +444,13 @@ class World:
         item, opening = (_item(4, b) if code == "failed" else None), (_opening(b) if b % 2 else None)
         return self.do(lambda state: verification.verified(state, key, said, item, opening))
 
+    def supply(self, a: int, b: int) -> list[Event]:
+        """What a repository supplies to set-ups: an attempt meets it, or a person accepts it."""
+        given = {"repository": "example.org/o/a", "sha": f"{b % 3}" * 64, "lines": [f"copy .env.{b % 3}"]}
+        if b % 2:
+            return self.do(lambda state: worktree_setup.accept(state, **given))
+        return self.do(lambda state: worktree_setup.first(state, **given, attempt_id=self._attempt(a)))
+
     def feedback(self, a: int, b: int) -> list[Event]:
         """Look at what is said on a pull request: some of it is new, some is gone."""
         key = self._session(a)
@@ -789,6 +797,7 @@ COMMANDS = (
     "report_due",
     "verify_base",
     *("verify_work",) * 2,
+    "supply",
     *("label",) * 2,
     "unlabel",
     *("mark",) * 2,

@@ -12,7 +12,7 @@ import pytest
 from kugetsu.runtime.git import copies
 from kugetsu.runtime.process import identity, termination
 from kugetsu.runtime.process.lease import Lease
-from kugetsu.runtime.worktree_setup import copying, making
+from kugetsu.runtime.worktree_setup import copying, making, supplied
 from kugetsu.runtime.worktree_setup.making import Outcome, make_ready
 from kugetsu.runtime.worktree_setup.recipe import Recipe
 from runtime import repos
@@ -49,12 +49,15 @@ class Ready:
         """Make the worktree ready."""
         self.add()
         lease = Lease.create(self.place.paths.leases)
+        base = run(self.source, "rev-parse", "main")
         try:
             given = {
                 "paths": self.place.paths,
                 "source": str(self.source),
                 "worktree": str(self.worktree),
-                "base_commit": run(self.source, "rev-parse", "main"),
+                "base_commit": base,
+                "supplied": supplied.of(str(self.source), base, wanted),
+                "refused": None,
                 "output": str(self.output),
                 "environment": {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"]},
                 "nonce": lease.nonce,
@@ -158,6 +161,14 @@ def test_worktreeinclude_is_that_of_the_base_commit_not_of_the_work_branch(it: R
     run(it.worktree, "commit", "-qam", "more files, please")
     assert len(it.ready().copied) == 1
     assert (it.worktree / ".env").exists() and not (it.worktree / "ignored").exists()
+
+
+def test_the_users_own_patterns_leave_out_what_the_repository_asks_for(it: Ready) -> None:
+    for name in (".env", ".env.production"):
+        (it.source / name).write_text(f"{name}\n")
+    (it.source / ".worktreeinclude").write_text(".env*\n")
+    it.commit()
+    assert it.copying("!.env.production").copied == [".env"]
 
 
 def test_too_many_files_are_an_error_that_names_the_setting(it: Ready, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ from kugetsu.domain.decide import (
     reactions,
     sessions,
     verification,
+    worktree_setup,
 )
 from kugetsu.domain.decision import DECISIONS
 from kugetsu.domain.events import CATALOGUE
@@ -564,6 +565,21 @@ def _verified_later() -> Iterator[Callable[[State], list[Any]]]:
     yield lambda state: verification.verified(state, issue, passed, opening=pull)
 
 
+def _supplied() -> Iterator[Callable[[State], list[Any]]]:
+    issue, name, facts = ISSUES[0], ISSUES[0].rpartition("#")[0], World().claim_facts()
+    sha, lines = "5" * 64, ["copy .env.production"]
+    yield lambda state: queue.enqueue(state, kind="dev", issue=issue, message="go", via="enqueue")
+    yield lambda state: claims.claim(state, "q1", claims.ClaimRequest("lease", PROCESS), facts)
+    yield lambda state: worktree_setup.first(state, name, "4" * 64, ["copy .env"], "q1.1")
+    found = {"worktree": "/w", "sha": "1", "code": "changed", "command": None, "exit": None, "seconds": 0.0}
+    found |= {"copied": 0, "notes": [], "supplied": sha, "lines": lines}
+    yield lambda state: [NewEvent("worktree.set_up", found, issue=issue, task="q1", attempt="q1.1", session=issue)]
+    ending = Ending("fail", "unready", "not started", evidence={"set_up": {"code": "changed", "supplied": sha}})
+    yield lambda state: attempts.finish(state, "q1.1", ending, World().outcome_facts())
+    yield lambda state: worktree_setup.accept(state, name, sha, lines)
+    yield lambda state: claims.claim(state, "q1", claims.ClaimRequest("lease", PROCESS), facts)
+
+
 def _others() -> Iterator[Callable[[State], list[Any]]]:
     yield lambda state: sessions.request(state, "base:example.org/o/a", "base", "example.org/o/a")
     yield lambda state: queue.enqueue(state, kind="dev", issue=ISSUES[2], message="go", via="enqueue")
@@ -605,7 +621,9 @@ def _parted() -> Iterator[Callable[[State], list[Any]]]:
     yield lambda state: claims.claim(state, "q1", offer, moved)
 
 
-@pytest.mark.parametrize("story", [_notices, _imports, _labelled, _loops, _verified_later, _others, _rest, _parted])
+@pytest.mark.parametrize(
+    "story", [_notices, _imports, _labelled, _loops, _verified_later, _supplied, _others, _rest, _parted]
+)
 def test_what_users_and_couriers_decide_is_decided_again_the_same(story: Any) -> None:
     world = _set_up()
     for decide in story():

@@ -245,8 +245,9 @@ class Session:
     reviewed: str | None = None
     #: Its pull request as last observed (`events.reviews.PullObserved`).
     pull: dict[str, Any] | None = None
-    #: The latest set-up of its worktree: "worktree", "sha" and "code" (`events.verification.WorktreeSetUp`), with "seq"
-    #: and how many "tries" in a row failed; None for a worktree that has yet to be made ready.
+    #: The latest set-up of its worktree: "worktree", "sha", "code" and "supplied" (None for nothing), with the "lines"
+    #: that nobody has accepted (`events.verification.WorktreeSetUp`), "seq", and how many "tries" in a row failed; None
+    #: for a worktree that has yet to be made ready.
     set_up: dict[str, Any] | None = None
     #: A pull request that has yet to be opened (`events.reviews.PullOpening`), with ``seq`` (its intent's), ``task``,
     #: ``attempt``, ``tries`` and ``not_before``.
@@ -321,6 +322,9 @@ class State:
     #: repository, commit and hash (`fold.sessions.base_key`) → the "code" and "seconds" of a base commit's verification
     #: (`events.verification.BaseVerified`), how many "tries" in a row said so, and its "seq".
     bases: dict[str, dict[str, Any]] = field(factory=dict)
+    #: repository → what it supplies to the set-up of its worktrees (`events.verification.SetUpAccepted`): the latest
+    #: "lines" that were accepted, and "shas", the accepted hashes, each with the seq of its event.
+    accepted: dict[str, dict[str, Any]] = field(factory=dict)
     #: repository, or `EVERYTHING` → {"until": time or None, "at": since when, "seq": event}: pauses of the queue, also
     #: those whose time is over and that nobody has resumed.
     paused: dict[str, dict[str, Any]] = field(factory=dict)

@@ -125,8 +125,8 @@ class NotReady(KugetsuError):
 
     code = "not_ready"
 
-    def __init__(self, message: str, evidence: Mapping[str, Any]) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, evidence: Mapping[str, Any], hint: str | None = None) -> None:
+        super().__init__(message, hint)
         self.evidence = evidence
 
 

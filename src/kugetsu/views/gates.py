@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kugetsu.domain.worktree_setup import CHANGED, SHOWN_DIGITS
 from kugetsu.model import result_words
 from kugetsu.model.plural import counted
 
@@ -52,6 +53,8 @@ def held_by(values: Values) -> str:
 
 def commands(gate: str, code: str, values: Values) -> tuple[str | None, str | None]:
     """The command that opens a gate that is closed so, and one that does when the first finds nothing to do."""
+    if gate == "parked" and values.get("step") == CHANGED:
+        return f"kugetsu doctor --repo {values['repository']} --accept {values['sha'][:SHOWN_DIGITS]}", None
     if gate == "parked":
         return f"kugetsu queue retry {values['task']}", _merge(values) if code == "parked_by_divergence" else None
     make = _COMMANDS.get(code)

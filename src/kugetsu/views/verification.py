@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from kugetsu.domain.worktree_setup import SHOWN_DIGITS
 from kugetsu.model import result_words
-from kugetsu.model.plural import counted
+from kugetsu.model.plural import counted, listed
 from kugetsu.views import times
 from kugetsu.views.text import line
 
@@ -61,6 +62,12 @@ def bound(found: dict[str, Any]) -> str:
     """What a verification is bound to."""
     tree = f", tree {found['tree'][:12]}" if found.get("tree") else ""
     return f"commit {found['commit'][:12]}{tree}, in a clean checkout"
+
+
+def accepted(data: dict[str, Any]) -> str:
+    """What was accepted of what a repository supplies to the set-up."""
+    first = ", the first seen" if data["first"] else ""
+    return f"{data['repository']} supplies {listed(data['lines'])} to the set-up ({data['sha'][:SHOWN_DIGITS]}{first})"
 
 
 def set_up(data: dict[str, Any]) -> str:

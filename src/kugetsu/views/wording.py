@@ -455,6 +455,7 @@ _TELL: dict[str, Callable[[Any], str]] = {
     "feedback.seen": lambda data: loops.feedback(data["items"], data["gone"]),
     "reaction.held": lambda data: result_words.held(data["code"], data["values"]),
     "worktree.set_up": verification.set_up,
+    "setup.accepted": verification.accepted,
     "base.verified": verification.base,
     "work.verifying": verification.verifying,
     "work.verified": verification.verified,

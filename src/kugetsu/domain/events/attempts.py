@@ -113,6 +113,7 @@ class SetUp(TypedDict, total=False):
     seconds: float | None
     problem: str | None
     tail: str | None
+    supplied: str | None
 
 
 class Verification(TypedDict, total=False):

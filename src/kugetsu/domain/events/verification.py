@@ -10,11 +10,13 @@ if TYPE_CHECKING:
     from typing import NotRequired
 
 
-@event("worktree.set_up", exempt="sha worktree code", observed=True, irrevocable="observed")
+@event("worktree.set_up", exempt="sha worktree code supplied", observed=True, irrevocable="observed")
 class WorktreeSetUp(TypedDict):
     """A worktree was made ready before the agent. ``sha`` is a hash of what was to be done (command line, patterns):
     another one does it again. ``code`` is ``done`` or why not: ``failed`` (the command's ``exit``), ``timed_out``,
-    ``copy``, ``submodules``, ``large_files``; ``notes`` are for people."""
+    ``changed`` (what the repository supplies is not accepted, see `SetUpAccepted`), ``copy``, ``submodules``,
+    ``large_files``; ``notes`` are for people. ``supplied`` is the hash of what the repository supplies, ``lines`` what
+    that is if it is not accepted."""
 
     worktree: str
     sha: str
@@ -25,6 +27,19 @@ class WorktreeSetUp(TypedDict):
     copied: int
     notes: list[str]
     problem: NotRequired[str]
+    supplied: NotRequired[str]
+    lines: NotRequired[list[str]]
+
+
+@event("setup.accepted", exempt="repository sha", irrevocable="set_up_accepted")
+class SetUpAccepted(TypedDict):
+    """What a repository itself supplies to the set-up of its worktrees (`worktree_setup.supplied`: ``lines``, with the
+    hash ``sha``) may be used from now on: it was the ``first`` seen, or a person accepts it."""
+
+    repository: str
+    sha: str
+    lines: list[str]
+    first: bool
 
 
 @event("base.verified", exempt="repository commit sha code", irrevocable="observed")

@@ -167,6 +167,7 @@ HANDLERS: dict[str, Handler] = {
     "feedback.seen": loops.feedback_seen,
     "reaction.held": loops.reaction_held,
     "worktree.set_up": sessions.worktree_set_up,
+    "setup.accepted": sessions.setup_accepted,
     "base.verified": sessions.base_verified,
     "work.verifying": sessions.work_verifying,
     "work.verified": sessions.work_verified,

@@ -11,6 +11,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kugetsu.domain.events import Event
 
+ACCEPTED_KEPT = 50
+"""Accepted hashes of a repository that the state remembers: worktrees of earlier base commits have older ones."""
 BASES_KEPT = 100
 """Verified base commits that the state remembers; of more, the oldest is forgotten, and verified again when asked."""
 
@@ -206,8 +208,20 @@ def worktree_set_up(state: State, event: Event) -> None:
     if session is None:
         state.violate(event["seq"], f"{event['type']} names the session {event['session']}, which does not exist")
         return
-    session.set_up = {**set_up, "tries": worktree_setup.tries(session.set_up, set_up), "seq": event["seq"]}
+    supplied = {"supplied": data.get("supplied"), "lines": data.get("lines", [])}
+    tries = worktree_setup.tries(session.set_up, set_up)
+    session.set_up = {**set_up, **supplied, "tries": tries, "seq": event["seq"]}
     session.notes = [*session.notes, *notes]
+
+
+def setup_accepted(state: State, event: Event) -> None:
+    """Fold of ``setup.accepted``."""
+    data = event["data"]
+    repository, lines, sha = data["repository"], data["lines"], data["sha"]
+    shas = {**state.accepted.get(repository, {"shas": {}})["shas"], sha: event["seq"]}
+    if len(shas) > ACCEPTED_KEPT:
+        del shas[min(shas, key=lambda one: int(shas[one]))]
+    state.accepted[repository] = {"lines": lines, "shas": shas}
 
 
 def base_verified(state: State, event: Event) -> None:

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from kugetsu.domain import worktree_setup
+from kugetsu.domain.worktree_setup import CHANGED
 from kugetsu.host import run_files
 from kugetsu.model.errors import NotFound
 from kugetsu.model.plural import counted, listed
@@ -25,9 +27,10 @@ from kugetsu.runtime.process.lease import Lease
 from kugetsu.runtime.runner import surroundings
 from kugetsu.runtime.verification import clean_run
 from kugetsu.runtime.workspace import Workspace
-from kugetsu.runtime.worktree_setup import making, recipe
+from kugetsu.runtime.worktree_setup import making, recipe, supplied
 from kugetsu.runtime.worktree_setup.making import Outcome
 from kugetsu.runtime.worktree_setup.recipe import Recipe
+from kugetsu.runtime.worktree_setup.supplied import Supplied
 
 SETUP, VERIFY = "doctor-setup", "doctor-verify"
 """The names of the outputs."""
@@ -44,16 +47,25 @@ def try_repository(ws: Workspace, name: str, step: Callable[[str], object]) -> l
     """
     found = Found(_GROUP + name)
     forget_killed(ws)
-    registered = _registered(ws, name)
-    repository = repositories.resolve(name, ws.paths, registered=registered, servers=ws.config.servers())
-    base, commit = _base(ws, repository)
+    repository, base, commit = base_of(ws, name)
     findings = [found.ok("base", f"{base} at {commit[:12]} in {repository.path}")]
+    findings += _waiting(ws, found, name)
     folder = ws.paths.make(ws.paths.logs)
     with _lease(ws) as lease:
         findings += _make_ready(ws, found, repository, commit, lease, folder, step)
         if all(one.level != "problem" for one in findings):
             findings += _verify(ws, found, repository, commit, lease, folder, step)
     return findings
+
+
+def base_of(ws: Workspace, name: str) -> tuple[Repository, str, str]:
+    """The repository `host/owner/repo`, its base branch, and that branch's commit as far as the clone knows it.
+
+    Raises KugetsuError without a clone or a base commit.
+    """
+    registered = _registered(ws, name)
+    repository = repositories.resolve(name, ws.paths, registered=registered, servers=ws.config.servers())
+    return repository, *_base(ws, repository)
 
 
 def _registered(ws: Workspace, name: str) -> dict[str, dict[str, str]]:
@@ -116,6 +128,7 @@ def _make_ready(
 ) -> list[Finding]:
     settings = ws.config_of(repository.repository)
     wanted = recipe.of(settings)
+    given = supplied.of(repository.path, commit, wanted)
     findings: list[Finding] = []
     step("checking out the base branch")
     with scratch.checkout(ws.paths, repository.path, commit, lease.nonce, "try") as path:
@@ -125,7 +138,10 @@ def _make_ready(
 
         def tell(code: str, so_far: Outcome) -> None:
             nonlocal seen
-            findings.extend(_of_step(found, wanted, code, so_far, seen, output))
+            if code == CHANGED:
+                findings.extend(_of_supplied(ws, found, repository.repository, given, so_far))
+            else:
+                findings.extend(_of_step(found, wanted, code, so_far, seen, output))
             seen = len(so_far.notes)
             step("running WORKTREE_SETUP" if code == "large_files" else "making the checkout ready")
 
@@ -134,6 +150,8 @@ def _make_ready(
             source=repository.path,
             worktree=path,
             base_commit=commit,
+            supplied=given,
+            refused=supplied.refusal(ws, repository.repository, repository.path, given),
             output=output,
             environment=surroundings.of_command(ws, path, None, secrets=wanted.secrets),
             nonce=lease.nonce,
@@ -148,6 +166,27 @@ def _make_ready(
     return findings
 
 
+def _waiting(ws: Workspace, found: Found, name: str) -> Iterator[Finding]:
+    """A warning of each change that tasks wait for."""
+    for sha, session in worktree_setup.asked(ws.state(), name).items():
+        text = f"{session.key} waits: nobody has accepted {listed(session.set_up['lines'])}" if session.set_up else ""
+        yield found.warning("supplied", text, supplied.remedy(name, sha))
+
+
+def _of_supplied(ws: Workspace, found: Found, name: str, given: Supplied, so_far: Outcome) -> Iterator[Finding]:
+    """What the base branch supplies, and whether it may."""
+    if given.sha is None:
+        return
+    if not so_far.done:
+        yield found.problem("supplied", so_far.problem or so_far.code, supplied.remedy(name, given.sha))
+        return
+    if worktree_setup.is_accepted(ws.state(), name, given.sha):
+        state = f"accepted ({given.sha[: worktree_setup.SHOWN_DIGITS]})"
+    else:
+        state = "the first agent's set-up accepts it; when it changes, tasks wait for you"
+    yield found.ok("supplied", f"the base branch supplies: {listed(given.lines)}; {state}")
+
+
 def _left_behind(found: Found, path: str) -> Iterator[Finding]:
     """A warning of files that git does not ignore: each worktree would count as one with unsaved work."""
     files = [one.path for one in comparison.uncommitted(path)]
@@ -156,7 +195,12 @@ def _left_behind(found: Found, path: str) -> Iterator[Finding]:
         yield found.warning("set-up", text, "add what it makes to .gitignore, or commit it")
 
 
-_WORDS = {"copy": "copies", "submodules": "submodules", "large_files": "large files", "command": "set-up"}
+_WORDS = {
+    "copy": "copies",
+    "submodules": "submodules",
+    "large_files": "large files",
+    "command": "set-up",
+}
 
 
 def _of_step(found: Found, wanted: Recipe, code: str, so_far: Outcome, seen: int, output: str) -> Iterator[Finding]:

@@ -18,6 +18,7 @@ from kugetsu.domain import verification
 from kugetsu.domain.decide import verification as decide
 from kugetsu.domain.fold.sessions import base_key
 from kugetsu.domain.results import AT_FAULT, UNVERIFIED
+from kugetsu.domain.worktree_setup import CHANGED
 from kugetsu.host import run_files
 from kugetsu.host.config import Config
 from kugetsu.model.errors import KugetsuError, LogWriteFailed
@@ -28,7 +29,7 @@ from kugetsu.runtime.reactions import error_window
 from kugetsu.runtime.runner import surroundings
 from kugetsu.runtime.verification import nothing_ran
 from kugetsu.runtime.workspace import Workspace
-from kugetsu.runtime.worktree_setup import making, recipe
+from kugetsu.runtime.worktree_setup import making, recipe, supplied
 from kugetsu.runtime.worktree_setup.recipe import Recipe
 
 TAIL_LENGTH = 1500
@@ -94,6 +95,8 @@ def of_commit(
                 run_files.replace(file, b"")
             settings = _setting_up(ws, order, path, base or commit, place, name)
             made = making.make_ready(order.ready, settings)
+            if made.code == CHANGED:
+                raise KugetsuError(made.problem or made.code)
             if not made.done:
                 why = redact(made.problem or made.code, limit=WHY_LENGTH)
                 ended = {"code": "set_up_failed", "exit": made.exit, "seconds": round(made.seconds, 1), "why": why}
@@ -184,11 +187,17 @@ def _remember(ws: Workspace, order: Order, commit: str, found: dict[str, Any], a
 
 
 def _setting_up(ws: Workspace, order: Order, path: str, base: str, place: Place, name: str) -> making.Place:
+    found = supplied.of(order.clone, base, order.ready)
+    if place.attempt is not None:
+        supplied.trust_first(ws, order.repository, found, place.attempt)
+    refused = supplied.refusal(ws, order.repository, order.clone, found)
     return making.Place(
         paths=ws.paths,
         source=order.clone,
         worktree=path,
         base_commit=base,
+        supplied=found,
+        refused=f"{refused} (hint: {supplied.remedy(order.repository, found.sha)})" if refused and found.sha else None,
         output=f"{place.folder}/{name}-setup.log",
         environment=_environment(ws, order, path, place),
         nonce=place.nonce,
