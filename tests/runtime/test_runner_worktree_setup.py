@@ -155,7 +155,7 @@ def test_the_first_that_a_repository_supplies_is_accepted_and_a_change_waits_for
     parked = stage.wait("task.parked", task=task)["data"]
     sha = parked["values"]["sha"]
     assert (parked["until"], parked["gate"], parked["values"]["step"]) == (None, "setup", "changed")
-    assert "+ copy ignored/prod*; it would copy 1 more file (ignored/production)" in parked["values"]["problem"]
+    assert "+ copy ignored/prod*; would copy 1 more file (ignored/production)" in parked["values"]["problem"]
     dispatch(stage.ws, "daemon")
     verdict = gates.first_closed(stage.state, stage.state.tasks[task], facts.claim_facts(stage.ws, "daemon"))
     assert verdict is not None and verdict.until is None

@@ -101,7 +101,7 @@ def _changed(before: list[str], source: str, found: Supplied) -> str:
     added = [f"+ {line}" for line in now if line not in before]
     removed = [f"- {line}" for line in before if line not in now]
     different = listed([*added, *removed]) if added or removed else "the order of the patterns"
-    text = f"the base branch supplies to the set-up what nobody has accepted: {different}"
+    text = f"the repository changed its part of the set-up: {different}"
     accepted = [line.removeprefix("copy ") for line in before if line.startswith("copy ")]
     files = sorted(set(copying.matching(source, found.patterns)) - set(copying.matching(source, accepted)))
-    return f"{text}; it would copy {counted(len(files), 'more file')} ({listed(files)})" if files else text
+    return f"{text}; would copy {counted(len(files), 'more file')} ({listed(files)})" if files else text
