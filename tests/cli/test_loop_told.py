@@ -187,3 +187,12 @@ def test_a_history_of_everything_names_the_issue_where_there_is_no_task(kugetsu,
     rows = kugetsu("history", "--all", at=NOW, COLUMNS="200").out.splitlines()
     seen = [row for row in rows if "feedback.seen" in row]
     assert len(seen) == 2 and all("shoko/kugetsu#14: " in row for row in seen), seen
+
+
+def test_the_figures_of_the_queue_tell_who_asked(kugetsu, turned, fits):
+    told = every(kugetsu, fits, "queue", "stats")
+    assert "asked for: 1 by people or agents, 1 by feedback on pull requests" in told
+    data = kugetsu("queue", "stats", "--json", at=NOW).json
+    assert (data["asked_by"], data["results"]) == ({"person": 1, "label": 0, "feedback": 1}, {"pull_request": 2})
+    listed = kugetsu("queue", "list", "--all", "--json", at=NOW).json["tasks"]
+    assert [task["asked_by"] for task in listed] == ["person", "feedback"]
