@@ -196,3 +196,18 @@ def test_the_figures_of_the_queue_tell_who_asked(kugetsu, turned, fits):
     assert (data["asked_by"], data["results"]) == ({"person": 1, "label": 0, "feedback": 1}, {"pull_request": 2})
     listed = kugetsu("queue", "list", "--all", "--json", at=NOW).json["tasks"]
     assert [task["asked_by"] for task in listed] == ["person", "feedback"]
+
+
+def test_a_loop_of_the_past_is_asked_with_the_settings_of_then(kugetsu, turned, fits):
+    (held,) = react(turned, most=5)
+    first = next(event for event in turned.log.read() if event["type"] == "feedback.seen")
+    (kugetsu.root / "config").write_text("MAX_REACTIONS=9\nREACTIONS=reviews\n")
+    loop = kugetsu("why", ISSUE, "--at", str(held["seq"]), "--json", at=NOW).json["loop"]
+    assert (loop["max"], loop["code"], loop["settings_from"]) == (5, "no_change", held["seq"])
+    told = every(kugetsu, fits, "why", ISSUE, "--at", str(held["seq"]))
+    assert "1 of 5 turns" in told and f"with the settings that event {held['seq']} recorded" in told
+    told = every(kugetsu, fits, "why", ISSUE, "--at", str(first["seq"]))
+    assert "0 of 9 turns" in told and "with today's settings: no turn had recorded its own" in told
+    now = kugetsu("why", ISSUE, "--json", at=NOW).json["loop"]
+    assert (now["max"], now["settings_from"]) == (9, None)
+    assert "with " not in every(kugetsu, fits, "why", ISSUE).partition("loop")[2].partition("go on")[0]

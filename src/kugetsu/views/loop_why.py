@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         until: str | None
         items: list[dict[str, Any]]
         lift: str | None
+        settings_from: int | None
 
 
 #: Items that are named.
@@ -91,6 +92,7 @@ def loop_data(state: State, issue: str, turn: Turn, most: int, items: Sequence[d
             for item in items
         ],
         "lift": _lift_held(held["code"], issue) if held is not None else _lift(turn, issue, items),
+        "settings_from": None,
     }
 
 
@@ -135,6 +137,16 @@ def loop_lines(data: WhyLoop, screen: Screen) -> list[str]:
     if len(data["items"]) > _NAMED:
         shown += _labelled("", f"and {len(data['items']) - _NAMED} more", screen)
     return shown + (_labelled("", f"go on: {screen.command(data['lift'])}", screen) if data["lift"] else [])
+
+
+def source_lines(data: WhyLoop, screen: Screen, *, in_file: bool) -> list[str]:
+    """Which settings the answer on a loop of the past was made with; ``in_file``: those in the bundle."""
+    of = "today's settings: no turn had recorded its own"
+    if in_file:
+        of = "the settings in the file"
+    elif data["settings_from"] is not None:
+        of = f"the settings that event {data['settings_from']} recorded"
+    return [screen.dim(part) for part in _labelled("", f"with {of}", screen)]
 
 
 def _labelled(name: str, text: str, screen: Screen) -> list[str]:
