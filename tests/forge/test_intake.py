@@ -393,6 +393,14 @@ def test_label_that_may_not_be_removed_is_not_said_to_be_gone(server: ScriptedFo
         asking("github").change_labels(*WEB, 1, [], ["old"])
 
 
+def test_login_page_is_not_taken_for_a_removal(server: ScriptedForge, asking: Asking) -> None:
+    # A proxy asks for a login by a page, with 200.
+    server.issue("acme/web", 1, labels=("old",))
+    server.answer("DELETE", "/labels/old", body="<html>log in</html>", content="text/html")
+    with pytest.raises(ForgeBroken, match="a web page"):
+        asking("github").change_labels(*WEB, 1, [], ["old"])
+
+
 # --- every method ---------------------------------------------------------------------------------------------------
 
 METHODS: dict[str, Callable[[Forge], object]] = {
