@@ -266,6 +266,24 @@ def test_a_check_that_never_gets_green_ends_with_one_word(reacting: Stage, forge
     assert forge.pulls(REPOSITORY)[0].state == "open"
 
 
+@pytest.mark.parametrize("unread", ["first", "later"])
+@pytest.mark.parametrize("why", [{"status": 404}, {"body": "<html>log in</html>", "content": "text/html"}])
+def test_a_check_whose_log_cannot_be_read_for_a_while_is_answered_once(
+    reacting: Stage, forge: ScriptedForge, unread: str, why: dict[str, Any]
+) -> None:
+    failing(forge)
+    if unread == "first":
+        forge.answer("GET", "/logs", **why)
+    look(reacting)
+    (turn,) = turns(reacting)
+    assert ("assert 1 == 2" in turn["data"]["message"]) == (unread == "later")
+    if unread == "later":
+        forge.answer("GET", "/logs", **why)
+    look(reacting)  # another observer, which knows nothing of the first one's reading
+    assert turns(reacting) == [turn]
+    assert len(reacting.events("feedback.seen")) == 1
+
+
 def test_a_check_that_ran_nothing_goes_to_the_person(reacting: Stage, forge: ScriptedForge) -> None:
     head = forge.head_of(REPOSITORY, PULL)
     forge.check(REPOSITORY, head, "deploy", "cancelled", job=True)

@@ -37,12 +37,15 @@ def unrest(ws: Workspace, state: State, forges: Sequence[MisbehavingForge]) -> l
     for session in state.sessions.values():
         if session.owed is not None and not is_withheld(session):
             found.append(f"{session.key} owes a pull request: {session.owed}")
-        if session.review == "merged" and (state.loops.get(session.key) or {}).get("held") is None:
-            found.append(f"{session.key} is merged, and not retired")
         if session.key in state.loops:
             turn = loops.next_turn(state, session, facts_of(ws, session.key, now))
             if turn.code in ("go", "later"):
                 found.append(f"a turn of {session.key} is due: {turn.items}")
+    found += [
+        f"{session.key} is merged, and not retired"
+        for session in subjects.to_retire(ws, state, now)
+        if (state.loops.get(session.key) or {}).get("held") is None
+    ]
     for issue, known in state.marks.items():
         if known["owed"] is not None:
             found.append(f"{issue} is to show {known['owed']}")

@@ -141,6 +141,11 @@ class CheckOutput:
     steps: tuple[tuple[str, str | None], ...]
     words: str
 
+    @property
+    def unread(self) -> bool:
+        """Whether its error is unknown: there is a log of it, which could not be read."""
+        return bool(self.steps) and all(log is None for _, log in self.steps)
+
 
 @dataclass(frozen=True, slots=True)
 class PullRequest:

@@ -24,6 +24,8 @@ TEXT = 8000
 HUNK = 2000
 WORDS = 2000
 NAME = 200
+UNREAD = "unread"
+"""In place of the signature of an error whose log could not be read."""
 #: Items of one look whose texts are kept; of further ones only where to read them.
 MOST_TEXTS = 100
 #: Outputs of checks that are remembered.
@@ -118,12 +120,21 @@ class Reading:
             if check.state != "failure" and check.ran:
                 continue
             ran, log, words, signature = self._output(check)
-            start = f"check:{_mark(check.name)}:{self.pull.head_sha}"
+            start = f"check:{_mark(check.name)}:{self.pull.head_sha}:"
             base: Item = {"name": one_line(check.name, NAME), "url": address(check.url, NAME * 2), "text": words}
             if ran:
-                yield f"{start}:{signature}", lambda base=base, log=log: {**base, "log": log}  # type: ignore[misc]
+                for name in self._named(start, signature):
+                    yield name, lambda base=base, log=log: {**base, "log": log}  # type: ignore[misc]
             else:
-                yield f"{start}:not-run", lambda base=base: {**base, "counts": False, "why_not": "not_run"}  # type: ignore[misc]
+                yield f"{start}not-run", lambda base=base: {**base, "counts": False, "why_not": "not_run"}  # type: ignore[misc]
+
+    def _named(self, start: str, signature: str) -> list[str]:
+        """The ids of a failing check. While its error cannot be read it is the one that is known of that check and
+        commit, whatever that was: a server that is down for a moment must not make two of one."""
+        known = [name for name, item in self.known.items() if item["open"] and name.startswith(start)]
+        if signature == UNREAD:
+            return [name for name in known if not name.endswith(":not-run")] or [start + UNREAD]
+        return [start + UNREAD] if start + UNREAD in known else [start + signature]
 
     def _output(self, check: Check) -> tuple[bool, str | None, str, str]:
         """Whether a check ran, the window of its log, what it says, and the signature of its error."""
@@ -143,6 +154,7 @@ class Reading:
             shown = [f"step: {one_line(name, NAME)}" for name, _ in output.steps]
             errors = [f"{name}: " for name, _ in output.steps] + [words]
         signature = hashlib.sha256("\n".join(map(without_what_varies, errors)).encode()).hexdigest()[:16]
+        signature = UNREAD if output.unread else signature
         return True, "\n\n".join(shown) if logs else None, _with_steps(words, shown if not logs else []), signature
 
     # --- people ---
