@@ -20,6 +20,7 @@ from kugetsu.model import clock
 from kugetsu.runtime import facts, folders
 from kugetsu.runtime.git import scratch
 from kugetsu.runtime.reactions.turns import facts_of
+from kugetsu.runtime.reviews import subjects
 from kugetsu.runtime.workspace import Workspace
 
 MARKS = (marks.IN_PROGRESS, marks.TO_REVIEW, marks.FAILED)
