@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kugetsu.runtime.git import copies
+from kugetsu.runtime.git import command, copies, pins
 from kugetsu.runtime.process import identity, termination
 from kugetsu.runtime.process.lease import Lease
 from kugetsu.runtime.worktree_setup import copying, making, supplied
@@ -280,6 +280,63 @@ def test_without_git_lfs_one_line_names_the_files_and_the_remedy(it: Ready, monk
     assert outcome.done
     assert outcome.notes == [
         "1 file (a.bin) kept by git-lfs have no content: install git-lfs, then run git lfs install"
+    ]
+
+
+needs_lfs = pytest.mark.skipif(shutil.which("git-lfs") is None, reason="git-lfs is not installed here")
+
+
+@pytest.fixture
+def large(it: Ready) -> Ready:
+    """The clone's server has `assets/a.bin` in git-lfs; the clone itself does not have its content."""
+    run(it.source, "lfs", "install")
+    server = it.place.root / "large.git"
+    run(it.place.root, "init", "-q", "--bare", "-b", "main", str(server))
+    (it.source / "assets").mkdir()
+    (it.source / "assets" / ".gitattributes").write_text("*.bin filter=lfs diff=lfs merge=lfs -text\n")
+    (it.source / "assets" / "a.bin").write_bytes(b"large" * 100)
+    it.commit()
+    run(it.source, "remote", "remove", "origin")
+    run(it.source, "remote", "add", "origin", f"file://{server}")
+    run(it.source, "push", "-q", "origin", "main")
+    shutil.rmtree(it.source / ".git" / "lfs")
+    added = ["worktree", "add", "-q", "-b", "fix/1", str(it.worktree)]
+    command.git(added, str(it.source), env=pins.POINTERS, checkout=True)
+    return it
+
+
+@needs_lfs
+def test_a_large_file_comes_from_the_server_and_the_worktree_stays_clean(large: Ready) -> None:
+    assert (large.worktree / "assets" / "a.bin").read_bytes().startswith(b"version ")
+    outcome = large.ready()
+    assert outcome.done and outcome.notes == []
+    assert (large.worktree / "assets" / "a.bin").read_bytes() == b"large" * 100
+    assert run(large.worktree, "status", "--porcelain") == ""
+
+
+@needs_lfs
+def test_a_server_that_does_not_give_a_large_file_fails_the_set_up_in_one_line(large: Ready) -> None:
+    shutil.rmtree(large.place.root / "large.git" / "lfs")
+    outcome = large.ready()
+    assert outcome.code == "large_files"
+    assert str(outcome.problem).startswith("git lfs pull failed: ") and "\n" not in str(outcome.problem)
+
+
+@needs_lfs
+@pytest.mark.parametrize("where", ["worktree", "index", "commit"])
+def test_a_work_branch_cannot_name_another_server_for_large_files(large: Ready, where: str) -> None:
+    settings = large.worktree / ".lfsconfig"
+    settings.write_text("[lfs]\n\turl = http://127.0.0.1:9/elsewhere\n")
+    if where != "worktree":
+        run(large.worktree, "add", ".lfsconfig")
+    if where == "commit":
+        run(large.worktree, "commit", "-qm", "another server")
+        run(large.worktree, "rm", "-q", "--cached", ".lfsconfig")
+    if where != "worktree":
+        settings.unlink()
+    outcome = large.ready()
+    assert outcome.done and outcome.notes == [
+        "1 file (assets/a.bin) kept by git-lfs have no content: .lfsconfig is not as the base branch has it"
     ]
 
 

@@ -15,6 +15,7 @@ from kugetsu.host import run_files
 from kugetsu.host.paths import Paths
 from kugetsu.model.errors import KugetsuError
 from kugetsu.runtime import folders
+from kugetsu.runtime.git import pins
 from kugetsu.runtime.git.command import ask, git
 from kugetsu.runtime.git.removal import REMOVE_TIMEOUT
 from kugetsu.runtime.git.worktrees import ADD_TIMEOUT
@@ -39,7 +40,7 @@ def checkout(paths: Paths, clone: str, commit: str, nonce: str, name: str) -> It
             run_files.replace(f"{folder}/{_RECORD}", os.fsencode(f"{clone}\n{path}"))
         except OSError as problem:
             raise KugetsuError(f"cannot use {folder}: {problem.strerror or problem}", "check the disk") from problem
-        git(["worktree", "add", "--detach", path, commit], clone, timeout=ADD_TIMEOUT, env=_PLAIN)
+        git(["worktree", "add", "--detach", path, commit], clone, timeout=ADD_TIMEOUT, env={**_PLAIN, **pins.POINTERS})
         yield path
     finally:
         remove(paths, nonce)

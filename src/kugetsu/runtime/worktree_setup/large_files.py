@@ -66,9 +66,14 @@ def _blob(name: str, worktree: str) -> str | None:
 
 
 def uses_lfs(worktree: str) -> bool:
-    """Whether the top folder's attributes name git-lfs, which writes them there."""
+    """Whether the worktree's attributes, in any folder, name git-lfs. Raises GitFailed."""
+    files = git(["ls-files", "-z", "--", ".gitattributes", "*/.gitattributes"], worktree).split("\0")
+    return any(_names_lfs(os.path.join(worktree, name)) for name in files if name)
+
+
+def _names_lfs(path: str) -> bool:
     try:
-        return b"filter=lfs" in run_files.read(f"{worktree}/.gitattributes", 1 << 20)
+        return b"filter=lfs" in run_files.read(path, 1 << 20)
     except OSError:
         return False
 
