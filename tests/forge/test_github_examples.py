@@ -66,6 +66,7 @@ def test_pull_request(server: ScriptedForge, asking: Asking) -> None:
         updated_at="2011-01-26T19:01:12Z",
         base_repository="octocat/Hello-World",
         head_owner="octocat",
+        closed_at="2011-01-26T19:01:12Z",
     )
     server.answer("GET", "/pulls/1347", body=value)
     assert asking("github").pull(*REPO, 1347) == expected

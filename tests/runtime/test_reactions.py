@@ -10,6 +10,7 @@ import pytest
 
 from forge.scripted import ScriptedForge
 from forge.times import START
+from kugetsu.domain.decide import queue
 from kugetsu.model import clock
 from kugetsu.runtime.doctor import forge as doctor
 from kugetsu.runtime.doctor.context import Context
@@ -21,7 +22,7 @@ from kugetsu.runtime.reactions import turns as turning
 from kugetsu.runtime.reviews.observer import Observer
 from runtime import many_pulls
 from runtime.forged import OFTEN, PUSH, REPOSITORY, forge, forged, no_observer_is_left, prompt, worked
-from runtime.stage import COMMIT, Stage, bare_stage, stage
+from runtime.stage import COMMIT, UNTIL_GO, Stage, bare_stage, stage
 
 __all__ = ["bare_stage", "forge", "forged", "no_observer_is_left", "stage"]
 
@@ -83,6 +84,13 @@ def items(stage: Stage) -> list[str]:
 def at_work(stage: Stage) -> str:
     """A time at which an agent worked on the issue, as forges write it."""
     return str(stage.events("attempt.running")[-1]["at"][:19]) + "Z"
+
+
+def close_pull(forge: ScriptedForge) -> None:
+    """Close the pull request without a merge, and wait until the second in which it was closed is over."""
+    end = int(time.time()) + 1
+    forge.change_pull(REPOSITORY, PULL, state="closed", closed=end - START)
+    time.sleep(max(end + 1 - time.time(), 0))
 
 
 def failing(forge: ScriptedForge, name: str = "build", log: str = LOG) -> None:
@@ -329,14 +337,48 @@ def test_closed_without_a_merge_what_waits_is_cancelled(reacting: Stage, forge: 
     forge.say(REPOSITORY, PULL, "@kugetsu-bot one", author="bob")
     look(reacting)
     waiting = reacting.enqueue(14)
-    forge.change_pull(REPOSITORY, PULL, state="closed", updated=int(time.time()) + 60 - START)
-    forge.pulls(REPOSITORY)[0].updated = int(time.time()) + 60 - START
+    close_pull(forge)
     look(reacting)
     reasons = {event["task"]: event["data"]["reason"] for event in reacting.events("task.cancelled")}
     assert reasons == {"q2": "pull_closed", waiting: "pull_closed"}
     later = reacting.enqueue(14)
     look(reacting, rounds=2)
     assert reacting.state.tasks[later].state == "pending", "a person wants more of it"
+
+
+def test_closed_while_an_agent_runs_what_waits_is_cancelled_and_nothing_is_opened(
+    reacting: Stage, forge: ScriptedForge
+) -> None:
+    look(reacting)
+    reacting.configure(OPEN_PULL_REQUEST="missing")
+    reacting.agent(UNTIL_GO + COMMIT + PUSH)
+    first = reacting.start(14)
+    waiting = reacting.enqueue(14)
+    reacting.at_work(first.attempt)
+    close_pull(forge)
+    later = reacting.enqueue(14)
+    reacting.go()
+    assert reacting.finished(first.task) == "completed"
+    assert [event["task"] for event in reacting.events("task.cancelled")] == [waiting]
+    assert reacting.events("pull.opening") == [] and reacting.state.tasks[later].state == "pending"
+    forge.say(REPOSITORY, PULL, "Sorry, not like this.", author="bob", at="2030-01-01T00:00:00Z")
+    look(reacting, rounds=2)
+    assert reacting.state.tasks[later].state == "pending", "asked for after the end, whatever is said since"
+
+
+def test_what_waits_ends_with_its_issue_but_not_what_was_asked_for_since(reacting: Stage, forge: ScriptedForge) -> None:
+    waiting = reacting.enqueue(14)
+    closed = clock.add_seconds(clock.now(), 1)[:19] + "Z"
+    forge.change_issue(REPOSITORY, 14, state="closed", closed_at=closed)
+    while clock.now() < clock.add_seconds(closed, 0):
+        time.sleep(0.05)
+    later = reacting.enqueue(14)
+    look(reacting)
+    reasons = {event["task"]: event["data"]["reason"] for event in reacting.events("task.cancelled")}
+    assert reasons == {waiting: "issue_closed"} and reacting.state.tasks[later].state == "pending"
+    reacting.ws.log.transact(lambda state: queue.retry(state, waiting))
+    look(reacting, rounds=2)
+    assert reacting.state.tasks[waiting].state == "pending", "a person wants it all the same"
 
 
 def test_for_a_closed_issue_no_turn_follows(reacting: Stage, forge: ScriptedForge) -> None:

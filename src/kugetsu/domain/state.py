@@ -111,6 +111,8 @@ class Task:
     #: seq of the latest event that changed its message; 0 while it has the one that it was queued with.
     edited: int = 0
     queued_at: str = ""
+    #: When it was last asked for: queued, or retried by a person.
+    asked_at: str = ""
     changed: int = 0
     changed_at: str = ""
     not_before: str | None = None

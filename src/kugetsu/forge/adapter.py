@@ -125,6 +125,7 @@ class Adapter:
             url=found.text("html_url", self._no_url),
             is_pull=found.maybe("pull_request") is not None,
             comments=tuple(map(self._comment, items)),
+            closed_at=found.time("closed_at", "") if found.text("state") == "closed" else "",
         )
 
     def comment(self, owner: str, repo: str, number: int, body: str) -> Comment:

@@ -221,6 +221,7 @@ class Gitea(Adapter):
             mergeable=mergeable,
             draft=draft,
             updated_at=item.time("updated_at"),
+            closed_at=item.time("closed_at", "") if state != "open" else "",
         )
 
     def _review(self, item: Fields) -> Review | None:

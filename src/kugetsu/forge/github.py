@@ -200,6 +200,7 @@ class GitHub(Adapter):
             mergeable=item.flag("mergeable") if state == "open" else None,
             draft=bool(item.flag("draft")),
             updated_at=item.time("updated_at"),
+            closed_at=item.time("closed_at", "") if state != "open" else "",
         )
 
     def _review(self, item: Fields) -> Review:

@@ -60,6 +60,8 @@ class Issue:
     url: str
     is_pull: bool
     comments: tuple[Comment, ...]
+    closed_at: str = ""
+    """Empty for one that is open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +171,8 @@ class PullRequest:
     updated_at: str
     base_repository: str = ""
     head_owner: str = ""
+    closed_at: str = ""
+    """Empty for one that is open; of a merged one, when that was."""
 
     @property
     def from_itself(self) -> bool:

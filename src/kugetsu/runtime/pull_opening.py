@@ -63,6 +63,8 @@ def intent_of(
     head, pull = evidence.get("head"), evidence.get("pull") or {}
     if setting == "never" or session is None or session.kind != "issue" or pull.get("state") == "open":
         return None
+    if pull.get("state") == "closed" and (pull.get("over_at") or "") > attempt.claimed_at:
+        return None  # somebody wanted no more of it while the agent worked
     if not (head and evidence.get("commits") and evidence.get("pushed") and session.base_branch and session.source):
         return None
     if (evidence.get("verification") or {}).get("code") in NOT_TO_OPEN:

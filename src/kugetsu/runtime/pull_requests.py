@@ -11,6 +11,7 @@ from kugetsu.domain.state import Session
 from kugetsu.forge.choice import parse_pull_url
 from kugetsu.forge.failures import ForgeFailure, ForgeNotFound
 from kugetsu.forge.protocol import Comment, Forge, PullRequest, Source
+from kugetsu.model import clock
 from kugetsu.model.errors import BadInput, Conflict, KugetsuError
 from kugetsu.model.markdown import prose
 from kugetsu.model.refs import IssueRef, parse_ref, parse_repository
@@ -19,6 +20,7 @@ from kugetsu.runtime import answers
 from kugetsu.runtime.forges import Forges, one_line
 from kugetsu.runtime.git import checkouts, elsewhere, merged, remotes
 from kugetsu.runtime.git.published import published
+from kugetsu.runtime.reviews.subjects import is_looped
 from kugetsu.runtime.workspace import Workspace
 
 MARK = "<!-- kugetsu:"
@@ -248,6 +250,11 @@ def as_data(url: str, pull: PullRequest) -> dict[str, Any]:
     }
 
 
+def over_at(pull: PullRequest) -> str:
+    """When a pull request ended, as far as its forge tells, as the log has times."""
+    return clock.add_seconds(pull.closed_at or pull.updated_at or clock.now(), 0.0)
+
+
 # --- after a run ------------------------------------------------------------------------------------------------------
 
 
@@ -288,6 +295,8 @@ def _collect(
             "mergeable": pull.mergeable,
             "checks": None,
         }
+        if pull.state != "open" and is_looped(ws, session.key):
+            told["over_at"] = over_at(pull)
         if pull.state == "merged":
             told["later"] = later_commits(session, pull)
         if pull.state == "open" and pull.head_sha:

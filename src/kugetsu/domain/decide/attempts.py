@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from kugetsu.domain import divergence, outages, task_options, unread, worktree_setup
-from kugetsu.domain.decide import verification
+from kugetsu.domain.decide import reviews, verification
 from kugetsu.domain.decision import decision
 from kugetsu.domain.events import Identity
 from kugetsu.domain.facts import Ending, OutcomeFacts
-from kugetsu.domain.machines import step
+from kugetsu.domain.machines import OPEN_REVIEW, step
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.results import result_of
 from kugetsu.domain.state import ENDED, Attempt, State, Task
@@ -88,6 +89,9 @@ def finish(state: State, attempt_id: str, ending: Ending, facts: OutcomeFacts) -
     task = state.tasks[attempt.task]
     if task.withdrawn and verdict not in ("done", "cancelled"):
         verdict = WITHDRAWN  # what was to wait would be cancelled, too
+    vain = _in_vain(state, attempt, ending)
+    if vain and task in vain and verdict not in ("done", "cancelled"):
+        verdict = WITHDRAWN
     data: dict[str, Any] = {
         "reason": ending.reason,
         "outcome": ending.outcome,
@@ -112,14 +116,30 @@ def finish(state: State, attempt_id: str, ending: Ending, facts: OutcomeFacts) -
     if verdict == "unavailable":
         recorded["unavailable"] = {"gate": ending.gate, "remedy": ending.remedy}
     new_events = [NewEvent(ENDED[how], data, facts=recorded, **about)]
-    new_events.append(_consequence(state, attempt, task, ending, verdict, facts))
+    new_events.append(_consequence(state, attempt, task, ending, verdict, facts, vain))
     new_events += _of_session(state, attempt, ending)
     new_events += outages.ended_by(state, attempt, ending, verdict, len(new_events))
     if ending.opening is not None and data["result"]["kind"] == "pushed" and attempt.session in state.sessions:
         # With the attempt's end: after a crash the intent is there.
         new_events.append(NewEvent("pull.opening", dict(ending.opening), **_about(attempt, -len(new_events))))
     new_events += _of_verification(state, attempt, ending, data["result"]["kind"], len(new_events))
+    if vain:
+        others = [one for one in vain if one is not task]
+        session, how = state.sessions[attempt.session], ending.evidence["pull"]["state"]
+        new_events += reviews.cancelled(session, others, f"pull_{how}", len(new_events))
     return new_events
+
+
+def _in_vain(state: State, attempt: Attempt, ending: Ending) -> list[Task]:
+    """The tasks for which there is nothing to do because the pull request was seen to be over at the run's end: those
+    that wait, and the run's own, should it have to wait."""
+    pull, session = ending.evidence.get("pull") or {}, state.sessions.get(attempt.session)
+    how, over_at = pull.get("state"), pull.get("over_at")
+    if session is None or over_at is None or how not in ("closed", "merged"):
+        return []
+    ended = session.review in OPEN_REVIEW
+    tasks = [*state.waiting(), state.tasks[attempt.task]]
+    return [task for task in tasks if reviews.is_over(task, session, how, over_at, ended=ended)]
 
 
 def _of_verification(state: State, attempt: Attempt, ending: Ending, kind: str, before: int) -> list[NewEvent]:
@@ -162,7 +182,13 @@ def _as_the_machine_allows(attempt: Attempt, ending: Ending) -> tuple[str, str]:
 
 
 def _consequence(
-    state: State, attempt: Attempt, task: Task, ending: Ending, verdict: str, facts: OutcomeFacts
+    state: State,
+    attempt: Attempt,
+    task: Task,
+    ending: Ending,
+    verdict: str,
+    facts: OutcomeFacts,
+    vain: Sequence[Task],
 ) -> NewEvent:
     about: dict[str, Any] = {"issue": task.issue, "task": task.id, "attempt": attempt.id, "cause": -1}
     if attempt.stop == "cancel" and verdict != "done":
@@ -172,7 +198,8 @@ def _consequence(
     if verdict == "cancelled":
         return NewEvent("task.cancelled", {"reason": ending.reason}, **about)
     if verdict == WITHDRAWN:
-        return NewEvent("task.cancelled", {"reason": ending.withdrawn or "intake_gone"}, **about)
+        reason = f"pull_{ending.evidence['pull']['state']}" if task in vain else ending.withdrawn or "intake_gone"
+        return NewEvent("task.cancelled", {"reason": reason}, **about)
     if verdict == "limited":
         return NewEvent("task.parked", _park(attempt, ending, facts), **about)
     if verdict == worktree_setup.UNREADY:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kugetsu.domain import intake
-from kugetsu.domain.decide import queue
+from kugetsu.domain.decide import queue, reviews
 from kugetsu.domain.decision import decision
 from kugetsu.domain.facts import IntakeFacts
 from kugetsu.domain.new_event import NewEvent
@@ -64,17 +64,19 @@ def look(
 
 
 @decision("intake.gone")
-def gone(state: State, issue: str, code: str) -> list[NewEvent]:
+def gone(state: State, issue: str, code: str, over_at: str | None = None) -> list[NewEvent]:
     """The issue asks for work no longer (`events.intake.IntakeGone`): its waiting task that the intake queued is
-    cancelled; [] if that is known."""
+    cancelled, and if the issue was closed, at ``over_at``, every one that was asked for before; [] if that is known."""
     entry = state.intake.get(issue)
     if entry is None:
         return []
     over = NewEvent("intake.gone", {"code": code}, issue=issue, cause=entry["seq"])
     task = state.tasks.get(entry["task"] or "")
-    waits = task is not None and task.state in ("pending", "parked")
-    return [over, _withdrawn(issue, entry["task"], code)] if waits else [over]
+    own = [task] if task is not None and task.state in ("pending", "parked") else []
+    others = [one for one in state.waiting() if one.issue == issue and one not in own]
+    vain = [one for one in others if reviews.asked_before(one, over_at)]
+    return [over, *(_withdrawn(issue, one.id, code, place) for place, one in enumerate([*own, *vain], 1))]
 
 
-def _withdrawn(issue: str, task: str, code: str) -> NewEvent:
-    return NewEvent("task.cancelled", {"reason": f"intake_{code}"}, issue=issue, task=task, cause=-1)
+def _withdrawn(issue: str, task: str, code: str, place: int = 1) -> NewEvent:
+    return NewEvent("task.cancelled", {"reason": f"intake_{code}"}, issue=issue, task=task, cause=-place)

@@ -85,7 +85,8 @@ class Outcome(TypedDict, total=False):
 
 
 class PullSeen(TypedDict, total=False):
-    """A pull request as the forge described it after the attempt."""
+    """A pull request as the forge described it after the attempt; ``over_at`` is when it ended, where that ends what
+    waits for it."""
 
     number: int | None
     state: str | None
@@ -95,6 +96,7 @@ class PullSeen(TypedDict, total=False):
     mergeable: bool | None
     later: int | None
     foreign: int | None
+    over_at: Time | None
 
 
 class RefusedPush(TypedDict):

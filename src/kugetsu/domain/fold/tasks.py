@@ -74,7 +74,7 @@ def queued(event: Event) -> Task:
     task.reaction = data.get("reaction")
     task.by_intake = data.get("via") == "intake"
     task.order = task.queued = task.changed = event["seq"]
-    task.queued_at = task.changed_at = event["at"]
+    task.queued_at = task.asked_at = task.changed_at = event["at"]
     return task
 
 
@@ -173,6 +173,8 @@ def task_resumed(state: State, event: Event) -> None:
     if task is None:
         return
     task.accepted = accepted or task.accepted
+    if why in FORGIVING:
+        task.asked_at = event["at"]
     task.not_before = None
     _forget_limits(state, task)
     if why in FORGIVING:
@@ -332,6 +334,7 @@ def task_requeued(state: State, event: Event) -> None:
         task.acknowledged, task.withdrawn = 0, False
         if "kept" not in event["data"]:
             _forget_limits(state, task)
+            task.asked_at = event["at"]
         task.order = order
         task.used = used
         task.outage = ""
@@ -369,6 +372,7 @@ def _recorded(event: Event, record: dict[str, Any]) -> Task:
     task.priority = record["priority"]
     task.after = list(record["after"])
     task.queued, task.queued_at = record["queued"], record["queued_at"]
+    task.asked_at = task.queued_at
     task.edited, task.repository = record["edited"], record["repository"]
     task.options = dict(record["options"])
     task.prior_usage = record["carried"]

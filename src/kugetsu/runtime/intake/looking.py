@@ -91,21 +91,23 @@ def switched_off(ws: Workspace, repositories: Container[str]) -> Iterator[Outcom
         yield gone(ws, key, "switched_off")
 
 
-def gone(ws: Workspace, key: str, code: str) -> Outcome:
-    """Record that an issue asks for work no longer."""
-    events = ws.log.transact(lambda state: decide.gone(state, key, code))
+def gone(ws: Workspace, key: str, code: str, issue: Issue | None = None) -> Outcome:
+    """Record that an issue, as it was read, asks for work no longer."""
+    over_at = closed_at(issue)
+    events = ws.log.transact(lambda state: decide.gone(state, key, code, over_at))
     return Outcome(key.rpartition("#")[0], key, code=code, gone=True, events=events)
 
 
 def _absent(ws: Workspace, place: Place, forges: Forges, key: str, *, dry: bool) -> Outcome:
     """Why an issue is no longer in the list; it may have come back since."""
     try:
-        code = why_gone(ws, forges, key)
+        issue = read_issue(forges, key)
     except (ForgeFailure, BadInput) as problem:
         return Outcome(place.repository, key, problem=problem)
+    code = why_gone_of(ws, key, issue)
     if code is None:
         return Outcome(place.repository, key)
-    return Outcome(place.repository, key, code=code, gone=True) if dry else gone(ws, key, code)
+    return Outcome(place.repository, key, code=code, gone=True) if dry else gone(ws, key, code, issue)
 
 
 def why_gone(ws: Workspace, forges: Forges, key: str) -> str | None:
@@ -122,6 +124,11 @@ def read_issue(forges: Forges, key: str) -> Issue | None:
         return forges.ask(ref.host, lambda forge: forge.issue(ref.owner, ref.repo, ref.number))
     except ForgeNotFound:
         return None
+
+
+def closed_at(issue: Issue | None) -> str | None:
+    """When an issue was closed, as far as its forge tells; None for one that is open or gone."""
+    return (issue.closed_at or None) if issue is not None else None
 
 
 def why_gone_of(ws: Workspace, key: str, issue: Issue | None) -> str | None:

@@ -70,9 +70,10 @@ def mark(ws: Workspace, issue: str) -> KugetsuError | None:
 
 def _still_asks(ws: Workspace, issue: str, forges: Forges) -> bool:
     """Whether the issue is still open and labelled; if it is not, that is recorded."""
-    code = looking.why_gone(ws, forges, issue)
+    found = looking.read_issue(forges, issue)
+    code = looking.why_gone_of(ws, issue, found)
     if code is not None:
-        looking.gone(ws, issue, code)
+        looking.gone(ws, issue, code, found)
     return code is None
 
 

@@ -100,7 +100,7 @@ def require_start(ws: Workspace, task: Task, issue: Issue | None = None) -> None
 def _require_label(ws: Workspace, forges: Forges, key: str, issue: Issue | None, *, again: bool) -> None:
     code = looking.why_gone_of(ws, key, issue)
     if code is not None or issue is None:
-        looking.gone(ws, key, code or "missing")
+        looking.gone(ws, key, code or "missing", issue)
         raise WithdrawnError(code or "missing", ws.config_of(key).text("INTAKE_LABEL"))
     known = ws.state().intake.get(key)
     if again and known is not None and known["body"] == digest(issue):
@@ -116,7 +116,8 @@ def _require_open(ws: Workspace, key: str, issue: Issue | None) -> None:
     why = looking.why_gone_of(ws, key, issue)
     code = why_no_turn(ws, key, why)
     if code is not None and why is not None:
-        ws.log.transact(lambda state: decide.withdrawn(state, key, code))
+        over_at = looking.closed_at(issue)
+        ws.log.transact(lambda state: decide.withdrawn(state, key, code, over_at))
         raise WithdrawnError(why, ws.config_of(key).text("INTAKE_LABEL"), reason=code)
 
 

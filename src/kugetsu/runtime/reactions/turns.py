@@ -18,6 +18,7 @@ from kugetsu.model.refs import parse_ref
 from kugetsu.runtime.forges import Forges
 from kugetsu.runtime.intake import looking, permission
 from kugetsu.runtime.reactions import message
+from kugetsu.runtime.reviews import subjects
 from kugetsu.runtime.workspace import Workspace
 
 #: Seconds after which an issue that could not be read, or took another way than its turn, is asked for again.
@@ -88,9 +89,9 @@ class Turns:
         text = ""
         if turn.code == "go":
             self._asked[key] = time.monotonic()
-            why_not = _withdrawn(self.ws, key)
+            why_not, over_at = _withdrawn(self.ws, key)
             if why_not is not None:
-                return self.ws.log.transact(lambda state: decide.withdrawn(state, key, why_not))
+                return self.ws.log.transact(lambda state: decide.withdrawn(state, key, why_not, over_at))
             loop = loops.loop_of(state, key)
             items = items_of(self.ws, loop, turn.items)
             text = message.of(session.pr, items, loop["turns"] + 1, facts["max_reactions"])
@@ -99,13 +100,15 @@ class Turns:
         return events
 
     def recheck(self, state: State, key: str) -> list[Event]:
-        """Cancel the turn that waits in the queue if its issue wants no work by now; [] if there is none. Raises as
-        `take`."""
-        waiting = (state.tasks[task] for task in state.of_issue.get(key, ()))
-        if not any(task.reaction is not None and task.attempt is None for task in waiting):
+        """Cancel what waits in the queue for an issue that wants no work by now (`decide.withdrawn`); [] if nothing
+        does. Raises as `take`."""
+        waiting = [task for task in map(state.tasks.__getitem__, state.of_issue.get(key, ())) if task.attempt is None]
+        if not waiting or not subjects.is_looped(self.ws, key):
             return []
-        why_not = _withdrawn(self.ws, key)
-        return self.ws.log.transact(lambda state: decide.withdrawn(state, key, why_not)) if why_not is not None else []
+        why_not, over_at = _withdrawn(self.ws, key)
+        if why_not is None or not any(decide.is_withdrawn(task, over_at) for task in waiting):
+            return []
+        return self.ws.log.transact(lambda state: decide.withdrawn(state, key, why_not, over_at))
 
 
 def _is_withdrawn(state: State, session: Session, turn: loops.Turn) -> bool:
@@ -131,10 +134,11 @@ def items_of(ws: Workspace, loop: dict[str, Any], names: list[str]) -> list[dict
     return [found[name] for name in names]
 
 
-def _withdrawn(ws: Workspace, key: str) -> str | None:
-    """Why the issue wants no work any more, read afresh (`events.reactions.ReactionHeld`); None if it does, or where no
-    forge is contacted. Raises ForgeFailure, BadInput."""
+def _withdrawn(ws: Workspace, key: str) -> tuple[str | None, str | None]:
+    """Why the issue wants no work any more, read afresh (`events.reactions.ReactionHeld`), and when it was closed; None
+    if it does, or where no forge is contacted. Raises ForgeFailure, BadInput."""
     forges = Forges(ws)
     if forges.of(parse_ref(key).host) is None:
-        return None
-    return permission.why_no_turn(ws, key, looking.why_gone(ws, forges, key))
+        return None, None
+    issue = looking.read_issue(forges, key)
+    return permission.why_no_turn(ws, key, looking.why_gone_of(ws, key, issue)), looking.closed_at(issue)

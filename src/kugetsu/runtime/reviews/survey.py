@@ -114,7 +114,7 @@ class Survey:
             return sight
         sight.pull = {**sight.pull, "checks": checks_of(self.ws, session, sight.pull)}
         if pull.state != "open" and is_looped(self.ws, session.key):
-            sight.over_at = pull.updated_at or clock.now()
+            sight.over_at = pull_requests.over_at(pull)
         elif pull.state == "open" and self.reader is not None:
             self._read(self.reader, session, url, pull, sight)
         return sight
