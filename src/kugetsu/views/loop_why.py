@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kugetsu.domain.fold.loops import new_loop
+from kugetsu.domain.fold.loops import new_loop, used
 from kugetsu.domain.loops import BRAKES
 from kugetsu.model import result_words
 from kugetsu.model.plural import counted
@@ -73,7 +73,7 @@ def loop_data(state: State, issue: str, turn: Turn, most: int, items: Sequence[d
     """Why the next ``turn`` is as it is; ``items`` are those that are open and unanswered, as they were recorded. None
     for a pull request on which nothing is open and nothing was answered."""
     loop = state.loops.get(issue) or new_loop(None)
-    if not items and not loop["turns"] and loop["held"] is None:
+    if not items and not used(loop) and loop["held"] is None:
         return None
     code = turn.code
     held = loop["held"] if code not in ("later", "busy") else None
@@ -81,7 +81,7 @@ def loop_data(state: State, issue: str, turn: Turn, most: int, items: Sequence[d
         held = None  # it holds no more; that the issue wants no work is for the forge to say
     return {
         "url": loop["url"],
-        "turns": loop["turns"],
+        "turns": used(loop),
         "max": most,
         "code": code,
         "answer": result_words.held(held["code"], held["values"]) if held is not None else _answer(turn, items),

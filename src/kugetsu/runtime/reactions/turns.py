@@ -11,6 +11,7 @@ from kugetsu.domain import loops
 from kugetsu.domain.decide import reactions as decide
 from kugetsu.domain.events import Event
 from kugetsu.domain.facts import ReactionFacts
+from kugetsu.domain.fold.loops import used
 from kugetsu.domain.state import Session, State
 from kugetsu.model import clock
 from kugetsu.model.errors import KugetsuError
@@ -94,7 +95,7 @@ class Turns:
                 return self.ws.log.transact(lambda state: decide.withdrawn(state, key, why_not, over_at))
             loop = loops.loop_of(state, key)
             items = items_of(self.ws, loop, turn.items)
-            text = message.of(session.pr, items, loop["turns"] + 1, facts["max_reactions"])
+            text = message.of(session.pr, items, used(loop) + 1, facts["max_reactions"])
         events = self.ws.log.transact(lambda state: decide.react(state, key, text, turn.items, facts))
         self._asked.pop(key, None)
         return events
