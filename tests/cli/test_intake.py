@@ -45,7 +45,7 @@ def test_it_shows_what_it_would_queue_queues_it_and_says_why_not_the_others(labe
     ]
     assert told["problems"] == [] and told["repositories"] == ["example.com/o/r"]
     history = labelled("history", "example.com/o/r#3", COLUMNS="200").out
-    assert "needs the label again: mallory set it and has no triage right" in history
+    assert "Mine bitcoins: needs the label again: mallory set it and has no triage right" in history
 
 
 def test_a_repository_that_is_not_to_be_looked_at_is_refused_with_the_remedy(labelled):

@@ -10,7 +10,7 @@ import pytest
 
 from forge.scripted import ScriptedForge
 from kugetsu.domain import marks
-from kugetsu.domain.decide import pauses, queue
+from kugetsu.domain.decide import notifications, pauses, queue
 from kugetsu.forge.failures import ForgeFailure
 from kugetsu.model import clock
 from kugetsu.model.errors import BadInput
@@ -20,8 +20,10 @@ from kugetsu.runtime.forges import Forges
 from kugetsu.runtime.intake import looking, marking, places
 from kugetsu.runtime.intake.looking import Outcome
 from kugetsu.runtime.intake.reading import Place
+from kugetsu.runtime.intake.watching import Watching
+from kugetsu.runtime.notifications.outbox import Outbox
 from kugetsu.runtime.observing import observe
-from kugetsu.runtime.process.named_lease import OBSERVER
+from kugetsu.runtime.process.named_lease import NOTIFIER, OBSERVER
 from kugetsu.runtime.workspace import open_workspace
 from runtime.forged import OFTEN, PUSH, REPOSITORY, TOKEN, forge, forged, let_in, no_observer_is_left, prompt
 from runtime.stage import COMMIT, PATIENCE, UNTIL_GO, Stage, bare_stage, stage
@@ -386,11 +388,12 @@ def test_doctor_tells_what_an_intake_lacks(taken: Stage, forge: ScriptedForge) -
 
 @pytest.fixture
 def unobserved(taken: Stage) -> Iterator[Stage]:
-    """A stage whose daemon claims what waits, and has no observer."""
-    held = OBSERVER.take(taken.ws.paths)
-    assert held is not None
+    """A stage whose daemon claims what waits, and has neither an observer nor a notifier."""
+    held = [lease.take(taken.ws.paths) for lease in (OBSERVER, NOTIFIER)]
     yield taken
-    os.close(held)
+    for one in held:
+        assert one is not None
+        os.close(one)
 
 
 @pytest.mark.parametrize(
@@ -491,3 +494,81 @@ def test_a_paused_queue_still_looks_and_queues(taken: Stage, forge: ScriptedForg
     labelled(forge)
     taken.wait("task.queued")
     assert taken.wait("task.held")["data"]["gate"] == "paused"
+
+
+# --- each act at the forge --------------------------------------------------------------------------------------------
+
+
+def comments(stage: Stage) -> Outbox:
+    """The outbox of comments on issues, which has not delivered what there is."""
+    stage.configure(NOTIFY_SINKS="comment", NOTIFY_EVENTS="task_completed")
+    stage.ws.log.transact(lambda state: notifications.enable(state, "comment"))
+    return Outbox(stage.ws, "comment", stage.ws.log.transact, lambda: False)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda forge: forge.unlabel(REPOSITORY, 14, LABEL),
+        lambda forge: forge.change_issue(REPOSITORY, 14, state="closed"),
+        None,
+    ],
+    ids=["unlabelled", "closed", "unchanged"],
+)
+def test_no_comment_on_an_issue_that_was_taken_back_meanwhile(
+    unobserved: Stage, forge: ScriptedForge, change: Callable[[ScriptedForge], None] | None
+) -> None:
+    outbox = comments(unobserved)
+    working(unobserved, forge)
+    if change is not None:
+        change(forge)
+    unobserved.go()
+    unobserved.wait("task.completed")
+    taken = outbox.take()
+    assert taken is not None
+    outbox.deliver(taken)
+    assert len(forge.posted(REPOSITORY, 14)) == int(change is None)
+    assert outbox.due() == (None, None), "given up, or done"
+
+
+def test_a_comment_waits_for_the_end_of_a_pause_however_long(
+    unobserved: Stage, forge: ScriptedForge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notifications, "FIRST_PAUSE", 0.0)
+    outbox = comments(unobserved)
+    working(unobserved, forge)
+    unobserved.ws.log.transact(lambda state: pauses.pause(state, None, None, clock.now()))
+    unobserved.go()
+    unobserved.wait("task.completed")
+    taken = outbox.take()
+    assert taken is not None
+    outbox.deliver(taken)
+    assert forge.posted(REPOSITORY, 14) == [] and outbox.due() == (None, None)
+    unobserved.ws.log.transact(lambda state: pauses.resume(state, None))
+    delivery, _ = outbox.due()
+    assert delivery is not None
+    outbox.retry(delivery)
+    assert len(forge.posted(REPOSITORY, 14)) == 1
+
+
+def test_a_mark_is_not_set_while_the_queue_is_paused(taken: Stage, forge: ScriptedForge) -> None:
+    taken.configure(INTAKE_MARK="true")
+    labelled(forge)
+    look(taken)
+    taken.ws.log.transact(lambda state: pauses.pause(state, None, None, clock.now()))
+    marking.mark(taken.ws, str(taken.ref(14)))
+    assert forge.labels_of(REPOSITORY, 14) == (LABEL,)
+    taken.ws.log.transact(lambda state: pauses.resume(state, None))
+    marking.mark(taken.ws, str(taken.ref(14)))
+    assert forge.labels_of(REPOSITORY, 14) == (LABEL, marks.IN_PROGRESS)
+
+
+def test_the_observer_takes_one_step_for_each_mark_and_then_rests(taken: Stage, forge: ScriptedForge) -> None:
+    taken.configure(INTAKE_MARK="true", INTAKE_INTERVAL_MINUTES="60")
+    for number in (14, 15, 16):
+        labelled(forge, number)
+    intake = Watching(taken.ws, lambda host: True, lambda host, subject, problem: None, lambda text: None)
+    while intake.step(taken.state) <= 0:
+        pass
+    assert [forge.labels_of(REPOSITORY, number) for number in (14, 15, 16)] == [(LABEL, marks.IN_PROGRESS)] * 3
+    assert len(taken.events("mark.setting")) == len(taken.events("mark.set")) == 3

@@ -184,9 +184,15 @@ def is_asked_for(state: State, issue: str) -> bool:
     return session is not None and session.by_intake
 
 
+def is_unattended(state: State, issue: str) -> bool:
+    """Whether no person asked for the issue's latest run: a label did, or feedback."""
+    session = state.sessions.get(issue)
+    return session is not None and session.unattended
+
+
 def on_hold(state: State, issue: str, now: str) -> bool:
     """Whether a pause keeps kugetsu from acting at the forge for the issue: not for what a person asked for."""
-    return is_asked_for(state, issue) and is_paused(state, issue, now)
+    return is_unattended(state, issue) and is_paused(state, issue, now)
 
 
 def is_paused(state: State, issue: str, now: str) -> bool:

@@ -214,6 +214,8 @@ class Session:
     attempt: str | None = None
     #: Whether its latest work, but for answers to feedback, was asked for by a label (`domain.intake`).
     by_intake: bool = False
+    #: Whether no person asked for its latest run: a label did, or feedback.
+    unattended: bool = False
     #: The person who works in it (`events.persons.PersonAttached`), with "seq" and "at" of the claim.
     person: dict[str, Any] | None = None
     created_at: str = ""

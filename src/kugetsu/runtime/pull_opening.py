@@ -194,9 +194,9 @@ def _find_or_open(ws: Workspace, session: Session, owed: dict[str, Any]) -> tupl
         raise _FinalError(f"{owed['base']} has the work already", "")
     if (found := _look(forges, ref, owed)) is not None:
         return found, True
-    permission.require(ws, session.key, forges)
     body = pull_body.body_of(_work(ws, session, owed), owed["task"], _closes(forges, ref))
     new = NewPull(owed["title"], body, owed["branch"], owed["base"], owed["fork"] or "", owed["draft"])
+    permission.require(ws, session.key, forges)
     try:
         return forges.ask(ref.host, lambda forge: forge.create_pull(ref.owner, ref.repo, new)), False
     except ForgeRefused:

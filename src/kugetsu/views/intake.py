@@ -45,6 +45,11 @@ def words(code: str, values: dict[str, Any]) -> str:
     return tell(values) if tell is not None else code
 
 
+def seen(title: str, code: str, values: dict[str, Any]) -> str:
+    """The same with the issue's title, which the log knows from here before any agent has read it."""
+    return f"{line(title)}: {words(code, values)}"
+
+
 def _in_brackets(names: Sequence[str | None] | None) -> str:
     known = [line(name) for name in names or () if name]
     return f" ({', '.join(known)})" if known else ""

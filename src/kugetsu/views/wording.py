@@ -140,7 +140,7 @@ def reason_words(reason: str) -> str:
         "intake_switched_off": "the repository has no INTAKE_LABEL any more",
         "intake_gone": "its issue asked for no work any more when the run ended",
         "intake_missing": "the forge has the issue no longer",
-        "intake_needs_label": "the issue's text was edited after the label was set",
+        "intake_needs_label": "the issue needs the label again",
     }
     return words_of.get(reason, reason)
 
@@ -448,7 +448,7 @@ _TELL: dict[str, Callable[[Any], str]] = {
     "pull.failed": _not_opened,
     "review.done": lambda data: f"was {review_words(data['was'])}",
     "review.reopened": lambda data: f"{review_words(data['to'])} again",
-    "intake.seen": lambda data: intake.words(data["code"], data.get("values") or {}),
+    "intake.seen": lambda data: intake.seen(data["title"], data["code"], data.get("values") or {}),
     "intake.gone": lambda data: intake.gone(data["code"]),
     "mark.setting": lambda data: intake.labels(data["add"], data["remove"]),
     "mark.set": lambda data: data["label"] or "no label of kugetsu",

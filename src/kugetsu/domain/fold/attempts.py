@@ -57,6 +57,7 @@ def attempt_claimed(state: State, event: Event) -> None:
     session = state.sessions.get(task.session)
     if session is not None:
         session.attempt = attempt.id
+        session.unattended = task.by_intake or task.reaction is not None
         session.by_intake = task.by_intake or (session.by_intake and task.reaction is not None)
         session.usage.attempts += 1
         session.notes = []

@@ -51,6 +51,8 @@ def mark(ws: Workspace, issue: str) -> KugetsuError | None:
     if owed is None:
         return None
     intent = owed["seq"]
+    if is_paused(ws.state(), issue, clock.now()):
+        return None
     try:
         forges, ref = Forges(ws), parse_ref(issue)
         if owed["add"] and not _still_asks(ws, issue, forges):

@@ -1,5 +1,5 @@
-"""Whether kugetsu may still act for an issue that a label asked for: read afresh before its agent starts, and before
-each act at the forge.
+"""Whether kugetsu may still act for an issue that a label or feedback asked for: read afresh before its agent starts,
+and before each act at the forge.
 
 Who takes the label away, closes the issue or pauses the queue stops what is to be done there; commits stay. Work that a
 person asked for by a command is not concerned.
@@ -8,7 +8,7 @@ person asked for by a command is not concerned.
 from __future__ import annotations
 
 from kugetsu.domain.decide import reactions as decide
-from kugetsu.domain.intake import is_asked_for, on_hold
+from kugetsu.domain.intake import is_asked_for, is_unattended, on_hold
 from kugetsu.domain.state import Task
 from kugetsu.forge.failures import ForgeFailure
 from kugetsu.forge.protocol import Issue
@@ -62,12 +62,14 @@ def require(ws: Workspace, issue: str, forges: Forges) -> None:
     """Raise WithdrawnError or PausedError if kugetsu may not act for the issue; ForgeFailure, BadInput if that cannot
     be read."""
     state = ws.state()
-    if not is_asked_for(state, issue):
+    if not is_unattended(state, issue):
         return
     if on_hold(state, issue, clock.now()):
         raise PausedError("the queue is paused", "kugetsu queue resume")
     code = looking.why_gone(ws, forges, issue)
-    if code in ("unlabelled", "closed", "missing"):  # a repository without an intake says nothing of this issue
+    # A repository without an intake says nothing of this issue; nor does a label of what a person began.
+    stops = ("unlabelled", "closed", "missing") if is_asked_for(state, issue) else ("closed",)
+    if code is not None and code in stops:
         raise WithdrawnError(code, ws.config_of(issue).text("INTAKE_LABEL"))
 
 
