@@ -13,6 +13,9 @@ from kugetsu.model.errors import BadInput, KugetsuError
 from kugetsu.runtime.workspace import Workspace, actor, learn_secrets, outside
 
 
+WITHOUT_SETTINGS = "not checked: the settings cannot be read (see settings above)"
+
+
 class Context:
     """A directory under examination. ``online``: servers may be contacted."""
 
