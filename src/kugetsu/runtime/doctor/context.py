@@ -12,7 +12,6 @@ from kugetsu.host.paths import Paths
 from kugetsu.model.errors import BadInput, KugetsuError
 from kugetsu.runtime.workspace import Workspace, actor, learn_secrets, outside
 
-
 WITHOUT_SETTINGS = "not checked: the settings cannot be read (see settings above)"
 
 
