@@ -83,5 +83,10 @@ def turn_then(event: Event, now: str) -> ReactionFacts | None:
     facts = event.get("facts")
     if not isinstance(facts, dict) or not all(isinstance(facts.get(name), kind) for name, kind in _OF_TURN.items()):
         return None
-    known: Any = {name: facts[name] for name in _OF_TURN}
-    return {**known, "now": now}
+    known: ReactionFacts = {
+        "now": now,
+        "kinds": facts["kinds"],
+        "delay_seconds": facts["delay_seconds"],
+        "max_reactions": facts["max_reactions"],
+    }
+    return known
