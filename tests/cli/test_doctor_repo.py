@@ -43,7 +43,7 @@ def levels(shown):
 def is_clean(kugetsu):
     """Whether nothing of a trial is left: no folder, no record of git's, no lease."""
     paths = Paths(str(kugetsu.root))
-    assert scratch.left_over(paths) == [] and not list(kugetsu.root.glob("scratch/*"))
+    assert scratch.left_over(paths, ()) == [] and not list(kugetsu.root.glob("scratch/*"))
     assert len(repos.run(kugetsu.work, "worktree", "list").splitlines()) == 1
     return True
 

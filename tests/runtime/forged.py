@@ -10,7 +10,7 @@ import pytest
 from forge.scripted import ScriptedForge
 from kugetsu.runtime import initialisation
 from kugetsu.runtime.process import identity
-from kugetsu.runtime.process.named_lease import OBSERVER
+from kugetsu.runtime.process.named_lease import OBSERVER, VERIFIER
 from runtime import repos
 from runtime.stage import PATIENCE, Stage
 from runtime.supervised import eventually
@@ -54,10 +54,11 @@ def no_observer_is_left(bare_stage: Stage) -> Iterator[None]:
     yield
     if not (bare_stage.directory / "log").is_dir():
         return
-    for who in (bare_stage.state.daemon.identity, OBSERVER.holder(bare_stage.ws.paths)):
+    paths = bare_stage.ws.paths
+    for who in (bare_stage.state.daemon.identity, OBSERVER.holder(paths), VERIFIER.holder(paths)):
         if who is not None:
             identity.signal(who, signal.SIGKILL)
-    assert eventually(lambda: not OBSERVER.alive(bare_stage.ws.paths), PATIENCE)
+    assert eventually(lambda: not (OBSERVER.alive(paths) or VERIFIER.alive(paths)), PATIENCE)
 
 
 def let_in(stage: Stage, token: str, variable: str = "GITEA_TOKEN") -> None:

@@ -48,7 +48,7 @@ def run_one(stage: Stage, command: str, agent: str = COMMIT, number: int = 1, **
 
 def nothing_left(stage: Stage) -> None:
     """No checkout, no record of one, no process."""
-    assert scratch.left_over(stage.ws.paths) == []
+    assert scratch.left_over(stage.ws.paths, ()) == []
     assert not os.path.isdir(stage.ws.paths.scratch) or os.listdir(stage.ws.paths.scratch) == []
     assert "scratch" not in run(stage.repository, "worktree", "list")
     for nonce in stage.nonces().values():

@@ -96,7 +96,7 @@ def broken(ws: Workspace, forges: Sequence[MisbehavingForge], most_turns: int) -
         found += _unheard(events, ws.state(), forge)
         found += _pulls(events, forge)
     found += [f"scratch checkout {nonce} is left" for nonce in folders.names(ws.paths.scratch)]
-    found += [f"scratch checkout {nonce} is left over" for nonce in scratch.left_over(ws.paths)]
+    found += [f"scratch checkout {nonce} is left over" for nonce in scratch.left_over(ws.paths, ())]
     return found
 
 

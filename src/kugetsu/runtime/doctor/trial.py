@@ -5,8 +5,6 @@ The steps and their order are those of a run. The outputs of its commands stay i
 
 from __future__ import annotations
 
-import contextlib
-import os
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,12 +15,11 @@ from kugetsu.host import run_files
 from kugetsu.model.errors import NotFound
 from kugetsu.model.plural import counted, listed
 from kugetsu.model.refs import parse_ref
-from kugetsu.runtime import submit
+from kugetsu.runtime import scratch_lease, submit
 from kugetsu.runtime.doctor.finding import Finding, Found
 from kugetsu.runtime.git import comparison, refs, repositories, scratch
 from kugetsu.runtime.git.command import commit_of
 from kugetsu.runtime.git.repositories import Repository
-from kugetsu.runtime.process import termination
 from kugetsu.runtime.process.lease import Lease
 from kugetsu.runtime.runner import surroundings
 from kugetsu.runtime.verification import clean_run
@@ -46,12 +43,12 @@ def try_repository(ws: Workspace, name: str, step: Callable[[str], object]) -> l
     Raises KugetsuError without a clone or a base commit.
     """
     found = Found(_GROUP + name)
-    forget_killed(ws)
+    scratch_lease.forget_killed(ws)
     repository, base, commit = base_of(ws, name)
     findings = [found.ok("base", f"{base} at {commit[:12]} in {repository.path}")]
     findings += _waiting(ws, found, name)
     folder = ws.paths.make(ws.paths.logs)
-    with _lease(ws) as lease:
+    with scratch_lease.typed(ws) as lease:
         findings += _make_ready(ws, found, repository, commit, lease, folder, step)
         if all(one.level != "problem" for one in findings):
             findings += _verify(ws, found, repository, commit, lease, folder, step)
@@ -76,30 +73,6 @@ def _registered(ws: Workspace, name: str) -> dict[str, dict[str, str]]:
         known = submit.clone_here(ws, parse_ref(f"{name}#1")) or ({"path": sources[-1]} if sources else None)
         found |= {name: known} if known is not None else {}
     return found
-
-
-def forget_killed(ws: Workspace) -> None:
-    """Remove the passing checkouts whose users were killed, once what still runs there has ended."""
-    live = ws.state().leases()
-    for nonce in (nonce for nonce in scratch.left_over(ws.paths) if nonce not in live):
-        termination.end(nonce, ws.config.number("KILL_GRACE_SECONDS"))
-        scratch.remove(ws.paths, nonce)
-
-
-@contextlib.contextmanager
-def _lease(ws: Workspace) -> Iterator[Lease]:
-    """A lease of this command, whose mark is on all that it starts. Nothing else holds it: whatever outlives a killed
-    trial shows that by its mark (`forget_killed`)."""
-    held, before = Lease.create(ws.paths.leases), os.environ.get(termination.MARK)
-    os.environ[termination.MARK] = held.nonce
-    try:
-        yield held
-    finally:
-        scratch.remove(ws.paths, held.nonce)
-        held.release()
-        del os.environ[termination.MARK]
-        if before is not None:
-            os.environ[termination.MARK] = before
 
 
 def _base(ws: Workspace, repository: Repository) -> tuple[str, str]:
@@ -158,6 +131,7 @@ def _make_ready(
             deadline=time.monotonic() + 3600 * settings.number("TASK_TIMEOUT_HOURS"),
             grace=ws.config.number("KILL_GRACE_SECONDS"),
             most_bytes=surroundings.most_output(ws),
+            held=(lease.fd,),
         )
         step("copying files")
         making.make_ready(wanted, place, tell)
@@ -243,7 +217,7 @@ def _verify(
     if order is None:
         return [found.skipped("verification", "VERIFY_COMMAND is empty", _setting_of(found, "VERIFY_COMMAND"))]
     step("running VERIFY_COMMAND")
-    place = clean_run.Place(nonce=lease.nonce, folder=folder)
+    place = clean_run.Place(lease.nonce, folder, lease.fd)
     said, _ = clean_run.of_commit(ws, order, commit, commit, place, VERIFY)
     if said["code"] == "passed":
         return [found.ok("verification", f"{order.command} passes on the base branch after {said['seconds']:.0f} s")]

@@ -198,6 +198,14 @@ def totals(files: Sequence[ChangedFile]) -> tuple[int, int, int]:
     )
 
 
+def refs_in(clone: str | None, base_branch: str | None) -> list[str]:
+    """The names that a base branch may have in the repository at ``clone``, that of its remote first."""
+    checkout = checkouts.find(clone) if clone is not None else None
+    names = list(checkouts.remotes(checkout.common_dir)) if checkout is not None else []
+    remote = "origin" if "origin" in names or not names else names[0]
+    return base_refs(remote if names else None, base_branch or "")
+
+
 def base_refs(remote: str | None, base_branch: str) -> list[str]:
     """The names that a base branch may have in a clone, the best first."""
     if not base_branch:

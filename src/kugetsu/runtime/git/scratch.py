@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from kugetsu.host import run_files
 from kugetsu.host.paths import Paths
@@ -72,11 +72,11 @@ def remove(paths: Paths, nonce: str) -> bool:
     return folders.remove(folder)
 
 
-def left_over(paths: Paths) -> list[str]:
-    """The leases whose checkouts were left over: nobody holds them."""
-    return [nonce for nonce in folders.names(paths.scratch) if is_left_over(paths, nonce)]
+def left_over(paths: Paths, live: Collection[str]) -> list[str]:
+    """The leases whose checkouts were left over: nobody holds them, and they belong to no ``live`` attempt
+    (`State.leases`), which is settled with all that it left."""
+    return [nonce for nonce in folders.names(paths.scratch) if nonce not in live and _is_free(paths, nonce)]
 
 
-def is_left_over(paths: Paths, nonce: str) -> bool:
-    """Whether a checkout is there whose lease nobody holds."""
+def _is_free(paths: Paths, nonce: str) -> bool:
     return os.path.isdir(f"{paths.scratch}/{nonce}") and not lease.alive(paths.leases, nonce)

@@ -32,7 +32,7 @@ from kugetsu.model.errors import (
 from kugetsu.redaction.funnel import redact
 from kugetsu.runtime import answers, pull_opening, pull_requests
 from kugetsu.runtime.env_files import values
-from kugetsu.runtime.git import checkouts, comparison, elsewhere, integrity, locks, refused_push, rescue
+from kugetsu.runtime.git import comparison, elsewhere, integrity, locks, refused_push, rescue
 from kugetsu.runtime.git import evidence as git_evidence
 from kugetsu.runtime.git.changes import changed_files
 from kugetsu.runtime.runner import findings, temp_folders
@@ -106,7 +106,7 @@ def ending_of(ws: Workspace, attempt: Attempt, ended: Ended, *, by_runner: bool 
         failed_check=checked.feedback if checked is not None else None,
     )
     if verdict == "done":
-        ending.opening = pull_opening.intent_of(ws, ws.state(), attempt, session, evidence)
+        ending.opening = pull_opening.intent_of(ws, ws.state(), session, evidence, attempt.task)
     if verdict == "done" and session is not None and session.kind == "pm":
         # It changes no repository, so there is no evidence: its answer is the result.
         ending.reason = sentence(str(ending.outcome["final_text"]), ANSWER_LENGTH) or "done"
@@ -134,7 +134,7 @@ def _checked(
     head = str(evidence["head"])
     if not by_runner or ended.leftover:
         return of_attempt.not_run(order, head, "processes_left" if ended.leftover else "runner_killed")
-    return of_attempt.verify(ws, attempt, session, order, head, _bases(session))
+    return of_attempt.verify(ws, attempt, session, order, head)
 
 
 def _beside(folder: str, ended: Ended, evidence: dict[str, Any]) -> str:
@@ -300,18 +300,10 @@ def evidence_of(session: Session | None, *, ask_remote: bool = False) -> dict[st
         session.base_commit or "",
         session.branch or "",
         repository_path=session.source,
-        bases=_bases(session),
+        bases=comparison.refs_in(session.source, session.base_branch),
         ask_remote=ask_remote,
     )
     return seen.as_data() | ({"repaired": repaired} if repaired is not None else {})
-
-
-def _bases(session: Session) -> list[str]:
-    """The names that its base branch may have in its clone, the one that the work was made from first."""
-    checkout = checkouts.find(session.source) if session.source is not None else None
-    names = list(checkouts.remotes(checkout.common_dir)) if checkout is not None else []
-    remote = "origin" if "origin" in names or not names else names[0]
-    return comparison.base_refs(remote if names else None, session.base_branch or "")
 
 
 def commands_of(ws: Workspace, attempt: Attempt, exit_code: int | None = None) -> list[Command]:

@@ -138,7 +138,7 @@ def of_work(ws: Workspace, order: Order, commit: str, base: str | None, place: P
     found, text = of_commit(ws, order, commit, base, place)
     if found["code"] in (*UNVERIFIED, *_UNRUNNABLE.values()):
         alone = found["code"] if found["code"] in _UNRUNNABLE.values() else ""
-        said = of_base(ws, order, base, place) if base is not None and base != commit else alone
+        said = of_base(ws, order, base, place)["code"] if base is not None and base != commit else alone
         found |= judged(found["code"], said, base)
     return found, text
 
@@ -157,23 +157,24 @@ def judged(code: str, base_code: str, base: str | None) -> dict[str, Any]:
     return {"code": "failed"} if code in _UNRUNNABLE.values() else {}
 
 
-def of_base(ws: Workspace, order: Order, commit: str, place: Place, *, again: bool = False) -> str:
-    """The code of what it says of a base commit: what is remembered, unless ``again``, else it runs and is remembered.
+def of_base(ws: Workspace, order: Order, commit: str, place: Place, *, again: bool = False) -> dict[str, Any]:
+    """What it says of a base commit (`events.attempts.Verification`): what is remembered, unless ``again``, else it
+    runs and is remembered.
 
     One that fails runs a second time before it is believed, once for each commit and command.
     """
     key = base_key(order.repository, commit, order.sha)
     # One that asks while another verifies it waits for that, and takes its answer; a killed one holds nothing.
     with repositories.locked(ws.paths, f"verify {key}"):
+        known = ws.state().bases.get(key)
+        if known is not None and not again and verification.is_believed(known, order.seconds):
+            return {"code": known["code"], "commit": commit}
         while True:
-            known = ws.state().bases.get(key)
-            if known is not None and not again and verification.is_believed(known, order.seconds):
-                return str(known["code"])
             found, _ = of_commit(ws, order, commit, commit, place, "verify-base")
             recorded = found["code"] in REMEMBERED and _remember(ws, order, commit, found, place.attempt)
-            known, again = ws.state().bases.get(key), False
-            if found["code"] != "failed" or not recorded or known is None:
-                return str(found["code"])
+            known = ws.state().bases.get(key)
+            if not recorded or known is None or verification.is_believed(known, order.seconds):
+                return found
 
 
 def _remember(ws: Workspace, order: Order, commit: str, found: dict[str, Any], attempt: str | None) -> bool:
