@@ -11,9 +11,9 @@ from forge.scripted import ScriptedForge
 from kugetsu.domain.state import Session
 from kugetsu.domain.verification import MOST_TRIES
 from kugetsu.model import clock, result_words
-from kugetsu.runtime import pull_opening, reconcile
+from kugetsu.runtime import folders, pull_opening, reconcile
 from kugetsu.runtime.git import scratch
-from kugetsu.runtime.process import identity, termination
+from kugetsu.runtime.process import identity
 from kugetsu.runtime.process.named_lease import VERIFIER
 from kugetsu.runtime.reviews import owed
 from kugetsu.runtime.verification import by_hand, later
@@ -24,7 +24,8 @@ from runtime.supervised import eventually
 
 __all__ = ["bare_stage", "forge", "forged", "no_observer_is_left", "stage"]
 
-HANGS = 'touch "$STAGE/verifying"; trap "" TERM; (trap "" TERM; exec sleep 600) & wait; sleep 600'
+HANGS = """trap "" TERM; setsid sh -c 'trap "" TERM; echo $$ > "$STAGE/grandchild"; exec sleep 600' & \
+while ! test -s "$STAGE/grandchild"; do sleep 0.02; done; touch "$STAGE/verifying"; wait; sleep 600"""
 """It hangs, and neither it nor its child heeds SIGTERM."""
 
 
@@ -95,7 +96,9 @@ def test_a_verification_that_is_killed_counts_and_then_it_is_a_persons(opening: 
         opening.until(lambda number=number: len(opening.events("work.verified")) == number)
     assert [one["data"]["why"] for one in opening.events("work.verified")] == ["verifier_killed"] * MOST_TRIES
     assert due(opening) == [] and not later.begun(opening.state)
-    assert eventually(lambda: scratch.left_over(opening.ws.paths, ()) == [])
+    assert folders.names(opening.ws.paths.scratch) == []
+    left = identity.stat(opening.written_pid("grandchild"))
+    assert left is None or left.dead
     known = session(opening).verified
     assert known is not None and known["tries"] == MOST_TRIES
     assert not opening.events("pull.opening")
@@ -194,5 +197,5 @@ def test_nothing_is_left_of_a_stopped_one(opening: Stage) -> None:
     (said,) = later.run(opening.ws, *found, lambda: not began.exists())
     assert said["data"]["why"] == "stopped"
     assert scratch.left_over(opening.ws.paths, ()) == []
-    for nonce in opening.nonces().values():
-        assert eventually(lambda nonce=nonce: not termination.marked(nonce))
+    left = identity.stat(opening.written_pid("grandchild"))
+    assert left is None or left.dead

@@ -179,6 +179,23 @@ def test_its_time_limit_ends_it_and_the_attempts_own_too(stage: Stage) -> None:
     nothing_left(stage)
 
 
+STUBBORN = """trap "" TERM; setsid sh -c 'trap "" TERM; echo $$ > "$STAGE/grandchild"; exec sleep 600' & \
+while ! test -s "$STAGE/grandchild"; do sleep 0.02; done; touch "$STAGE/verifying-$KUGETSU_ATTEMPT"; wait; sleep 600"""
+
+
+def test_a_cancel_ends_one_that_ignores_sigterm_with_its_grandchild(stage: Stage) -> None:
+    stage.agent(COMMIT)
+    stage.configure(VERIFY_COMMAND=STUBBORN)
+    stage.start(1)
+    stage.file("verifying-q1.1")
+    stop_attempt.cancel(stage.ws, "q1")
+    assert stage.finished("q1") == "cancelled"
+    left = identity.stat(stage.written_pid("grandchild"))
+    assert left is None or left.dead
+    assert "cancelled while its work was verified" in ended(stage, "q1.1")["reason"]
+    nothing_left(stage)
+
+
 def test_a_cancel_ends_it_and_cancels_the_task(stage: Stage) -> None:
     stage.agent(COMMIT)
     stage.configure(VERIFY_COMMAND=HANGS)

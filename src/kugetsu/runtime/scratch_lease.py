@@ -1,7 +1,7 @@
 """The lease of a command that works in a clean checkout without an attempt (`git.scratch`), and what killed ones left.
 
-Whatever the command starts carries the mark of the lease, and holds it where it inherits the descriptor: so it is found
-and ended, by the command itself or by whoever comes after it was killed.
+Whatever the command starts carries the mark of the lease, and does not hold it: so the lease is free when the command
+is killed, and whoever comes next ends what still runs (`forget_killed`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import signal
 from collections.abc import Iterator
 
 from kugetsu.runtime.git import scratch
-from kugetsu.runtime.process import lease as leases
 from kugetsu.runtime.process import termination
 from kugetsu.runtime.process.lease import Lease
 from kugetsu.runtime.workspace import Workspace
@@ -20,17 +19,17 @@ from kugetsu.runtime.workspace import Workspace
 
 @contextlib.contextmanager
 def hold(ws: Workspace) -> Iterator[Lease]:
-    """A lease of this process. At the end, what it started is ended and its checkouts are removed."""
+    """A lease of this process. At the end, what it started is ended and its checkouts are removed; orphans that have
+    cleared their environment too, because this process adopts them from now on."""
+    termination.become_subreaper()
     held, before = Lease.create(ws.paths.make(ws.paths.leases)), os.environ.get(termination.MARK)
     os.environ[termination.MARK] = held.nonce
     try:
         yield held
     finally:
-        held.close()
-        # What cleared its environment and left its session is known by the lease that it holds.
-        termination.end_lost(ws.paths.leases, held.nonce, ws.config.number("KILL_GRACE_SECONDS"))
+        termination.end(held.nonce, ws.config.number("KILL_GRACE_SECONDS"), root=os.getpid())
         scratch.remove(ws.paths, held.nonce)
-        leases.forget(ws.paths.leases, held.nonce)
+        held.release()
         del os.environ[termination.MARK]
         if before is not None:
             os.environ[termination.MARK] = before
@@ -51,5 +50,10 @@ def typed(ws: Workspace) -> Iterator[Lease]:
 def forget_killed(ws: Workspace) -> None:
     """Remove the checkouts whose users were killed, once what still runs there has ended."""
     for nonce in scratch.left_over(ws.paths, ws.state().leases()):
-        termination.end(nonce, ws.config.number("KILL_GRACE_SECONDS"))
-        scratch.remove(ws.paths, nonce)
+        forget(ws, nonce)
+
+
+def forget(ws: Workspace, nonce: str) -> bool:
+    """End what still runs in the checkout of a killed user, and remove it; whether it is gone."""
+    termination.end(nonce, ws.config.number("KILL_GRACE_SECONDS"))
+    return scratch.remove(ws.paths, nonce)

@@ -131,7 +131,6 @@ def _make_ready(
             deadline=time.monotonic() + 3600 * settings.number("TASK_TIMEOUT_HOURS"),
             grace=ws.config.number("KILL_GRACE_SECONDS"),
             most_bytes=surroundings.most_output(ws),
-            held=(lease.fd,),
         )
         step("copying files")
         making.make_ready(wanted, place, tell)
@@ -217,7 +216,7 @@ def _verify(
     if order is None:
         return [found.skipped("verification", "VERIFY_COMMAND is empty", _setting_of(found, "VERIFY_COMMAND"))]
     step("running VERIFY_COMMAND")
-    place = clean_run.Place(lease.nonce, folder, lease.fd)
+    place = clean_run.Place(lease.nonce, folder)
     said, _ = clean_run.of_commit(ws, order, commit, commit, place, VERIFY)
     if said["code"] == "passed":
         return [found.ok("verification", f"{order.command} passes on the base branch after {said['seconds']:.0f} s")]

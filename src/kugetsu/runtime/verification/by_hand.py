@@ -33,7 +33,7 @@ def of_base(ws: Workspace, order: Order, commit: str, show: Show) -> dict[str, A
 def _place(ws: Workspace, show: Show) -> Iterator[Place]:
     with scratch_lease.typed(ws) as lease:
         folder = ws.paths.make(f"{ws.paths.scratch}/{lease.nonce}")
-        yield Place(lease.nonce, folder, lease.fd, step=_Follower(show))
+        yield Place(lease.nonce, folder, step=_Follower(show))
 
 
 class _Follower:

@@ -71,7 +71,7 @@ def run(ws: Workspace, session: Session, order: Order, go_on: Callable[[], bool]
             folder = ws.paths.make(f"{ws.paths.scratch}/{lease.nonce}")
             bases = comparison.refs_in(session.source, session.base_branch)
             base = comparison.base_of(order.clone, head, bases, session.base_commit or "").commit
-            found, text = clean_run.of_work(ws, order, head, base, Place(lease.nonce, folder, lease.fd, step=step))
+            found, text = clean_run.of_work(ws, order, head, base, Place(lease.nonce, folder, step=step))
     except StoppedError:
         found = {**about, "code": "not_run", "why": "stopped"}
     except (KugetsuError, OSError) as problem:
