@@ -56,9 +56,15 @@ class _FinalError(KugetsuError):
 
 
 def intent_of(
-    ws: Workspace, state: State, session: Session | None, evidence: dict[str, Any], task_id: str | None
+    ws: Workspace,
+    state: State,
+    session: Session | None,
+    evidence: dict[str, Any],
+    task_id: str | None,
+    began: str = "",
 ) -> dict[str, Any] | None:
     """The pull request to open for the work of a task with this evidence, as `pull.opening` records it; None for none.
+    The run ``began`` then.
 
     Nothing is sent. None too where kugetsu has no token for the forge, or cannot tell where the work was pushed.
     """
@@ -68,7 +74,7 @@ def intent_of(
     head, pull = evidence.get("head"), evidence.get("pull") or {}
     if setting == "never" or pull.get("state") == "open":
         return None
-    if pull.get("state") == "closed" and (pull.get("over_at") or "") > attempt.claimed_at:
+    if pull.get("state") == "closed" and (pull.get("over_at") or "") > began:
         return None  # somebody wanted no more of it while the agent worked
     if not (head and evidence.get("commits") and evidence.get("pushed") and session.base_branch and session.source):
         return None

@@ -106,7 +106,7 @@ def ending_of(ws: Workspace, attempt: Attempt, ended: Ended, *, by_runner: bool 
         failed_check=checked.feedback if checked is not None else None,
     )
     if verdict == "done":
-        ending.opening = pull_opening.intent_of(ws, ws.state(), session, evidence, attempt.task)
+        ending.opening = pull_opening.intent_of(ws, ws.state(), session, evidence, attempt.task, attempt.claimed_at)
     if verdict == "done" and session is not None and session.kind == "pm":
         # It changes no repository, so there is no evidence: its answer is the result.
         ending.reason = sentence(str(ending.outcome["final_text"]), ANSWER_LENGTH) or "done"
