@@ -67,6 +67,20 @@ def test_a_copy_keeps_no_worktree_unless_it_was_changed(stage: Stage) -> None:
         destroy.destroy(stage.ws, str(stage.ref(2)), force=False)
 
 
+def test_what_it_leaves_keeps_no_worktree_unless_it_was_changed(stage: Stage) -> None:
+    stage.configure(WORKTREE_SETUP="echo 1 > lock; echo more >> README")
+    stage.agent('test "$NUMBER" = 1 || echo changed > lock\n')
+    for number in (1, 2):
+        stage.finished(stage.start(number).task)
+    assert [one.result_kind for one in stage.state.sessions.values() if one.kind == "issue"] == [
+        "nothing",
+        "uncommitted",
+    ]
+    destroy.destroy(stage.ws, str(stage.ref(1)), force=False)
+    with pytest.raises(Conflict, match=r"1 uncommitted change \(lock\)"):
+        destroy.destroy(stage.ws, str(stage.ref(2)), force=False)
+
+
 def test_a_secret_that_was_copied_is_in_no_event_and_known_to_every_process(stage: Stage) -> None:
     secret, word = "hunter2-and-more", "a1b2c3d4e5f6a7b8"
     (stage.repository / "ignored").mkdir()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kugetsu.runtime.git import command, copies, pins
+from kugetsu.runtime.git import changes, command, comparison, copies, pins
 from kugetsu.runtime.process import identity, termination
 from kugetsu.runtime.process.lease import Lease
 from kugetsu.runtime.worktree_setup import copying, making, supplied
@@ -348,6 +348,28 @@ def test_the_command_runs_in_the_worktree_reads_nothing_and_its_output_is_kept(i
     assert outcome.done and outcome.exit == 0
     assert it.output.read_text() == f"{it.worktree}\nto stderr\n"
     assert (it.worktree / "ignored").exists()
+
+
+def test_what_it_leaves_is_nobodys_work_until_it_is_changed(it: Ready) -> None:
+    it.add()
+    (it.worktree / "mine").write_text("mine\n")
+    (it.worktree / "README").write_text("mine\n")
+    assert it.running(
+        "mkdir -p gen/é; echo 1 > gen/é/lock; echo 2 >> LICENSE; echo set-up >> mine; echo x > ignored"
+    ).done
+    assert changes.changed_files(str(it.worktree)) == ["README", "mine"]
+    assert [file.path for file in comparison.uncommitted(str(it.worktree))] == ["README", "mine"]
+    (it.worktree / "gen" / "é" / "lock").write_text("agent\n")
+    assert changes.changed_files(str(it.worktree)) == ["README", "gen/é/lock", "mine"]
+    assert it.running("echo 3 > more").done
+    assert changes.changed_files(str(it.worktree)) == ["README", "gen/é/lock", "mine"], "an earlier one is still known"
+
+
+def test_what_it_leaves_is_told_if_it_is_too_much_to_keep_track_of(it: Ready, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(copies, "_MOST_LEFT", 1)
+    outcome = it.running("echo 1 > one; echo 2 > two")
+    assert outcome.notes == ["WORKTREE_SETUP leaves 2 files that git does not ignore: they count as uncommitted"]
+    assert changes.changed_files(str(it.worktree)) == ["one", "two"]
 
 
 def test_a_failure_has_exit_code_tail_and_the_line_that_names_the_cause(it: Ready) -> None:

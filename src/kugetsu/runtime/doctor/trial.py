@@ -17,7 +17,7 @@ from kugetsu.model.plural import counted, listed
 from kugetsu.model.refs import parse_ref
 from kugetsu.runtime import scratch_lease, submit
 from kugetsu.runtime.doctor.finding import Finding, Found
-from kugetsu.runtime.git import comparison, refs, repositories, scratch
+from kugetsu.runtime.git import comparison, copies, refs, repositories, scratch
 from kugetsu.runtime.git.command import commit_of
 from kugetsu.runtime.git.repositories import Repository
 from kugetsu.runtime.process.lease import Lease
@@ -161,10 +161,11 @@ def _of_supplied(ws: Workspace, found: Found, name: str, given: Supplied, so_far
 
 
 def _left_behind(found: Found, path: str) -> Iterator[Finding]:
-    """A warning of files that git does not ignore: each worktree would count as one with unsaved work."""
-    files = [one.path for one in comparison.uncommitted(path)]
+    """A warning of files that git does not ignore: they are not counted as work as long as they stay so, but they are
+    there for everyone who commits all there is."""
+    files = sorted({*copies.left(path), *(one.path for one in comparison.uncommitted(path))})
     if files:
-        text = f"it leaves {counted(len(files), 'uncommitted file')} ({listed(files)}): a merged session would stay"
+        text = f"it leaves {counted(len(files), 'uncommitted file')} ({listed(files)}): an agent may commit them"
         yield found.warning("set-up", text, "add what it makes to .gitignore, or commit it")
 
 

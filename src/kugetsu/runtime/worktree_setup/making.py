@@ -14,8 +14,11 @@ from kugetsu.domain.worktree_setup import CHANGED
 from kugetsu.host import run_files
 from kugetsu.host.paths import Paths
 from kugetsu.model.errors import KugetsuError
+from kugetsu.model.plural import counted
 from kugetsu.redaction.funnel import CUT, redact
 from kugetsu.runtime.env_files import note_copied
+from kugetsu.runtime.git import copies
+from kugetsu.runtime.git.changes import changed_files
 from kugetsu.runtime.process import command_line
 from kugetsu.runtime.worktree_setup import copying, large_files, submodules
 from kugetsu.runtime.worktree_setup.recipe import Recipe
@@ -145,6 +148,23 @@ def _fetch_large_files(wanted: Recipe, place: Place, outcome: Outcome) -> None: 
 def _run(wanted: Recipe, place: Place, outcome: Outcome) -> None:
     if not wanted.command:
         return
+    work = set(changed_files(place.worktree))
+    try:
+        _run_command(wanted, place, outcome)
+    finally:
+        outcome.notes += _note_left(place.worktree, work)
+
+
+def _note_left(worktree: str, work: set[str]) -> list[str]:
+    """Note what the command left beside the ``work`` that was there before it."""
+    names = [name for name in changed_files(worktree) if name not in work]
+    # What an earlier set-up left is still its own.
+    if copies.note_left(worktree, sorted({*names, *copies.left(worktree)})):
+        return []
+    return [f"WORKTREE_SETUP leaves {counted(len(names), 'file')} that git does not ignore: they count as uncommitted"]
+
+
+def _run_command(wanted: Recipe, place: Place, outcome: Outcome) -> None:
     seconds = max(min(wanted.minutes * 60, place.deadline - time.monotonic()), SHORTEST_SECONDS)
     ran = command_line.run(
         wanted.command,
