@@ -16,7 +16,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "tests"))
 
 from forge.scripted import ScriptedForge  # type: ignore[import-not-found]
-from kugetsu.runtime import daemon_control, setup
+from kugetsu.runtime import daemon_control, initialisation
 from kugetsu.runtime.process.named_lease import OBSERVER
 from kugetsu.runtime.workspace import Workspace, open_workspace
 from runtime import many_pulls  # type: ignore[import-not-found]
@@ -64,7 +64,7 @@ def _directory(folder: str, forge: ScriptedForge, *, github: bool) -> Workspace:
     with open(f"{folder}/kugetsu/env/default.env", "w", encoding="utf-8", opener=_private) as file:
         file.write(f"{'GITHUB_TOKEN' if github else 'GITEA_TOKEN'}={forge.token}\n")
     ws = open_workspace(os.environ, "watch_cost")
-    setup.initialise(ws, repo=None, force=False)
+    initialisation.initialise(ws, repo=None, force=False)
     return ws
 
 

@@ -675,3 +675,16 @@ def test_settings_of_a_repository_that_contradict_each_other_are_told_with_the_s
     assert general["level"] == "ok"
     assert own["level"] == "problem" and own["text"].startswith("[github.com/o/s]: the program of KUGETSU_AGENT_C")
     assert "kugetsu config set --repo github.com/o/s KUGETSU_AGENT_COMMAND " in own["fix"], own
+
+
+@pytest.mark.parametrize("breaks", [an_unreadable_config, a_nonsense_line, an_impossible_value])
+def test_settings_that_cannot_be_read_are_not_taken_for_the_defaults(made, breaks):
+    breaks(made)
+    shown = made("doctor", "--json", KUGETSU_AGENT="command")
+    seen = {(one["group"], one["name"]): one for one in shown.json["findings"]}
+    unchecked = {key[0] for key, one in seen.items() if one["text"].endswith("(see settings above)")}
+    assert unchecked == {"agent", "machine", "forge", "notifications"}
+    assert all(seen[key]["level"] == "skipped" for key in seen if key[0] in ("agent", "forge", "notifications"))
+    settings = [one for key, one in seen.items() if key[0] == "settings"]
+    assert [one["level"] for one in settings] == ["problem"], settings
+    assert "KUGETSU_AGENT_COMMAND is empty" not in shown.out and ("machine", "limits") in seen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -42,7 +43,7 @@ def levels(shown):
 def is_clean(kugetsu):
     """Whether nothing of a trial is left: no folder, no record of git's, no lease."""
     paths = Paths(str(kugetsu.root))
-    assert scratch.left_over(paths) == [] and not list(kugetsu.root.glob("scratch/*"))
+    assert scratch.left_over(paths, ()) == [] and not list(kugetsu.root.glob("scratch/*"))
     assert len(repos.run(kugetsu.work, "worktree", "list").splitlines()) == 1
     return True
 
@@ -108,3 +109,42 @@ def test_what_a_killed_trial_left_is_found_and_removed(tried):
     tried("doctor", "--fix")
     assert set_up is not None and eventually(lambda: not identity.alive(set_up), 60)
     assert is_clean(tried)
+
+
+def test_what_the_base_branch_supplies_is_told_and_accepted_by_its_hash(tried):
+    def supply(*patterns):
+        (tried.work / ".worktreeinclude").write_text("".join(f"{one}\n" for one in patterns))
+        repos.run(tried.work, "add", ".worktreeinclude")
+        repos.run(tried.work, "commit", "-qm", "supply")
+        repos.run(tried.work, "update-ref", "refs/remotes/origin/main", "HEAD")
+
+    def finding():
+        found = tried("doctor", "--repo", REPO, "--json").json["findings"]
+        return next(one for one in found if one["name"] == "supplied")
+
+    supply("made")
+    assert "the base branch supplies: copy made; the first agent's set-up accepts it" in finding()["text"]
+    assert "setup.accepted" not in tried("history", "--all", "--json").out, "a trial records nothing"
+    sha = _hash_of(tried)
+    accepted = tried("doctor", "--repo", REPO, "--accept", sha[:12])
+    assert accepted.code == 0 and f"accepted {sha[:12]}: copy made" in accepted.out
+    again = tried("doctor", "--repo", REPO, "--accept", sha)
+    assert again.code == 0 and "already accepted" in again.out
+    assert finding()["level"] == "ok"
+    supply("made", ".env.production")
+    changed = finding()
+    assert changed["level"] == "problem" and "+ copy .env.production" in changed["text"]
+    assert changed["fix"] == f"kugetsu doctor --repo {REPO} --accept {_hash_of(tried)[:12]}"
+    assert tried(*changed["fix"].split()[1:]).code == 0
+    assert finding()["level"] == "ok"
+
+
+def _hash_of(kugetsu):
+    refused = kugetsu("doctor", "--repo", REPO, "--accept", "00000000")
+    assert refused.code == 4
+    return re.search(r"there is ([0-9a-f]+)", refused.err).group(1)
+
+
+def test_accept_needs_a_repository(ready):
+    refused = ready("doctor", "--accept", "0123456789ab")
+    assert refused.code == 3 and "--accept needs --repo" in refused.err

@@ -45,7 +45,7 @@ def test_it_shows_what_it_would_queue_queues_it_and_says_why_not_the_others(labe
     ]
     assert told["problems"] == [] and told["repositories"] == ["example.com/o/r"]
     history = labelled("history", "example.com/o/r#3", COLUMNS="200").out
-    assert "needs the label again: mallory set it and has no triage right" in history
+    assert "Mine bitcoins: needs the label again: mallory set it and has no triage right" in history
 
 
 def test_a_repository_that_is_not_to_be_looked_at_is_refused_with_the_remedy(labelled):
@@ -68,3 +68,32 @@ def test_undone_it_is_not_queued_again_for_the_same_label(labelled):
     labelled.forge.unlabel("o/r", 1, "kugetsu")
     labelled.forge.label("o/r", 1, "kugetsu", by="bob")
     assert labelled("intake", "--json").json["issues"][0]["queued"] is True
+
+
+def test_a_label_that_must_be_set_again_is_shown_where_a_person_looks(labelled, fits):
+    def needing() -> dict[str, str]:
+        rows = labelled("status", "--json").json["attention"]
+        return {row["subject"]: row["text"] for row in rows if row["state"] == "needs you"}
+
+    assert labelled("intake").code == 0
+    assert needing().keys() == {"example.com/o/r#3"}
+    labelled.forge.change_issue("o/r", 1, state="closed")
+    assert labelled("intake").code == 0
+    assert needing().keys() == {"example.com/o/r#3"}, "a closed issue wants nothing"
+    labelled.forge.change_issue("o/r", 1, state="open")
+    assert labelled("intake").code == 0
+    shown = needing()["example.com/o/r#1"]
+    assert shown == "needs the label again: this label was answered by q1, which was cancelled"
+    assert fits(labelled("status", COLUMNS="40").out, 40)
+    labelled.forge.unlabel("o/r", 1, "kugetsu")
+    labelled.forge.label("o/r", 1, "kugetsu", by="bob")
+    assert labelled("intake").code == 0
+    assert needing().keys() == {"example.com/o/r#3"}
+
+
+def test_a_task_that_a_person_cancelled_asks_nobody_for_the_label(labelled):
+    assert labelled("intake").code == 0
+    assert labelled("queue", "cancel", "q1").code == 0
+    assert labelled("intake", "--json").json["issues"][0]["code"] == "cancelled_before"
+    rows = labelled("status", "--json").json["attention"]
+    assert [row["subject"] for row in rows if row["state"] == "needs you"] == ["example.com/o/r#3"]

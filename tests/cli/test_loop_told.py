@@ -10,6 +10,7 @@ import pytest
 from cli.conftest import ISSUE
 from kugetsu.domain import loops
 from kugetsu.domain.decide import intake, reactions
+from kugetsu.domain.new_event import NewEvent
 
 NOW = "2026-11-23T11:00:00.000000Z"
 URL = "https://github.com/shoko/kugetsu/pulls/9"
@@ -29,7 +30,13 @@ def react(story: Any, most: int = 1) -> list[Any]:
 
     def decide(state: Any) -> Any:
         turn = loops.next_turn(state, state.sessions[ISSUE], facts)
-        return reactions.react(state, ISSUE, f"New feedback on {URL}", turn.items, facts)
+        return reactions.react(
+            state,
+            ISSUE,
+            f"Turn {loops.loop_of(state, ISSUE)['turns'] + 1} of at most {most}: 1 failing check",
+            turn.items,
+            facts,
+        )
 
     return list(story.do(decide))
 
@@ -129,8 +136,8 @@ def test_where_the_session_of_a_merged_pull_request_stays_its_end_is_the_remedy(
 
 def test_a_history_of_one_issue_does_not_name_it_in_each_row(kugetsu, turned):
     shown = kugetsu("history", ISSUE, at=NOW, COLUMNS="200").out
-    row = next(row for row in shown.splitlines() if "turn 1, answers 1 item" in row)
-    assert "q2" in row and "by observer  turn 1" in row
+    row = next(row for row in shown.splitlines() if "Turn 1 of at most 1: 1 failing check" in row)
+    assert "q2" in row and "by observer  Turn 1" in row
 
 
 def test_why_a_labelled_issue_is_not_queued(kugetsu, story, fits):
@@ -143,3 +150,64 @@ def test_why_a_labelled_issue_is_not_queued(kugetsu, story, fits):
     assert "needs the label again: mallory set it and has no triage right" in shown
     assert "INTAKE_LABELLERS" in shown and "kugetsu continue" not in shown
     assert kugetsu("why", ISSUE, "--json", at=NOW).json["label"]["code"] == "needs_label"
+
+
+def test_what_changed_of_a_loop_is_told(kugetsu, turned, fits):
+    before = turned.log.state().seq
+    facts: Any = {"label": "kugetsu", "labels": ["kugetsu"], "body": "h1", "blockers": [], "labellers": []}
+    facts |= {"labelled_by": "mallory", "labelled_at": "2026-11-23T09:00:00Z", "right": "read"}
+    facts |= {"edited_by": None, "edited_at": None, "now": NOW}
+    stranger = "github.com/shoko/kugetsu#15"
+    about = {"title": "Slow", "author": "alice", "relation": "none", "facts": facts}
+    turned.do(partial(intake.look, issue=stranger, **about))
+    see(turned, REMARK)
+    react(turned, most=1)
+    turned.do(lambda _: [NewEvent("mark.setting", {"add": ["kugetsu: failed"], "remove": []}, issue=ISSUE)])
+    (setting,) = (event for event in turned.log.read() if event["type"] == "mark.setting")
+    shown = {"label": "kugetsu: failed"}
+    turned.do(lambda _: [NewEvent("mark.set", shown, issue=ISSUE, cause=setting["seq"])])
+    told = every(kugetsu, fits, "diff", str(before))
+    assert "needs the label again: mallory set it and has no triage right" in told
+    assert "held: MAX_REACTIONS" in told and "new: kugetsu: failed" in told
+    found = {one["record"]: one for one in kugetsu("diff", str(before), "--json", at=NOW).json["changes"]}
+    assert {name: found[name]["key"] for name in ("label", "loop", "mark")} == {
+        "label": stranger,
+        "loop": ISSUE,
+        "mark": ISSUE,
+    }
+    fields = {field["field"]: (field["from"], field["to"]) for field in found["loop"]["fields"]}
+    assert fields == {"brake": (None, "most_reactions"), "unanswered": (0, 1)}
+    assert "label" not in {
+        one["record"] for one in kugetsu("diff", str(before), ISSUE, "--json", at=NOW).json["changes"]
+    }
+
+
+def test_a_history_of_everything_names_the_issue_where_there_is_no_task(kugetsu, turned):
+    see(turned, REMARK)
+    rows = kugetsu("history", "--all", at=NOW, COLUMNS="200").out.splitlines()
+    seen = [row for row in rows if "feedback.seen" in row]
+    assert len(seen) == 2 and all("shoko/kugetsu#14: " in row for row in seen), seen
+
+
+def test_the_figures_of_the_queue_tell_who_asked(kugetsu, turned, fits):
+    told = every(kugetsu, fits, "queue", "stats")
+    assert "asked for: 1 by people or agents, 1 by feedback on pull requests" in told
+    data = kugetsu("queue", "stats", "--json", at=NOW).json
+    assert (data["asked_by"], data["results"]) == ({"person": 1, "label": 0, "feedback": 1}, {"pull_request": 2})
+    listed = kugetsu("queue", "list", "--all", "--json", at=NOW).json["tasks"]
+    assert [task["asked_by"] for task in listed] == ["person", "feedback"]
+
+
+def test_a_loop_of_the_past_is_asked_with_the_settings_of_then(kugetsu, turned, fits):
+    (held,) = react(turned, most=5)
+    first = next(event for event in turned.log.read() if event["type"] == "feedback.seen")
+    (kugetsu.root / "config").write_text("MAX_REACTIONS=9\nREACTIONS=reviews\n")
+    loop = kugetsu("why", ISSUE, "--at", str(held["seq"]), "--json", at=NOW).json["loop"]
+    assert (loop["max"], loop["code"], loop["settings_from"]) == (5, "no_change", held["seq"])
+    told = every(kugetsu, fits, "why", ISSUE, "--at", str(held["seq"]))
+    assert "1 of 5 turns" in told and f"with the settings that event {held['seq']} recorded" in told
+    told = every(kugetsu, fits, "why", ISSUE, "--at", str(first["seq"]))
+    assert "0 of 9 turns" in told and "with today's settings: no turn had recorded its own" in told
+    now = kugetsu("why", ISSUE, "--json", at=NOW).json["loop"]
+    assert (now["max"], now["settings_from"]) == (9, None)
+    assert "with " not in every(kugetsu, fits, "why", ISSUE).partition("loop")[2].partition("go on")[0]

@@ -82,6 +82,20 @@ def test_what_runs_is_named_and_who_waits_for_a_time_says_until_when(kugetsu, st
     assert re.search(r"^WAITING  a/b#1 until 12:01 +kugetsu queue list$", report(kugetsu, at="10:30:00").out, re.M)
 
 
+def test_a_worktree_that_is_not_ready_is_listed_with_its_reason_although_it_is_tried_again(kugetsu, story):
+    story.at("10:00:00").enqueue("go", issue="github.com/a/b#1")
+    problem = "npm ci failed (exit 7): error: no registry"
+    set_up = {"code": "failed", "exit": 7, "problem": problem, "command": "npm ci"}
+    story.finish(story.run("q1", alive=True), "fail", "unready", "not started", evidence={"set_up": set_up})
+    (row,) = report(kugetsu, "--json", at="10:00:30").json["items"]
+    assert row["until"] and row["for_a_person"]
+    assert row["reason"] == f"its worktree is not ready: {problem}; output: kugetsu logs q1.1 --setup"
+    assert row["next"] == "kugetsu doctor --repo github.com/a/b"
+    for width in ("40", "80"):
+        shown = report(kugetsu, at="10:00:30", COLUMNS=width).out
+        assert "exit 7" in shown and "doctor --repo" in " ".join(shown.split())
+
+
 def test_tasks_behind_another_of_their_issue_wait(kugetsu, story):
     story.at("10:00:00").enqueue("first", issue="github.com/a/b#1")
     story.run("q1", alive=True)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 import stat
 from xml.etree import ElementTree
 
 import pytest
 
-from kugetsu.domain.decide import queue
+from cli.conftest import AGENT, RUNNER
+from kugetsu.domain.decide import attempts, queue
 
 
 @pytest.fixture
@@ -35,6 +37,14 @@ def night(story):
 
 #: What came of each run of `results`: evidence, the agent's last sentence, how it ended, and how that is called.
 PULL = {"number": 92, "url": "https://example.com/pulls/92", "state": "open", "checks": "success", "draft": False}
+VERIFIED = {
+    "code": "failed",
+    "command": "make test",
+    "exit": 2,
+    "seconds": 20.0,
+    "began": "2026-11-23T22:41:30.000000Z",
+    "ended": "2026-11-23T22:43:00.000000Z",
+}
 RUNS = [
     ({"commits": 2, "pushed": True, "pull": PULL}, "Done.", "succeed", "pull_request"),
     ({"commits": 1, "pushed": True}, "Done.", "succeed", "pushed"),
@@ -43,6 +53,7 @@ RUNS = [
     ({"commits": 0, "dirty": 0}, "In memory <or> on disk?", "succeed", "question"),
     ({"commits": 0, "dirty": 0}, "Nothing to do.", "succeed", "nothing"),
     ({"commits": 0, "dirty": 0, "findings": "FINDINGS.md"}, "See the file.", "succeed", "answered"),
+    ({"commits": 1, "pushed": True, "verification": VERIFIED}, "Done.", "succeed", "checks_failed"),
     ({"commits": 0}, "", "fail", "failed"),
     ({}, "", "lose", "lost"),
 ]
@@ -288,3 +299,79 @@ def test_picture_and_page_are_not_written_over_each_other(kugetsu, night):
     shown = kugetsu("timeline", "--svg", str(path), "--html", "./night", "--force")
     assert shown.code == 3 and "the same file" in shown.err
     assert not path.exists()
+
+
+@pytest.fixture
+def loop(kugetsu, story):
+    """A worktree that could not be made ready, and one turn that answers a check, on a worktree that could."""
+    from kugetsu.domain import loops
+    from kugetsu.domain.decide import reactions
+    from kugetsu.domain.new_event import NewEvent
+
+    issue = "github.com/shoko/kugetsu#14"
+    made = {"worktree": "/w", "sha": "5e7", "command": "make deps", "seconds": 120.0, "copied": 0, "notes": []}
+    facts = {"now": "2026-11-23T23:00:00.000000Z", "kinds": ["checks"], "delay_seconds": 0, "max_reactions": 5}
+    item = {"id": "c:1", "kind": "checks", "counts": True, "name": "lint", "text": "red", "url": "u", "log": None}
+
+    def begin(task, code, exit_code, ready):
+        attempt = story.claim(task)
+        story.do(lambda state: attempts.starting(state, attempt, RUNNER))
+        if story.log.state().sessions[issue].state == "requested":
+            story.prepare(issue, attempt)
+        about = {"issue": issue, "task": task, "attempt": attempt, "session": issue}
+        data = {**made, "code": code, "exit": exit_code}
+        story.at(ready).do(lambda _: [NewEvent("worktree.set_up", data, **about)])
+        return attempt
+
+    def react(state):
+        turn = loops.next_turn(state, state.sessions[issue], facts)
+        return reactions.react(state, issue, "New feedback, turn 1 of at most 5", turn.items, facts)
+
+    story.at("22:00:00", "kugetsu queue-daemon").daemon()
+    first = begin(story.enqueue("one", issue=issue), "failed", 7, "22:03:00")
+    ending = {"evidence": {"set_up": {"code": "failed", "exit": 7}}}
+    story.finish(first, "fail", "give_up", "not started: make deps failed (exit 7)", **ending)
+    second = begin(story.at("22:10:00").enqueue("two", issue=issue), "done", 0, "22:12:30")
+    story.do(lambda state: attempts.running(state, second, AGENT, "ses_9f3bc0ffee1234", "/w", "opencode"))
+    story.at("22:20:00").finish(second, "succeed", "done", "done", evidence={"commits": 1, "pushed": True})
+    story.at("22:30:00").do(lambda state: reactions.observe(state, issue, "u", "abc", [item], []))
+    story.do(react)
+    third = story.run("q3")
+    ending = {"evidence": {"commits": 1, "pushed": True, "verification": VERIFIED}, "outcome": {"final_text": "Done."}}
+    story.at("22:43:30").finish(third, "succeed", "done", "done", **ending)
+    return story
+
+
+def test_set_up_verification_and_turns_are_shown(kugetsu, loop, snapshot, fits):
+    shown = kugetsu("timeline", at="23:00:00", COLUMNS="80")
+    assert fits(shown.out)
+    snapshot("timeline-loop", shown.out)
+    held = kugetsu("timeline", "--json", at="23:00:00").json["holdings"]
+    assert [(run["turn"], (run["set_up"] or {}).get("code")) for run in held] == [
+        (None, "failed"),
+        (None, "done"),
+        (1, None),
+    ]
+    assert held[1]["set_up"]["since"] == "2026-11-23T22:10:30.000000Z"
+    verified = {"since": VERIFIED["began"], "until": VERIFIED["ended"], "code": "failed"}
+    assert [run["verified"] for run in held] == [None, None, verified]
+    path = kugetsu.work / "night.svg"
+    assert kugetsu("timeline", "--svg", str(path), at="23:00:00").code == 0
+    drawn = [rect.get("class") for rect in ElementTree.fromstring(path.read_text()).iter(f"{SVG}rect")]
+    assert drawn.count("sets_up") == 3 and drawn.count("verifies") == 2  # each once in the legend
+
+
+def test_a_trace_has_spans_of_set_up_and_verification(kugetsu, loop):
+    exported = [json.loads(line) for line in kugetsu("log", "export", "--otlp").out.splitlines()]
+    scopes = [scope for one in exported for resource in one["resourceSpans"] for scope in resource["scopeSpans"]]
+    spans = [span for scope in scopes for span in scope["spans"]]
+    names = {span["spanId"]: span["name"] for span in spans}
+    found = [
+        (span["name"], names[span["parentSpanId"]], span["status"].get("message", ""))
+        for span in spans
+        if span["name"] in ("set-up", "verification")
+    ]
+    failed = ("set-up", "starting", "failed")
+    assert found == [failed, ("set-up", "starting", ""), ("verification", "running", "failed")]
+    took = [int(span["endTimeUnixNano"]) - int(span["startTimeUnixNano"]) for span in spans if span["name"] == "set-up"]
+    assert took == [120 * 10**9] * 2

@@ -107,6 +107,10 @@ def test_only_tasks_of_a_window_are_measured(kugetsu, night):
         ("priority:q1=high", "not a valid priority", "-1000 to 1000"),
         ("priority:q1=9999", "not a valid priority", "-1000 to 1000"),
         ("priority:nonsense=1", "nonsense", "owner/repo#"),
+        ("MAX_CONCURRENT_AGENTS@a/b=5", "cannot be simulated for one repository alone", "MAX_AGENTS_PER_REPOSITORY"),
+        ("MAX_ATEMPTS@a/b=5", "did you mean MAX_ATTEMPTS?", "@REPO after a key"),
+        ("MAX_ATTEMPTS@nonsense=5", "nonsense", "host/owner/repo"),
+        ("MAX_ATTEMPTS@a/b=many", "MAX_ATTEMPTS@github.com/a/b='many': it is not a whole number", "attempts"),
     ],
 )
 def test_what_cannot_be_changed_is_refused(kugetsu, night, given, says, hint):
@@ -114,7 +118,27 @@ def test_what_cannot_be_changed_is_refused(kugetsu, night, given, says, hint):
     assert shown.code == 3 and says in shown.err and "hint: " in shown.err and hint in shown.err, shown
 
 
+def test_a_repository_alone_has_another_value(kugetsu, night):
+    """q2 is of a/b and fails once, THIRD is of another repository."""
+    ask = ("replay", "--json", "--what-if")
+    there = kugetsu(*ask, "MAX_ATTEMPTS@a/b=1").json
+    assert (there["real"]["completed"], there["simulated"]["error"]) == (4, 1)
+    assert there["changes"] == [{"key": "MAX_ATTEMPTS@github.com/a/b", "value": "1", "recorded": "3"}]
+    elsewhere = kugetsu(*ask, "MAX_ATTEMPTS@shoko/kugetsu=1").json
+    assert elsewhere["simulated"] == elsewhere["real"]
+    both = kugetsu(*ask, "MAX_ATTEMPTS=1", "--what-if", "MAX_ATTEMPTS@https://github.com/a/b=3").json
+    assert both["simulated"] == both["real"], "its own value comes before the general one"
+    assert kugetsu(*ask, "TASK_TIMEOUT_HOURS@a/b=0.05").json["simulated"]["retries"] > there["real"]["retries"]
+    cap = kugetsu(*ask, "MAX_CONCURRENT_AGENTS=3", "--what-if", "MAX_AGENTS_PER_REPOSITORY@a/b=1").json
+    free = kugetsu(*ask, "MAX_CONCURRENT_AGENTS=3").json
+    assert cap["simulated"]["waiting_total"] > free["simulated"]["waiting_total"]
+    nowhere = kugetsu(*ask, "MAX_ATTEMPTS@a/nowhere=1")
+    assert nowhere.code == 4 and "no task of github.com/a/nowhere in the record" in nowhere.out
+
+
 def test_a_key_is_given_once(kugetsu, night):
+    same = kugetsu("replay", "--what-if", "MAX_ATTEMPTS@a/b=1", "--what-if", "MAX_ATTEMPTS@github.com/a/b=2")
+    assert same.code == 3 and "given twice" in same.err
     shown = kugetsu("replay", "--what-if", "MAX_ATTEMPTS=1", "--what-if", "MAX_ATTEMPTS=2")
     assert shown.code == 3 and "given twice" in shown.err
 

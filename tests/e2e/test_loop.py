@@ -28,7 +28,7 @@ def work(name: str) -> str:
 def test_the_loop_goes_round_with_opencode(
     loop: Stage, forge: ScriptedForge, opencode_program_path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recipes = [("turn 1 of at most", work("two")), ("turn 2 of at most", work("three")), ("slow", work("one"))]
+    recipes = [("Turn 1 of at most", work("two")), ("Turn 2 of at most", work("three")), ("slow", work("one"))]
     with ScriptedModel(recipes=recipes) as model:
         for name, value in isolate(tmp_path / "opencode", model.url).items():
             if name not in ("HOME", "GIT_CONFIG_GLOBAL"):  # git knows where the forge's repository is

@@ -1,4 +1,4 @@
-"""The short form of the fault campaign that people run by hand for as long as they like."""
+"""The short forms of the fault campaigns that people run by hand for as long as they like."""
 
 from __future__ import annotations
 
@@ -11,13 +11,17 @@ import pytest
 
 from runtime.stage import SOURCE
 
-TOOL = Path(__file__).parents[2] / "tools" / "fault_campaign.py"
+TOOL = Path(__file__).parents[2] / "tools" / "fault_campaign"
 
 
-@pytest.mark.parametrize("seed", [11, 23])
-def test_whatever_is_killed_at_random_everything_holds_at_the_end(seed: int, tmp_path: Path) -> None:
-    command = [sys.executable, str(TOOL), "--seconds", "6", "--seed", str(seed)]
+@pytest.mark.parametrize(
+    ("which", "seed", "seconds"), [((), 11, 6), ((), 23, 6), (("--loop",), 7, 8)], ids=["11", "23", "loop"]
+)
+def test_whatever_is_killed_at_random_everything_holds_at_the_end(
+    which: tuple[str, ...], seed: int, seconds: int, tmp_path: Path
+) -> None:
+    command = [sys.executable, str(TOOL), *which, "--seconds", str(seconds), "--seed", str(seed)]
     environment = {**os.environ, "PYTHONPATH": SOURCE, "TMPDIR": str(tmp_path)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "everything holds" in done.stdout
+    assert "everything holds" in done.stdout and f"seed {seed}" in done.stdout

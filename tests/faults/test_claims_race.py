@@ -10,7 +10,7 @@ import pytest
 
 from kugetsu.model.errors import KugetsuError
 from kugetsu.model.refs import parse_ref
-from kugetsu.runtime import setup, submit
+from kugetsu.runtime import initialisation, submit
 from kugetsu.runtime.workspace import open_workspace
 from runtime import repos
 from runtime.stage import COMMIT, UNTIL_GO, Stage, bare_stage, stage
@@ -79,7 +79,7 @@ def second_repository(stage: Stage) -> str:
     """Another registered repository; its name."""
     folder = stage.root / "work" / "other"
     repos.make_plain(folder)
-    return setup.initialise(stage.ws, repo=str(folder), force=False).registered or ""
+    return initialisation.initialise(stage.ws, repo=str(folder), force=False).registered or ""
 
 
 @pytest.mark.parametrize(("slots", "each", "expected"), [(3, 2, 3), (8, 2, 4)])

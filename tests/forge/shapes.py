@@ -55,6 +55,7 @@ class Issue:
     author: str
     labels: tuple[str, ...]
     updated_at: str = ""
+    closed_at: str = ""
 
 
 @dataclass
@@ -74,6 +75,8 @@ class Pull:
     branch_deleted: bool = False
     commits: tuple[str, ...] = ()
     reviews: list[tuple[int, str, str, str, str]] = field(default_factory=list)
+    closed: int = 0
+    """Seconds after START of its end; 0 for its last change."""
     updated: int = 0
     """Seconds after START of its last change; 0 for none: its number is that of its creation."""
 
@@ -302,6 +305,8 @@ class Place:
             "created_at": at(0),
             "updated_at": issue.updated_at or at(0),
         }
+        if issue.state == "closed":
+            value["closed_at"] = issue.closed_at or issue.updated_at or at(0)
         if self.kind == "gitea":
             owner, _, name = self.repo.name.partition("/")
             value["repository"] = {"id": 1, "owner": owner, "name": name, "full_name": self.repo.name}
@@ -351,6 +356,7 @@ class Place:
             },
             "created_at": at(0),
             "updated_at": at(pull.updated or pull.number),
+            "closed_at": at(pull.closed or pull.updated or pull.number) if pull.state != "open" else None,
         }
         if gitea:
             value |= {"merged": merged, "mergeable": bool(pull.mergeable) and not pull.draft}

@@ -66,6 +66,7 @@ def test_pull_request(server: ScriptedForge, asking: Asking) -> None:
         updated_at="2011-01-26T19:01:12Z",
         base_repository="octocat/Hello-World",
         head_owner="octocat",
+        closed_at="2011-01-26T19:01:12Z",
     )
     server.answer("GET", "/pulls/1347", body=value)
     assert asking("github").pull(*REPO, 1347) == expected
@@ -136,6 +137,7 @@ def test_remarks(server: ScriptedForge, asking: Asking) -> None:
             line=2,
             hunk="@@ -16,33 +16,40 @@ public class Connection : IConnection...",
             review=42,
+            created_at="2011-04-14T16:00:49Z",
         ),
     )
 

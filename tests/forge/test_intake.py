@@ -17,7 +17,7 @@ from kugetsu.forge.failures import (
     ForgeUnauthorised,
     ForgeUnreachable,
 )
-from kugetsu.forge.protocol import GHOST, Blocker, Edit, Forge, LabelEvent, Listing
+from kugetsu.forge.protocol import GHOST, IMPORTED, Blocker, Edit, Forge, LabelEvent, Listing
 
 WEB = ("acme", "web")
 ODD = "to do/später 👩‍💻 & 100%?"
@@ -53,7 +53,7 @@ def test_list_of_a_label_that_the_repository_has_not_is_empty(server: ScriptedFo
     for number in range(1, 9):
         server.issue("acme/web", number, labels=("bug",))
     assert numbers(forge) == []
-    assert len(server.requests) <= 2
+    assert len(server.requests) <= 3
 
 
 def test_label_of_an_organisation_counts_like_one_of_the_repository(server: ScriptedForge, asking: Asking) -> None:
@@ -74,9 +74,18 @@ def test_label_with_odd_characters_is_asked_for_as_it_is(server: ScriptedForge, 
     assert numbers(forge, ODD) == [1]
 
 
-def test_case_of_a_label_counts_where_the_forge_has_it_count(server: ScriptedForge, forge: Forge, kind: str) -> None:
-    server.issue("acme/web", 1, labels=("Kugetsu",))
-    assert numbers(forge) == ([1] if kind == "github" else [])
+def test_case_of_a_label_does_not_count(server: ScriptedForge, forge: Forge) -> None:
+    server.page = 2
+    for number in range(1, 6):
+        server.issue("acme/web", number, labels=("bug",))
+    server.issue("acme/web", 6)
+    server.label("acme/web", 6, "Kugetsu", by="bob")
+    assert numbers(forge) == [6]
+    assert len(server.requests) <= 3, "not all issues are read"
+    found = forge.label_event(*WEB, 6, "kugetsu")
+    assert found is not None and found.account == "bob"
+    forge.change_labels(*WEB, 6, ["KUGETSU"], ["BUG"])
+    assert server.labels_of("acme/web", 6) == ("Kugetsu",)
 
 
 @pytest.mark.parametrize("stripped", [False, True])
@@ -268,6 +277,20 @@ def test_account_that_is_not_there_has_no_right(server: ScriptedForge, forge: Fo
     assert forge.right(*WEB, "github-actions[bot]") == "none"
 
 
+def test_who_wrote_what_was_imported_has_no_right(server: ScriptedForge, asking: Asking) -> None:
+    # It is somebody of another server, and here an account may have the same name.
+    server.intake("acme/web").rights |= {"bob": "admin", "importer": "admin"}
+    user, at = {"login": "importer"}, "2026-02-01T10:00:00Z"
+    said = {"id": 7, "body": "go", "html_url": "", "created_at": at, "updated_at": at, "user": user}
+    server.issue("acme/web", 1)
+    server.answer("GET", "/issues/1/comments", body=[{**said, "original_author": "bob"}])
+    (comment,) = asking("gitea").issue(*WEB, 1).comments
+    assert comment.author == f"bob{IMPORTED}"
+    asked = len(server.requests)
+    assert asking("gitea").right(*WEB, comment.author) == "none"
+    assert len(server.requests) == asked
+
+
 def test_right_is_not_known_where_the_token_may_not_ask(server: ScriptedForge, forge: Forge) -> None:
     server.issue("acme/web", 1)
     server.intake("acme/web").tells_rights = False
@@ -367,6 +390,14 @@ def test_label_that_may_not_be_removed_is_not_said_to_be_gone(server: ScriptedFo
     server.issue("acme/web", 1, labels=("old",))
     server.answer("DELETE", "/labels/old", status=404, body={"message": "Not Found"})
     with pytest.raises(ForgeNotFound):
+        asking("github").change_labels(*WEB, 1, [], ["old"])
+
+
+def test_login_page_is_not_taken_for_a_removal(server: ScriptedForge, asking: Asking) -> None:
+    # A proxy asks for a login by a page, with 200.
+    server.issue("acme/web", 1, labels=("old",))
+    server.answer("DELETE", "/labels/old", body="<html>log in</html>", content="text/html")
+    with pytest.raises(ForgeBroken, match="a web page"):
         asking("github").change_labels(*WEB, 1, [], ["old"])
 
 

@@ -33,6 +33,7 @@ from kugetsu.domain.decide import (
     sessions,
     undo,
     verification,
+    worktree_setup,
 )
 from kugetsu.domain.events import CATALOGUE, Event, Identity
 from kugetsu.domain.facts import (
@@ -422,6 +423,34 @@ class World:
         code = ("passed", "failed")[b % 2]
         return self.do(lambda state: found(state, commit=f"c{b}", code=code, attempt_id=self._attempt(a)))
 
+    def verify_work(self, a: int, b: int) -> list[Event]:
+        """Verify the work of a session whose run did not: an intent, or an outcome; or a person does."""
+        owing = [one for one in self.state.sessions.values() if (one.verified or {}).get("code") == "not_run"]
+        session = owing[a % len(owing)] if owing else self.state.sessions.get(self._session(a))
+        known = (session.verified if session is not None else None) or {"commit": f"c{b // 30}", "begun": None}
+        key, sha = session.key if session is not None else ISSUES[0], ("s1", "s1", "s2")[b % 3]
+        if known["begun"] is None and b % 4:
+            return self.do(lambda state: verification.begin(state, key, known["commit"], sha, "make test"))
+        code = ("passed", "failed", "not_run")[b % 3]
+        found = {
+            "commit": known["commit"],
+            "sha": sha,
+            "code": code,
+            "command": "make test",
+            "exit": b % 3,
+            "seconds": 1.0,
+        }
+        said = verification.data_of(found, by_hand=known["begun"] is None)
+        item, opening = (_item(4, b) if code == "failed" else None), (_opening(b) if b % 2 else None)
+        return self.do(lambda state: verification.verified(state, key, said, item, opening))
+
+    def supply(self, a: int, b: int) -> list[Event]:
+        """What a repository supplies to set-ups: an attempt meets it, or a person accepts it."""
+        given = {"repository": "example.org/o/a", "sha": f"{b % 3}" * 64, "lines": [f"copy .env.{b % 3}"]}
+        if b % 2:
+            return self.do(lambda state: worktree_setup.accept(state, **given))
+        return self.do(lambda state: worktree_setup.first(state, **given, attempt_id=self._attempt(a)))
+
     def feedback(self, a: int, b: int) -> list[Event]:
         """Look at what is said on a pull request: some of it is new, some is gone."""
         key = self._session(a)
@@ -635,8 +664,9 @@ class World:
 
     def _evidence(self, b: int) -> dict[str, Any]:
         seen: dict[str, Any] = {"commits": b, "dirty": 0, "pushed": bool(b % 4 == 1), "head": f"c{b // 30}"}
-        if b % 5 < 2:
-            seen["verification"] = {"code": ("passed", "failed")[b % 5], "exit": b % 5, "seconds": 2.5}
+        if b % 5 < 3:
+            code = ("passed", "failed", "not_run")[b % 5]
+            seen["verification"] = {"code": code, "exit": b % 5, "seconds": 2.5, "sha": "s1", "commit": seen["head"]}
         if b % 7 == 3:
             seen["set_up"] = {"code": "failed", "exit": 1, "seconds": 2.5}
         if b % 3 == 0:
@@ -766,6 +796,8 @@ COMMANDS = (
     "acknowledge",
     "report_due",
     "verify_base",
+    *("verify_work",) * 2,
+    "supply",
     *("label",) * 2,
     "unlabel",
     *("mark",) * 2,

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from forge.scripted import ScriptedForge
-from kugetsu.runtime import setup
+from kugetsu.runtime import initialisation
 from kugetsu.runtime.process import identity
-from kugetsu.runtime.process.named_lease import OBSERVER
+from kugetsu.runtime.process.named_lease import OBSERVER, VERIFIER
 from runtime import repos
 from runtime.stage import PATIENCE, Stage
 from runtime.supervised import eventually
@@ -43,7 +43,7 @@ def forged(stage: Stage, forge: ScriptedForge) -> Stage:
     stage.configure(GIT_SERVERS=f"{forge.host}={forge.url}", FORGE_TIMEOUT_SECONDS="20", OPEN_PULL_REQUEST="never")
     forge.has_branches_of(REPOSITORY, str(remote))
     let_in(stage, TOKEN)
-    stage.name = setup.initialise(stage.ws, repo=str(stage.repository), force=False).registered or ""
+    stage.name = initialisation.initialise(stage.ws, repo=str(stage.repository), force=False).registered or ""
     assert stage.name == f"{forge.host}/{REPOSITORY}"
     return stage
 
@@ -54,10 +54,11 @@ def no_observer_is_left(bare_stage: Stage) -> Iterator[None]:
     yield
     if not (bare_stage.directory / "log").is_dir():
         return
-    for who in (bare_stage.state.daemon.identity, OBSERVER.holder(bare_stage.ws.paths)):
+    paths = bare_stage.ws.paths
+    for who in (bare_stage.state.daemon.identity, OBSERVER.holder(paths), VERIFIER.holder(paths)):
         if who is not None:
             identity.signal(who, signal.SIGKILL)
-    assert eventually(lambda: not OBSERVER.alive(bare_stage.ws.paths), PATIENCE)
+    assert eventually(lambda: not (OBSERVER.alive(paths) or VERIFIER.alive(paths)), PATIENCE)
 
 
 def let_in(stage: Stage, token: str, variable: str = "GITEA_TOKEN") -> None:

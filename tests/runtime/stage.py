@@ -24,7 +24,7 @@ from kugetsu.domain.replay.checker import ReplayChecker
 from kugetsu.domain.state import State, empty
 from kugetsu.model.refs import IssueRef, parse_ref
 from kugetsu.model.settings import SETTINGS
-from kugetsu.runtime import agent_preflight, daemon_control, setup, submit
+from kugetsu.runtime import agent_preflight, daemon_control, initialisation, submit
 from kugetsu.runtime.process import identity, lease, termination
 from kugetsu.runtime.workspace import Workspace, open_workspace
 from runtime import repos
@@ -91,7 +91,7 @@ class Stage:
         """Make the repository, the settings, and run init."""
         repos.make_plain(self.repository)
         self.configure()
-        self.name = setup.initialise(self.ws, repo=str(self.repository), force=False).registered or self.name
+        self.name = initialisation.initialise(self.ws, repo=str(self.repository), force=False).registered or self.name
 
     def configure(self, **settings: str) -> None:
         """Write the settings file: the short ones, and these."""

@@ -13,7 +13,7 @@ import pytest
 from kugetsu.domain.decide import daemon as decide_daemon
 from kugetsu.domain.decide import sessions
 from kugetsu.model.errors import Conflict, KugetsuError
-from kugetsu.runtime import daemon_control, reconcile, setup, submit
+from kugetsu.runtime import daemon_control, initialisation, reconcile, submit
 from kugetsu.runtime.daemon import take_over
 from kugetsu.runtime.process import identity
 from kugetsu.runtime.workspace import open_workspace
@@ -357,7 +357,7 @@ def test_a_daemon_whose_directory_was_deleted_ends(bare_stage: Stage, again: boo
     shutil.rmtree(bare_stage.directory.rename(bare_stage.directory.with_name("deleted")))
     if again:
         bare_stage.configure()
-        setup.initialise(open_workspace(os.environ, "test"), repo=None, force=False)
+        initialisation.initialise(open_workspace(os.environ, "test"), repo=None, force=False)
     assert eventually(lambda: not identity.alive(daemon), 30.0)
     assert bare_stage.directory.exists() is again
 

@@ -135,7 +135,7 @@ def test_a_repository_that_the_agent_made_in_its_place_is_refused(stage: Stage, 
 
 
 def test_a_clone_that_moved_is_found_again_where_it_is_registered(stage: Stage, worked: Path) -> None:
-    from kugetsu.runtime import setup
+    from kugetsu.runtime import initialisation
 
     elsewhere = stage.root / "elsewhere" / "sample"
     elsewhere.parent.mkdir()
@@ -145,7 +145,7 @@ def test_a_clone_that_moved_is_found_again_where_it_is_registered(stage: Stage, 
     assert "kugetsu init --repo" in (stage.state.tasks["q2"].reason or "")
     repos.run(elsewhere, "remote", "add", "origin", "https://example.com/work/sample.git")
     stage.repository.parent.mkdir(exist_ok=True)
-    setup.initialise(stage.ws, repo=str(elsewhere), force=False)
+    initialisation.initialise(stage.ws, repo=str(elsewhere), force=False)
     assert integrity.repair(str(elsewhere), str(worked)) is not None
     assert integrity.fault(str(elsewhere), str(worked)) is None
 

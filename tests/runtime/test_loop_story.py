@@ -115,7 +115,7 @@ def live_through(loop: Stage, forge: ScriptedForge) -> None:
     kill(loop)  # between the review and its turn
     third = after(loop, "q3")
     assert [word in prompt(loop, "q3.1") for word in ("Almost.", "login_time", "And test it.")] == [True] * 3
-    assert "AssertionError" not in prompt(loop, "q3.1").partition("New feedback")[2]
+    assert "AssertionError" not in prompt(loop, "q3.1").partition("new feedback")[2]
 
     forge.check(REPOSITORY, third, "build", "success")
     forge.review(REPOSITORY, number, "approved")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from forge.scripted import ScriptedForge
-from kugetsu.domain.decide import reactions
+from kugetsu.domain.decide import queue, reactions
 from kugetsu.domain.facts import ReactionFacts
 from kugetsu.model import clock
 from runtime import repos
@@ -47,8 +47,9 @@ def turn(stage: Stage) -> str:
     facts: ReactionFacts = {"now": clock.now(), "kinds": ["comments"], "delay_seconds": 0.0, "max_reactions": 5}
     (queued,) = stage.ws.log.transact(lambda state: reactions.react(state, key, "Go on.", ["comment:1"], facts))
     stage.start_daemon()
-    assert stage.finished(queued["task"]) in ("completed", "error")
-    return str(queued["task"])
+    task = str(queued["task"])
+    stage.until(lambda: stage.state.tasks[task].state in ("completed", "error", "parked"))
+    return task
 
 
 def test_what_others_pushed_is_in_the_worktree_before_the_next_run(forged: Stage, forge: ScriptedForge) -> None:
@@ -81,22 +82,37 @@ def test_branches_that_parted_are_for_a_person_and_both_commits_are_named(forged
     repos.run(worktree, "commit", "-q", "--allow-empty", "-m", "not pushed")
     ours = head(worktree)
     forged.agent('touch "$STAGE/ran"\n')
-    reason = forged.events("task.failed", task=turn(forged))[0]["data"]["reason"]
+    waiting = turn(forged)
+    (parked,) = forged.events("task.parked", task=waiting)
     assert not (forged.folder / "ran").exists()
-    assert ours in reason and theirs in reason
+    assert (parked["data"]["gate"], parked["data"]["values"]["here"]) == ("branch", ours)
+    assert parked["data"]["values"]["there"] == theirs and forged.state.tasks[waiting].used == 0
     assert head(worktree) == ours and head(forged.root / "srv.git", BRANCH) == theirs
-    # A person may ask the agent for just that.
+    # A person may ask the agent for just that, and the turn follows.
     forged.agent(f"git merge -q -m Both origin/{BRANCH} && git push -q origin HEAD\n")
     assert forged.finished(forged.start(14).task) == "completed"
     assert repos.run(worktree, "merge-base", "--is-ancestor", theirs, "HEAD") == ""
+    assert forged.finished(waiting) == "completed"
+
+
+def test_a_person_who_retries_it_accepts_that_the_branches_have_parted(forged: Stage, forge: ScriptedForge) -> None:
+    begun(forged, forge)
+    pushed_by_bob(forged)
+    repos.run(forged.worktree(14), "commit", "-q", "--allow-empty", "-m", "not pushed")
+    waiting = turn(forged)
+    assert forged.state.tasks[waiting].state == "parked"
+    forged.agent('touch "$STAGE/ran"\n')
+    forged.ws.log.transact(lambda state: queue.retry(state, waiting))
+    assert forged.finished(waiting) == "completed"
+    assert (forged.folder / "ran").exists() and len(forged.events("task.parked")) == 1
 
 
 def test_a_changed_file_in_the_way_is_not_overwritten(forged: Stage, forge: ScriptedForge) -> None:
     was = begun(forged, forge)
     theirs = pushed_by_bob(forged)
     (forged.worktree(14) / "bob").write_text("mine\n")
-    reason = forged.events("task.failed", task=turn(forged))[0]["data"]["reason"]
-    assert was in reason and theirs in reason
+    values = forged.events("task.parked", task=turn(forged))[0]["data"]["values"]
+    assert (values["kind"], values["here"], values["there"]) == ("in_the_way", was, theirs)
     assert (forged.worktree(14) / "bob").read_text() == "mine\n" and head(forged.worktree(14)) == was
 
 

@@ -8,7 +8,7 @@ from forge.scripted import ScriptedForge
 from kugetsu.domain import gates
 from kugetsu.host import config_file
 from kugetsu.model.refs import IssueRef, parse_ref
-from kugetsu.runtime import setup, submit
+from kugetsu.runtime import initialisation, submit
 from kugetsu.runtime.facts import facts_now
 from runtime import repos
 from runtime.forged import PUSH, forge, forged
@@ -28,7 +28,7 @@ def second(stage: Stage) -> str:
     """Another repository, a folder; its name."""
     folder = stage.root / "work" / "second"
     repos.make_plain(folder)
-    return setup.initialise(stage.ws, repo=str(folder), force=False).registered or ""
+    return initialisation.initialise(stage.ws, repo=str(folder), force=False).registered or ""
 
 
 def second_of_forge(stage: Stage, forge: ScriptedForge) -> str:
@@ -42,7 +42,7 @@ def second_of_forge(stage: Stage, forge: ScriptedForge) -> str:
     repos.run(folder, "push", "-q", "origin", "main")
     repos.run(folder, "remote", "set-head", "origin", "main")
     forge.has_branches_of("acme/api", str(remote))
-    return setup.initialise(stage.ws, repo=str(folder), force=False).registered or ""
+    return initialisation.initialise(stage.ws, repo=str(folder), force=False).registered or ""
 
 
 def start(stage: Stage, ref: IssueRef) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from kugetsu.domain.decide import queue
 from kugetsu.model.errors import BadInput, KugetsuError
-from kugetsu.runtime import dispatcher, reconcile, setup
+from kugetsu.runtime import dispatcher, initialisation, reconcile
 from kugetsu.runtime.process import identity, lease
 from kugetsu.runtime.runner import ending, launch, spawn
 from kugetsu.runtime.workspace import actor
@@ -112,7 +112,7 @@ def test_agents_whose_lease_files_somebody_deleted_work_on(stage: Stage) -> None
 def test_a_url_with_a_password_is_refused_and_reaches_no_event(stage: Stage, login: str) -> None:
     url = f"https://{login}@git.example.org/owner/repo.git"
     with pytest.raises(BadInput, match="contains a password") as refused:
-        setup.initialise(stage.ws, repo=url, force=False)
+        initialisation.initialise(stage.ws, repo=url, force=False)
     assert login not in str(refused.value)
     assert login not in actor(f"kugetsu init --repo {url}", {})["cmd"]
 
@@ -122,7 +122,7 @@ def test_init_a_second_time_leaves_a_pm_agent_at_work_alone(stage: Stage) -> Non
     stage.ws.log.transact(lambda state: queue.enqueue(state, kind="pm", issue=None, message="plan", via="delegate"))
     dispatcher.dispatch(stage.ws, "self")
     stage.at_work("q1.1")
-    assert setup.initialise(stage.ws, repo=None, force=False).sessions == []
+    assert initialisation.initialise(stage.ws, repo=None, force=False).sessions == []
     stage.go()
     assert stage.finished("q1") == "completed"
 

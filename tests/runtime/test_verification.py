@@ -48,7 +48,7 @@ def run_one(stage: Stage, command: str, agent: str = COMMIT, number: int = 1, **
 
 def nothing_left(stage: Stage) -> None:
     """No checkout, no record of one, no process."""
-    assert scratch.left_over(stage.ws.paths) == []
+    assert scratch.left_over(stage.ws.paths, ()) == []
     assert not os.path.isdir(stage.ws.paths.scratch) or os.listdir(stage.ws.paths.scratch) == []
     assert "scratch" not in run(stage.repository, "worktree", "list")
     for nonce in stage.nonces().values():
@@ -108,13 +108,50 @@ def test_a_base_that_fails_too_is_no_failure_of_the_work_and_verified_once(stage
     assert verification(stage)["code"] == "base_failed"
     assert result(stage)["kind"] == "unpushed"
     assert not stage.events("feedback.seen")
-    (base,) = stage.events("base.verified")
-    assert base["data"]["commit"] == run(stage.repository, "rev-parse", "main")
+    bases = [base["data"] for base in stage.events("base.verified")]
+    assert [base["tries"] for base in bases] == [1, 2], "a red base is tried again before it is believed"
+    assert {base["commit"] for base in bases} == {run(stage.repository, "rev-parse", "main")}
     stage.start(2)
     stage.finished("q2")
     assert verification(stage, "q2.1")["code"] == "base_failed"
-    assert len(stage.events("base.verified")) == 1
-    assert len((stage.folder / "verified").read_text().splitlines()) == 3, "two works and one base"
+    assert len(stage.events("base.verified")) == 2
+    assert len((stage.folder / "verified").read_text().splitlines()) == 4, "two works, and the base twice"
+
+
+def test_a_base_that_fails_by_a_flake_is_not_red(stage: Stage) -> None:
+    flaky = (
+        'case "$PWD" in *verify-base) test -e "$STAGE/tried" || { touch "$STAGE/tried"; exit 1; };; *) exit 3;; esac'
+    )
+    run_one(stage, flaky)
+    assert [base["data"]["code"] for base in stage.events("base.verified")] == ["failed", "passed"]
+    assert (result(stage)["kind"], verification(stage)["exit"]) == ("checks_failed", 3)
+
+
+def test_a_command_that_cannot_be_run_says_nothing_of_the_work(stage: Stage) -> None:
+    run_one(stage, "no-such-program --all")
+    found = verification(stage)
+    assert (found["code"], found["exit"]) == ("not_found", 127) and "no-such-program" in found["why"]
+    assert result(stage)["kind"] == "unpushed" and not stage.events("feedback.seen")
+    assert "not verified: VERIFY_COMMAND not found" in result_words.words(result(stage))
+    assert not stage.events("base.verified"), "what is not installed may be tomorrow"
+    run_one(stage, "./README", number=2)
+    assert verification(stage, "q2.1")["code"] == "not_executable"
+    run_one(stage, "test ! -e work || exit 127", number=3)
+    assert (verification(stage, "q3.1")["code"], result(stage, "q3.1")["kind"]) == ("failed", "checks_failed")
+
+
+def test_an_output_is_kept_without_escapes_and_secrets(stage: Stage) -> None:
+    token = "ghp_0123456789012345678901234567890123ab"
+    coloured = f"{token[:12]}\\033[1m{token[12:]}"
+    run_one(
+        stage,
+        f"printf '\\033[31mred\\033[0m \\a\\033]0;title\\007x {coloured}\\n10%%\\r20%%\\n'; yes long | head -c 9000",
+    )
+    tail = verification(stage)["tail"]
+    assert len(tail) <= 1500 and set(tail.split()) == {"long"}
+    run_one(stage, f"printf '\\033[31mred\\033[0m \\a\\033]0;title\\007x {coloured}\\n10%%\\r20%%\\n'", number=2)
+    lines = verification(stage, "q2.1")["tail"].splitlines()
+    assert lines[0].startswith("red x ") and token not in lines[0] and lines[1] == "20%"
 
 
 def test_two_at_once_have_a_checkout_each_and_the_base_runs_once(stage: Stage) -> None:
@@ -127,17 +164,35 @@ def test_two_at_once_have_a_checkout_each_and_the_base_runs_once(stage: Stage) -
     stage.finished("q1")
     stage.finished("q2")
     assert {verification(stage, one)["code"] for one in ("q1.1", "q2.1")} == {"base_failed"}
-    assert sorted((stage.folder / "verified").read_text().split()) == ["base", "work", "work"]
-    assert len(stage.events("base.verified")) == 1
+    assert sorted((stage.folder / "verified").read_text().split()) == ["base", "base", "work", "work"]
+    assert [base["data"]["tries"] for base in stage.events("base.verified")] == [1, 2]
     nothing_left(stage)
 
 
 def test_its_time_limit_ends_it_and_the_attempts_own_too(stage: Stage) -> None:
     run_one(stage, HANGS, VERIFY_MINUTES="0.01")
-    assert (verification(stage)["code"], result(stage)["kind"]) == ("base_failed", "unpushed"), "the base hangs as well"
+    assert (verification(stage)["code"], result(stage)["kind"]) == ("too_slow", "unpushed"), "the base hangs as well"
+    assert [base["data"]["code"] for base in stage.events("base.verified")] == ["timed_out"]
     stage.configure(VERIFY_MINUTES="10")
     run_one(stage, "sleep 600", number=2, TASK_TIMEOUT_HOURS="0.0005")
     assert (verification(stage, "q2.1")["code"], verification(stage, "q2.1")["why"]) == ("not_run", "time_limit")
+    nothing_left(stage)
+
+
+STUBBORN = """trap "" TERM; setsid sh -c 'trap "" TERM; echo $$ > "$STAGE/grandchild"; exec sleep 600' & \
+while ! test -s "$STAGE/grandchild"; do sleep 0.02; done; touch "$STAGE/verifying-$KUGETSU_ATTEMPT"; wait; sleep 600"""
+
+
+def test_a_cancel_ends_one_that_ignores_sigterm_with_its_grandchild(stage: Stage) -> None:
+    stage.agent(COMMIT)
+    stage.configure(VERIFY_COMMAND=STUBBORN)
+    stage.start(1)
+    stage.file("verifying-q1.1")
+    stop_attempt.cancel(stage.ws, "q1")
+    assert stage.finished("q1") == "cancelled"
+    left = identity.stat(stage.written_pid("grandchild"))
+    assert left is None or left.dead
+    assert "cancelled while its work was verified" in ended(stage, "q1.1")["reason"]
     nothing_left(stage)
 
 

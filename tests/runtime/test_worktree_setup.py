@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from kugetsu.runtime.git import copies
+from kugetsu.runtime.git import changes, command, comparison, copies, pins
 from kugetsu.runtime.process import identity, termination
 from kugetsu.runtime.process.lease import Lease
-from kugetsu.runtime.worktree_setup import copying, making
+from kugetsu.runtime.worktree_setup import copying, making, supplied
 from kugetsu.runtime.worktree_setup.making import Outcome, make_ready
 from kugetsu.runtime.worktree_setup.recipe import Recipe
 from runtime import repos
@@ -49,12 +49,15 @@ class Ready:
         """Make the worktree ready."""
         self.add()
         lease = Lease.create(self.place.paths.leases)
+        base = run(self.source, "rev-parse", "main")
         try:
             given = {
                 "paths": self.place.paths,
                 "source": str(self.source),
                 "worktree": str(self.worktree),
-                "base_commit": run(self.source, "rev-parse", "main"),
+                "base_commit": base,
+                "supplied": supplied.of(str(self.source), base, wanted),
+                "refused": None,
                 "output": str(self.output),
                 "environment": {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"]},
                 "nonce": lease.nonce,
@@ -158,6 +161,14 @@ def test_worktreeinclude_is_that_of_the_base_commit_not_of_the_work_branch(it: R
     run(it.worktree, "commit", "-qam", "more files, please")
     assert len(it.ready().copied) == 1
     assert (it.worktree / ".env").exists() and not (it.worktree / "ignored").exists()
+
+
+def test_the_users_own_patterns_leave_out_what_the_repository_asks_for(it: Ready) -> None:
+    for name in (".env", ".env.production"):
+        (it.source / name).write_text(f"{name}\n")
+    (it.source / ".worktreeinclude").write_text(".env*\n")
+    it.commit()
+    assert it.copying("!.env.production").copied == [".env"]
 
 
 def test_too_many_files_are_an_error_that_names_the_setting(it: Ready, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,6 +283,63 @@ def test_without_git_lfs_one_line_names_the_files_and_the_remedy(it: Ready, monk
     ]
 
 
+needs_lfs = pytest.mark.skipif(shutil.which("git-lfs") is None, reason="git-lfs is not installed here")
+
+
+@pytest.fixture
+def large(it: Ready) -> Ready:
+    """The clone's server has `assets/a.bin` in git-lfs; the clone itself does not have its content."""
+    run(it.source, "lfs", "install")
+    server = it.place.root / "large.git"
+    run(it.place.root, "init", "-q", "--bare", "-b", "main", str(server))
+    (it.source / "assets").mkdir()
+    (it.source / "assets" / ".gitattributes").write_text("*.bin filter=lfs diff=lfs merge=lfs -text\n")
+    (it.source / "assets" / "a.bin").write_bytes(b"large" * 100)
+    it.commit()
+    run(it.source, "remote", "remove", "origin")
+    run(it.source, "remote", "add", "origin", f"file://{server}")
+    run(it.source, "push", "-q", "origin", "main")
+    shutil.rmtree(it.source / ".git" / "lfs")
+    added = ["worktree", "add", "-q", "-b", "fix/1", str(it.worktree)]
+    command.git(added, str(it.source), env=pins.POINTERS, checkout=True)
+    return it
+
+
+@needs_lfs
+def test_a_large_file_comes_from_the_server_and_the_worktree_stays_clean(large: Ready) -> None:
+    assert (large.worktree / "assets" / "a.bin").read_bytes().startswith(b"version ")
+    outcome = large.ready()
+    assert outcome.done and outcome.notes == []
+    assert (large.worktree / "assets" / "a.bin").read_bytes() == b"large" * 100
+    assert run(large.worktree, "status", "--porcelain") == ""
+
+
+@needs_lfs
+def test_a_server_that_does_not_give_a_large_file_fails_the_set_up_in_one_line(large: Ready) -> None:
+    shutil.rmtree(large.place.root / "large.git" / "lfs")
+    outcome = large.ready()
+    assert outcome.code == "large_files"
+    assert str(outcome.problem).startswith("git lfs pull failed: ") and "\n" not in str(outcome.problem)
+
+
+@needs_lfs
+@pytest.mark.parametrize("where", ["worktree", "index", "commit"])
+def test_a_work_branch_cannot_name_another_server_for_large_files(large: Ready, where: str) -> None:
+    settings = large.worktree / ".lfsconfig"
+    settings.write_text("[lfs]\n\turl = http://127.0.0.1:9/elsewhere\n")
+    if where != "worktree":
+        run(large.worktree, "add", ".lfsconfig")
+    if where == "commit":
+        run(large.worktree, "commit", "-qm", "another server")
+        run(large.worktree, "rm", "-q", "--cached", ".lfsconfig")
+    if where != "worktree":
+        settings.unlink()
+    outcome = large.ready()
+    assert outcome.done and outcome.notes == [
+        "1 file (assets/a.bin) kept by git-lfs have no content: .lfsconfig is not as the base branch has it"
+    ]
+
+
 # --- the command -----------------------------------------------------------------------------------------------------
 
 
@@ -280,6 +348,28 @@ def test_the_command_runs_in_the_worktree_reads_nothing_and_its_output_is_kept(i
     assert outcome.done and outcome.exit == 0
     assert it.output.read_text() == f"{it.worktree}\nto stderr\n"
     assert (it.worktree / "ignored").exists()
+
+
+def test_what_it_leaves_is_nobodys_work_until_it_is_changed(it: Ready) -> None:
+    it.add()
+    (it.worktree / "mine").write_text("mine\n")
+    (it.worktree / "README").write_text("mine\n")
+    assert it.running(
+        "mkdir -p gen/é; echo 1 > gen/é/lock; echo 2 >> LICENSE; echo set-up >> mine; echo x > ignored"
+    ).done
+    assert changes.changed_files(str(it.worktree)) == ["README", "mine"]
+    assert [file.path for file in comparison.uncommitted(str(it.worktree))] == ["README", "mine"]
+    (it.worktree / "gen" / "é" / "lock").write_text("agent\n")
+    assert changes.changed_files(str(it.worktree)) == ["README", "gen/é/lock", "mine"]
+    assert it.running("echo 3 > more").done
+    assert changes.changed_files(str(it.worktree)) == ["README", "gen/é/lock", "mine"], "an earlier one is still known"
+
+
+def test_what_it_leaves_is_told_if_it_is_too_much_to_keep_track_of(it: Ready, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(copies, "_MOST_LEFT", 1)
+    outcome = it.running("echo 1 > one; echo 2 > two")
+    assert outcome.notes == ["WORKTREE_SETUP leaves 2 files that git does not ignore: they count as uncommitted"]
+    assert changes.changed_files(str(it.worktree)) == ["one", "two"]
 
 
 def test_a_failure_has_exit_code_tail_and_the_line_that_names_the_cause(it: Ready) -> None:

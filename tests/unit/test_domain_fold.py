@@ -148,6 +148,7 @@ def test_an_event_that_comes_twice_is_a_violation_or_says_nothing_new(kind: str)
         "mark.setting",
         "mark.failed",
         "base.verified",
+        "setup.accepted",
         "session.forwarded",
         "report.acknowledged",
         "report.unacknowledged",

@@ -12,6 +12,7 @@ from kugetsu.domain.facts import Ending, IntakeFacts
 from kugetsu.domain.intake import blockers_in, history_of, priority_of
 from kugetsu.domain.replay.checker import ReplayChecker
 from kugetsu.domain.state import State
+from kugetsu.model.clock import add_seconds, seconds_between
 from kugetsu.views import intake as words
 from property.simulation import ISSUES, START, World
 
@@ -158,6 +159,66 @@ def test_unlabelled_while_it_runs_no_other_run_follows(withdrawn: bool) -> None:
     world.do(lambda state: attempts.finish(state, "q1.1", ending, world.outcome_facts()))
     task = world.state.tasks["q1"]
     assert (task.state, task.reason) == (("cancelled", "intake_gone") if withdrawn else ("pending", "it broke"))
+
+
+def claimed(world: World) -> None:
+    facts, offer = world.claim_facts(), world.offer()
+    world.do(lambda state: claims.dispatch(state, claims.plan(state, facts), offer, facts))
+
+
+@pytest.mark.parametrize("running", [False, True])
+def test_a_text_that_is_edited_before_the_agent_runs_withdraws_the_task(running: bool) -> None:
+    world = World()
+    look(world)
+    claimed(world)
+    if running:
+        world.run(0, 0)
+    edited = {"body": "h2", "edited_by": "alice", "edited_at": LATER}
+    assert [event["data"]["code"] for event in look(world, **edited)] == (["queued"] if running else ["needs_label"])
+    assert look(world, **edited) == []
+    ending = Ending("lose", "retry", "its runner was killed")
+    world.do(lambda state: attempts.finish(state, "q1.1", ending, world.outcome_facts()))
+    assert world.state.tasks["q1"].state == ("pending" if running else "cancelled")
+
+
+def test_a_withdrawn_task_says_why() -> None:
+    world = World()
+    look(world)
+    claimed(world)
+    gone(world, "closed")
+    ending = Ending("kill", "withdrawn", "not started: it was closed", withdrawn="intake_closed")
+    world.do(lambda state: attempts.finish(state, "q1.1", ending, world.outcome_facts()))
+    assert world.state.tasks["q1"].reason == "intake_closed" and world.state.attempts == {}
+
+
+def test_an_issue_that_cannot_be_read_parks_its_task_and_uses_no_attempt_up() -> None:
+    world, ends = World(), []
+    look(world)
+    now = world.outcome_facts()["now"]
+    for resets_at in (None, None, add_seconds(now, 7200.0)):
+        claimed(world)
+        (attempt,) = world.state.attempts
+        ending = Ending("fail", "unread", "no answer", resets_at=resets_at)
+        events = world.do(lambda state: attempts.finish(state, attempt, ending, world.outcome_facts()))  # noqa: B023
+        parked = next(event for event in events if event["type"] == "task.parked")["data"]
+        ends.append(seconds_between(world.outcome_facts()["now"], parked["until"]))
+        task = world.state.tasks["q1"]
+        assert (task.state, task.used, parked["stated"]) == ("parked", 0, resets_at is not None)
+        world.do(lambda state: queue.retry(state, "q1"))
+    assert ends[:2] == [60.0, 120.0] and ends[2] > 7000.0
+
+
+def test_work_that_follows_on_an_answered_label_is_no_news_of_it() -> None:
+    world = World()
+    look(world)
+    end(world, "completed")
+    assert code(world) == "done_before"
+    world.start(0, 1)
+    assert look(world) == []
+    world.run(0, 0)
+    (attempt,) = world.state.attempts
+    world.do(lambda state: attempts.finish(state, attempt, Ending("succeed", "done", "done"), world.outcome_facts()))
+    assert look(world) == []
 
 
 @pytest.mark.parametrize(

@@ -215,6 +215,29 @@ def test_no_restart_retry_relabel_or_destruction_undoes_the_count(loop: Loop) ->
     assert [event["type"] for event in loop.react()] == ["reaction.held"]
 
 
+@pytest.mark.parametrize("by_a_person", [False, True])
+def test_a_turn_that_opens_another_pull_request_does_not_escape_the_count(loop: Loop, by_a_person: bool) -> None:
+    world = loop.world
+    for turn in range(3):
+        url = f"https://example.org/o/a/pulls/{20 + turn}"
+        said = [{"id": f"reviews:{turn}", "kind": "reviews", "counts": True, "text": "Split it."}]
+        before = loops.loop_of(world.state, KEY)["url"] or URL
+        world.do(lambda state, url=before, said=said: reactions.observe(state, KEY, url, "c1", said, []))  # type: ignore[misc]
+        loop.later(120)
+        assert loop.react()[0]["type"] == "task.queued"
+        loop.work(head=f"c{turn + 2}", pull={"url": url, "number": 20 + turn})
+    assert loop.count == 0, "the latest has had none"
+    if by_a_person:
+        world.enqueue(0, 1)
+        loop.work(head="c9", pull={"url": url, "number": 22})
+    said = [{"id": "reviews:9", "kind": "reviews", "counts": True, "text": "Split it."}]
+    world.do(lambda state: reactions.observe(state, KEY, url, "c9", said, []))
+    loop.later(120)
+    assert loop.turn.code == ("go" if by_a_person else "most_reactions")
+    assert by_a_person or loop.turn.values == {"turns": 3, "max": 3}
+    assert [event["type"] for event in loop.react()] == ["task.queued" if by_a_person else "reaction.held"]
+
+
 def test_another_pull_request_and_another_branch_begin_a_loop_of_their_own(loop: Loop) -> None:
     loop.see("checks:a")
     loop.later(120)

@@ -20,6 +20,8 @@ from kugetsu.domain.decide import (
     queue,
     reactions,
     sessions,
+    verification,
+    worktree_setup,
 )
 from kugetsu.domain.decision import DECISIONS
 from kugetsu.domain.events import CATALOGUE
@@ -538,6 +540,46 @@ def _loops() -> Iterator[Callable[[State], list[Any]]]:
     yield lambda state: reactions.withdrawn(state, issue, "issue_closed")
 
 
+def _verified_later() -> Iterator[Callable[[State], list[Any]]]:
+    issue, facts, offer = ISSUES[0], World().claim_facts(), claims.ClaimRequest("lease", PROCESS)
+    said: dict[str, Any] = {"command": "make test", "sha": "s1", "commit": "c1", "exit": None, "seconds": None}
+    evidence = {"commits": 1, "pushed": True, "head": "c1", "dirty": 0, "branch": "fix/issue-1"}
+    evidence["verification"] = {**said, "code": "not_run", "why": "runner_killed"}
+    pull = {"head": "c1", "branch": "fix/issue-1", "base": "main", "title": "Slow", "draft": False}
+    item = {"id": "verification:c1:s1", "kind": "verification", "counts": True, "name": "make test", "log": "bad"}
+    intent = {"source": "/r", "branch": "fix/issue-1", "agent": "opencode"}
+    prepared: dict[str, Any] = {**intent, "agent_session": "ses_1", "worktree": "/w", "base_branch": "main"}
+    prepared |= {"base_commit": "c0", "created": [], "notes": []}
+    yield lambda state: queue.enqueue(state, kind="dev", issue=issue, message="go", via="enqueue")
+    yield lambda state: claims.claim(state, "q1", offer, facts)
+    yield lambda state: attempts.starting(state, "q1.1", PROCESS)
+    yield lambda state: sessions.preparing(state, issue, intent, "q1.1")
+    yield lambda state: sessions.prepared(state, issue, prepared, "q1.1")
+    yield lambda state: attempts.running(state, "q1.1", PROCESS, "ses_1", "/w", "opencode")
+    done = Ending("succeed", "done", "1 commit", evidence=evidence)
+    yield lambda state: attempts.finish(state, "q1.1", done, World().outcome_facts())
+    yield lambda state: verification.begin(state, issue, "c1", "s1", "make test")
+    failed = verification.data_of({**said, "code": "failed", "exit": 1, "seconds": 2.0}, by_hand=False)
+    yield lambda state: verification.verified(state, issue, failed, failed_check=item)
+    passed = verification.data_of({**said, "code": "passed", "exit": 0, "seconds": 2.0}, by_hand=True)
+    yield lambda state: verification.verified(state, issue, passed, opening=pull)
+
+
+def _supplied() -> Iterator[Callable[[State], list[Any]]]:
+    issue, name, facts = ISSUES[0], ISSUES[0].rpartition("#")[0], World().claim_facts()
+    sha, lines = "5" * 64, ["copy .env.production"]
+    yield lambda state: queue.enqueue(state, kind="dev", issue=issue, message="go", via="enqueue")
+    yield lambda state: claims.claim(state, "q1", claims.ClaimRequest("lease", PROCESS), facts)
+    yield lambda state: worktree_setup.first(state, name, "4" * 64, ["copy .env"], "q1.1")
+    found = {"worktree": "/w", "sha": "1", "code": "changed", "command": None, "exit": None, "seconds": 0.0}
+    found |= {"copied": 0, "notes": [], "supplied": sha, "lines": lines}
+    yield lambda state: [NewEvent("worktree.set_up", found, issue=issue, task="q1", attempt="q1.1", session=issue)]
+    ending = Ending("fail", "unready", "not started", evidence={"set_up": {"code": "changed", "supplied": sha}})
+    yield lambda state: attempts.finish(state, "q1.1", ending, World().outcome_facts())
+    yield lambda state: worktree_setup.accept(state, name, sha, lines)
+    yield lambda state: claims.claim(state, "q1", claims.ClaimRequest("lease", PROCESS), facts)
+
+
 def _others() -> Iterator[Callable[[State], list[Any]]]:
     yield lambda state: sessions.request(state, "base:example.org/o/a", "base", "example.org/o/a")
     yield lambda state: queue.enqueue(state, kind="dev", issue=ISSUES[2], message="go", via="enqueue")
@@ -565,10 +607,25 @@ def _rest() -> Iterator[Callable[[State], list[Any]]]:
     )
 
 
-STORIES = (_notices, _imports, _labelled, _loops, _others, _rest, hosts_story.story)
+def _parted() -> Iterator[Callable[[State], list[Any]]]:
+    issue, world, offer = ISSUES[0], World(), claims.ClaimRequest("lease", PROCESS)
+    commits = {"kind": "parted", "branch": "fix", "remote": "origin", "here": "a1", "there": "b2", "worktree": "/w"}
+    yield lambda state: queue.enqueue(state, kind="dev", issue=issue, message="go", via="enqueue")
+    yield lambda state: claims.claim(state, "q1", offer, world.claim_facts())
+    parted = Ending("fail", "diverged", "not started: fix has parted", evidence={"diverged": commits})
+    yield lambda state: attempts.finish(state, "q1.1", parted, world.outcome_facts())
+    yield lambda state: queue.retry(state, "q1")
+    yield lambda state: claims.claim(state, "q1", offer, world.claim_facts())
+    yield lambda state: attempts.finish(state, "q1.2", parted, world.outcome_facts())
+    moved: Any = {**world.claim_facts(), "branch_heads": {issue: "c3"}}
+    yield lambda state: claims.claim(state, "q1", offer, moved)
 
 
-@pytest.mark.parametrize("story", STORIES)
+#: Those whose decisions may all be taken twice on one state.
+REPEATED = (_notices, _imports, _labelled, _loops, _verified_later, _others, _rest, _parted, hosts_story.story)
+
+
+@pytest.mark.parametrize("story", [*REPEATED, _supplied])
 def test_what_users_and_couriers_decide_is_decided_again_the_same(story: Any) -> None:
     world = _set_up()
     for decide in story():
@@ -607,7 +664,7 @@ def test_every_module_of_decisions_is_looked_up_in():
 def test_every_decision_may_be_taken_again_after_a_conflict(monkeypatch: pytest.MonkeyPatch) -> None:
     worlds = []
     monkeypatch.setattr(simulation, "Memory", Repeated)
-    for story in STORIES:
+    for story in REPEATED:
         worlds.append(_set_up())
         for decide in story():
             assert worlds[-1].do(decide), "nothing was decided"

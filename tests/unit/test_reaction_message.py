@@ -43,12 +43,13 @@ def test_a_review_with_two_remarks_and_a_failing_check_are_told_whole() -> None:
         item("conflicts", name="main"),
     ]
     told = message.of(URL, items, 2, 5)
-    assert told.startswith(f"New feedback on {URL}: 4 items. This is turn 2 of at most 5.")
+    title = "Turn 2 of at most 5: 1 review, 1 remark, 1 failing check, 1 conflict"
+    assert told.startswith(f"{title}\n\nThere is new feedback on {URL}. Answer each item")
     assert '1. Review by "alice" (may write to the repository), which asks for changes' in told
     assert '2. Remark by "alice" (may write to the repository) on "src/a.py", line 14' in told
     assert "> @@ -1 +1 @@\n> +x = 1" in told and "> Why 1?" in told
     assert f'3. Failing check "build": {URL}/checks' in told and "> E  assert 1 == 2" in told
-    assert '4. Conflict with "main"' in told and "do not open\nanother" in told
+    assert '4. Conflict with "main"' in told and "do not open another one" in told
 
 
 def test_where_there_is_no_log_it_says_so() -> None:

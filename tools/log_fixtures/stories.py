@@ -194,7 +194,7 @@ def campaign(_: str) -> Place:
     place = Place("campaign")
     folder = place.root / "runs"
     folder.mkdir()
-    argv = [sys.executable, str(CHECKOUT / "tools" / "fault_campaign.py"), "--seconds", "12", "--seed", "7", "--keep"]
+    argv = [sys.executable, str(CHECKOUT / "tools" / "fault_campaign"), "--seconds", "12", "--seed", "7", "--keep"]
     subprocess.run(argv, env={**place.environment, "TMPDIR": str(folder)}, stdout=subprocess.DEVNULL, check=True)
     [made] = folder.iterdir()
     place.environment["KUGETSU_DIR"] = str(made / "kugetsu")

@@ -41,7 +41,7 @@ TEST = "run python3 -m unittest -q"
 PUSH = "git push -qu origin HEAD && git log -1 --oneline"
 RECIPES = (
     (
-        "turn 2 of at most",
+        "Turn 2 of at most",
         "say The reviewer is right on both.",
         "run sed -i 's/number, item/place, item/; s/{number}/{place}/' todo.py && python3 -m unittest -q",
         "run sed -i 's/^A todo list.*/A numbered todo list in a text file./' README.md",
@@ -49,7 +49,7 @@ RECIPES = (
         "say I renamed it and wrote it into the README.",
     ),
     (
-        "turn 1 of at most",
+        "Turn 1 of at most",
         "say The check wants a test that the numbers are shown.",
         "write test_numbers.py",
         "| import unittest",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 #: Heading of `kugetsu --help` → its commands: name → (module of kugetsu.cli, summary).
 SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "get started": {
-        "init": ("setup", "set up KUGETSU_DIR: settings, env files, sessions"),
+        "init": ("init", "set up KUGETSU_DIR: settings, env files, sessions"),
         "doctor": ("doctor", "check what kugetsu needs; --fix repairs, --bundle packs"),
         "import": ("bash_import", "import a state directory of the bash tool"),
     },

@@ -115,7 +115,8 @@ to.seq                    the same for the second point
 to.at                     its time
 events                    how many events are between them
 reversed                  whether the second point is before the first
-changes[].record          kugetsu, daemon, slot, task, attempt, session, limit, repository, setting, notices, sink, log
+changes[].record          kugetsu, daemon, slot, task, attempt, session, label, loop, mark, limit, pause, repository, \
+setting, notices, sink, log
 changes[].key             its key; empty if there is only one such record
 changes[].change          changed, came, went, or left (a task that changed and has left the list)
 changes[].event           the event that changed it

@@ -9,7 +9,7 @@ from kugetsu.cli.call import Call, Command
 from kugetsu.cli.parser import Parser
 from kugetsu.host.paths import Paths
 from kugetsu.model.errors import BadInput
-from kugetsu.runtime.doctor import bundle, examination, trial
+from kugetsu.runtime.doctor import acceptance, bundle, examination, trial
 from kugetsu.runtime.doctor.context import Context
 from kugetsu.runtime.doctor.finding import Finding, as_data
 from kugetsu.runtime.foreign import Foreign
@@ -22,6 +22,8 @@ Exits with 1 if there is a problem; warnings do not count. Nothing is changed wi
 folders and files, removes other users' access, repairs the log's end, and settles dead attempts; it deletes nothing of
 yours. --online also checks the servers. --repo tries instead, in a passing checkout of the base branch, all that
 happens to a worktree beside the agent's work: files copied, submodules, git-lfs, WORKTREE_SETUP, VERIFY_COMMAND.
+What the base branch itself supplies to that (.worktreeinclude, the places of submodules, .lfsconfig) is trusted as the
+first agent's set-up meets it; when it changes, tasks wait until you accept it with --accept and the hash that is shown.
 A bundle holds the log, the settings, these findings and the latest errors, all without secrets, for somebody who helps;
 it includes task messages unless --no-messages. --from shows the findings in a bundle; every command that reads log,
 settings or daemon takes it, except log seal, notify sinks and notify watch."""
@@ -35,6 +37,9 @@ def _arguments(parser: Parser) -> None:
         metavar="REPO|REF",
         completes=("repository", "issue"),
         help="try the set-up and the verification of a repository's worktrees",
+    )
+    parser.add_argument(
+        "--accept", metavar="HASH", help="with --repo: accept what the repository supplies to the set-up"
     )
     parser.add_argument("--online", action="store_true", help="check git servers and forges too")
     parser.add_argument("--bundle", metavar="FILE", completes="file", help="write a redacted .tar.gz to share")
@@ -51,6 +56,8 @@ def _doctor(call: Call) -> int:
         raise BadInput("--no-messages and --force need --bundle", "kugetsu doctor --bundle FILE --no-messages")
     if call.foreign is not None:
         return _kept(call, call.foreign)
+    if args.accept is not None and args.repo is None:
+        raise BadInput("--accept needs --repo", f"kugetsu doctor --repo REPO --accept {args.accept}")
     if args.repo is not None:
         return _try(call)
     if args.bundle is not None:
@@ -74,12 +81,18 @@ def _doctor(call: Call) -> int:
 
 
 def _try(call: Call) -> int:
-    """Make a passing checkout ready, and verify it. Raises KugetsuError without a clone of the repository."""
+    """Make a passing checkout ready, and verify it; or accept what the repository supplies to that.
+
+    Raises KugetsuError without a clone of the repository.
+    """
     if call.args.fix or call.args.online or call.args.bundle is not None:
         raise BadInput("kugetsu doctor --repo tries one repository and nothing else", "kugetsu doctor --repo REPO")
     call.ready()
     ws = call.workspace
     name = subjects.repository_of(ws.config, call.args.repo)
+    if call.args.accept is not None:
+        _show(call, acceptance.accept(ws, name, call.args.accept), [], None)
+        return 0
     with progress.shown(call.environment, f"doctor: {name}") as line_of_progress:
         found = trial.try_repository(ws, name, lambda text: line_of_progress.step(f"doctor: {text}"))
     _show(call, found, [], None)
@@ -88,7 +101,7 @@ def _try(call: Call) -> int:
 
 def _kept(call: Call, place: Foreign) -> int:
     """What it found where a bundle was made. Raises NotFound for a file without findings."""
-    if call.args.fix or call.args.online or call.args.bundle is not None or call.args.repo is not None:
+    if call.args.fix or call.args.online or call.args.bundle is not None or call.args.repo or call.args.accept:
         raise BadInput("kugetsu doctor: cannot check or repair anything in a file", "use --from alone, or drop it")
     found = place.findings()
     _show(call, found, [], None)
@@ -127,7 +140,8 @@ def _show(call: Call, found: list[Finding], done: list[tuple[str, str | None]], 
 
 COMMANDS = {
     "doctor": Command(
-        "[--repo REPO|REF] [--fix] [--online] [--bundle FILE [--no-messages] [--force]] [--from FILE] [--json]",
+        "[--repo REPO|REF [--accept HASH]] [--fix] [--online] [--bundle FILE [--no-messages] [--force]] [--from FILE]"
+        " [--json]",
         ABOUT,
         _arguments,
         _doctor,

@@ -30,9 +30,10 @@ previous line and this line up to ,"sha": (the first line's predecessor is 32 ze
 redacted; that line ends with "redacted":true, and keeps the sha of the original line. --raw redacts nothing. On a
 terminal, control characters are written as JSON escapes.
 
-OpenTelemetry (--otlp): each attempt that has ended is a trace: the attempt, the wait before it, preparing, starting,
-running, stopping. Ids derive from the log's events: a second export repeats them, and adds nothing. As OTLP/JSON to
-stdout or a FILE, one request per line; to a URL as protobuf over HTTP, which needs pip install "kugetsu[otlp]".
+OpenTelemetry (--otlp): each attempt that has ended is a trace: the attempt, the wait before it, starting (with
+preparing and set-up in it), running (with verification), stopping. Ids derive from the log's events: a second export
+repeats them, and adds nothing. As OTLP/JSON to stdout or a FILE, one request per line; to a URL as protobuf over HTTP,
+which needs pip install "kugetsu[otlp]".
 Headers for the receiver: OTEL_EXPORTER_OTLP_HEADERS in env/notify.env.
 
 WHEN is a seq (214), @-3, a time (2026-11-23T10:00) or "10m ago". Both ends are included; for attempts their

@@ -89,7 +89,7 @@ def _show_the_rest(call: Call, state: State, shown: int, wanted: str | None, *, 
         call.print_lines([f"{what} ({queue.count_line(by_state, queue.unacknowledged(state))})"])
     if not any(by_state.values()) and not then:
         if call.workspace.paths.hold_old_state():
-            from kugetsu.cli.setup import warn_of_old_state
+            from kugetsu.cli.init import warn_of_old_state
 
             warn_of_old_state(call)
         call.note("next: kugetsu queue enqueue REF MESSAGE")
@@ -267,6 +267,7 @@ tasks[].parks       how often it was parked
 tasks[].tokens      over all its attempts
 tasks[].cost        over all its attempts
 tasks[].acknowledged  whether somebody has seen that it failed
+tasks[].asked_by    person, label (of its issue) or feedback (on its pull request)
 tasks[].event       the event of its latest change
 counts.*            number of tasks by state (notified: running), including those that left the list
 paused[].repository  what is paused, or null for all repositories
@@ -295,6 +296,8 @@ oldest_waiting  when the longest-waiting task was queued (UTC), or null
 attempts        attempts of the tasks in the list, as are tokens and cost
 tokens          tokens used
 cost            cost, as reported by the agent
+asked_by.*      tasks in the list by who asked for them: person, label or feedback
+results.*       tasks in the list by what came of their latest attempt (kind of result of kugetsu report --json)
 as_of.seq       with --at or --from: the last event included; else as_of is null
 as_of.at        the time of that point (UTC)""",
         examples="kugetsu queue stats",

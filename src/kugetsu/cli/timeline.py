@@ -101,7 +101,22 @@ since       the start of the period (UTC)
 until       its end (UTC)
 seq         the last event included
 slots       how many slots there were
-holdings[]  attempt, task, issue, title, slot (null: PM), since, ran, until, end, reason, result, seq, end_seq
+holdings[].attempt   the attempt that held a slot
+holdings[].task      its task
+holdings[].issue     host/owner/repo#N; null for the PM agent
+holdings[].title     the title of the issue, or null
+holdings[].slot      its slot; null for the PM agent
+holdings[].since     when it was claimed (UTC)
+holdings[].ran       when its agent began to work, or null
+holdings[].until     when it ended, or null
+holdings[].end       succeeded, failed, timed_out, killed or lost; null while it runs
+holdings[].reason    how it ended, in words
+holdings[].result    what came of it (as result of kugetsu report --json), or null
+holdings[].turn      which turn of its pull request it was; null if it answered no feedback
+holdings[].set_up    since, until and code: when its worktree was made ready, or null
+holdings[].verified  since, until and code: when its work was verified, or null
+holdings[].seq       the event of its claim
+holdings[].end_seq   that of its end, 0 while it runs
 holds[]     task, issue, gate, reason, since, until, seq: a time in which a gate held a task
 daemon[]    state, since, until, end, seq: when a daemon was running
 written[]   the files that were written""",

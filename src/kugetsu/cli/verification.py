@@ -7,18 +7,25 @@ from typing import Any
 
 from kugetsu.cli.call import Call, Command
 from kugetsu.cli.parser import Parser
+from kugetsu.domain.events import Event
+from kugetsu.model import result_words
 from kugetsu.model.errors import NotFound
 from kugetsu.model.plural import counted
+from kugetsu.runtime import pull_opening
 from kugetsu.runtime.query import subjects, work
 from kugetsu.runtime.query.work import Work
-from kugetsu.runtime.verification import by_hand, clean_run
+from kugetsu.runtime.verification import by_hand, clean_run, later
 from kugetsu.runtime.verification.clean_run import Order
+from kugetsu.runtime.workspace import Workspace
 from kugetsu.views import verification as view
 from kugetsu.views.text import line
 
 
 def _arguments(parser: Parser) -> None:
     parser.json()
+    parser.add_argument(
+        "--base", action="store_true", help="verify the commit of the base branch that the work is from"
+    )
     parser.add_argument("ref", metavar="REF", completes=("issue", "task"), help="the issue, or a task of it")
 
 
@@ -30,14 +37,49 @@ def _verify(call: Call) -> int:
     compared = found.found
     assert compared is not None
     loose = len(found.uncommitted)
+    if call.args.base:
+        return _base(call, issue, order, compared.base.commit, loose)
     if not call.json:
         if loose:
             them = "it does" if loose == 1 else "they do"
             call.note(f"{counted(loose, 'uncommitted file')} in {line(found.folder or '')}: {them} not count")
         call.note(f"{line(order.command)} on commit {compared.head[:12]}, in a clean checkout")
-    said = by_hand.of_work(ws, order, compared.head, compared.base.commit, lambda lines: _live(call, lines))
-    call.show({"issue": issue, **_data(said), "uncommitted": loose}, view.told(said | {"tail": None}))
+    said, output = by_hand.of_work(ws, order, compared.head, compared.base.commit, lambda lines: _live(call, lines))
+    events = later.record(ws, issue, order, said, output, by_hand=True)
+    return _show(call, issue, said, loose, _opened(ws, issue, events))
+
+
+def _base(call: Call, issue: str, order: Order, commit: str | None, loose: int) -> int:
+    """Verify the base commit again, which is remembered for the work of all."""
+    if commit is None:
+        raise NotFound(f"the base commit of {issue} is not known here", f"kugetsu changes {issue}")
+    if not call.json:
+        call.note(f"{line(order.command)} on the base commit {commit[:12]}, in a clean checkout")
+    said = by_hand.of_base(call.workspace, order, commit, lambda lines: _live(call, lines))
+    return _show(call, issue, said, loose, [])
+
+
+def _show(call: Call, issue: str, said: dict[str, Any], loose: int, more: list[str]) -> int:
+    remedy = result_words.verification_remedy(said["code"], issue)
+    told = view.told(said | {"tail": None, "output": None})
+    told += [f"remedy: {call.screen.command(remedy)}"] if remedy is not None else []
+    call.show({"issue": issue, **_data(said), "uncommitted": loose}, [*told, *more])
     return 0 if said["code"] == "passed" else 1
+
+
+def _opened(ws: Workspace, issue: str, events: list[Event]) -> list[str]:
+    """Open the pull request that the verification was missing for; what came of it."""
+    if not events:
+        return []
+    session = ws.state().sessions.get(issue)
+    recorded = f"recorded (event {events[0]['seq']})"
+    if session is None or session.owed is None:
+        return [recorded]
+    opened = pull_opening.open_owed(ws, session)
+    session = ws.state().sessions.get(issue)
+    if opened and session is not None and session.pr is not None:
+        return [recorded, f"pull request: {line(session.pr)}"]
+    return [recorded, "its pull request is still to be opened"]
 
 
 def _live(call: Call, lines: list[bytes]) -> None:
@@ -65,16 +107,19 @@ def _data(said: dict[str, Any]) -> dict[str, Any]:
 
 COMMANDS = {
     "verify": Command(
-        "REF [--json]",
+        "[--base] REF [--json]",
         "Runs VERIFY_COMMAND on the last commit of the branch, in a clean checkout made ready as a worktree is\n"
         "(WORKTREE_SETUP, WORKTREE_COPY, submodules): what is not committed does not count. It gets no secret, unless\n"
-        "VERIFY_SECRETS says so, and never a token of a forge. If it fails, the base commit is verified too, once.\n"
+        "VERIFY_SECRETS says so, and never a token of a forge. If it fails, the base commit is verified too,\n"
+        "once, and a second time before a failure is believed; --base verifies it again. What it says is recorded if\n"
+        "nothing was known of the commit, or it failed and passes now: then the pull request that waited is opened.\n"
         "Exits with 0 if it passed, else with 1: it failed, executed nothing, or could not be run.",
         _arguments,
         _verify,
         json="""\
 issue        host/owner/repo#N
-code         passed, failed, timed_out, nothing_ran, base_failed, set_up_failed or not_run
+code         passed, failed, timed_out, nothing_ran, base_failed, set_up_failed, not_run; or, if the base commit does
+             the same: not_found, not_executable, too_slow (VERIFY_MINUTES), base_unready (its set-up)
 command      VERIFY_COMMAND
 commit       the commit that it ran on
 tree         the tree of that commit

@@ -13,7 +13,7 @@ from kugetsu.log.protocol import EventLog
 from kugetsu.model import settings
 from kugetsu.model.errors import BadInput, NotFound
 from kugetsu.model.refs import parse_ref
-from kugetsu.runtime.query import timespec
+from kugetsu.runtime.query import subjects, timespec
 from kugetsu.views import what_if
 
 TYPE_CHECKING = False
@@ -30,6 +30,11 @@ real ones, and its assumptions. KEY is one of
   USAGE_LIMIT_PAUSE_MINUTES, MAX_RUNS_WITHOUT_PROGRESS, ISSUE_MAX_TOKENS,
   ISSUE_MAX_COST, MIN_FREE_MEMORY_MB, MIN_FREE_DISK_MB,
   priority:TASK (priority:q7=5), priority:ISSUE (priority:owner/repo#14=5)
+
+or KEY@REPO, its value for one repository alone (MAX_ATTEMPTS@owner/repo=1; REPO as config --repo takes it), of
+
+  MAX_AGENTS_PER_REPOSITORY, MAX_ATTEMPTS, TASK_TIMEOUT_HOURS,
+  MAX_RUNS_WITHOUT_PROGRESS, ISSUE_MAX_TOKENS, ISSUE_MAX_COST
 
 --since and --until measure the tasks that were queued between two points; the change holds from --since on."""
 
@@ -75,6 +80,8 @@ kugetsu replay --what-if MAX_CONCURRENT_AGENTS=5  # would two more slots have he
 kugetsu replay --what-if priority:q7=5 --what-if RETRY_BACKOFF_SECONDS=60"""
 
 PRIORITY = "priority:"
+#: Between a setting and the repository that is to have a value of its own.
+OF = "@"
 #: The limits of a priority, as everywhere.
 LOWEST, HIGHEST = -1000, 1000
 
@@ -125,10 +132,20 @@ CHANGEABLE: dict[str, Callable[[Changes, Any], None]] = {
     "MIN_FREE_DISK_MB": _claim("min_free_disk_mb"),
 }
 
+#: Those that a repository may have of its own, and the fact (`facts.RepositoryFacts`) that each is.
+OWN = {
+    "MAX_AGENTS_PER_REPOSITORY": "max_agents",
+    "MAX_ATTEMPTS": "max_attempts",
+    "TASK_TIMEOUT_HOURS": "timeout_hours",
+    "MAX_RUNS_WITHOUT_PROGRESS": "max_runs_without_progress",
+    "ISSUE_MAX_TOKENS": "issue_max_tokens",
+    "ISSUE_MAX_COST": "issue_max_cost",
+}
+
 
 def run(call: Call, given: Sequence[str]) -> int:
     """Run `replay --what-if`. Raises BadInput for what cannot be changed, NotFound if there is nothing to simulate."""
-    pairs = _pairs(given)
+    pairs = _pairs(call, given)
     changes = _changes(call, pairs)
     log = call.workspace.log
     since = _time(call, log, getattr(call.args, "since", None))
@@ -149,7 +166,7 @@ def run(call: Call, given: Sequence[str]) -> int:
 # --- the changes ----------------------------------------------------------------------------------------------------
 
 
-def _pairs(given: Sequence[str]) -> dict[str, str]:
+def _pairs(call: Call, given: Sequence[str]) -> dict[str, str]:
     pairs: dict[str, str] = {}
     for text in given:
         key, mark, value = text.strip().rpartition("=") if text.startswith(PRIORITY) else text.strip().partition("=")
@@ -157,18 +174,30 @@ def _pairs(given: Sequence[str]) -> dict[str, str]:
         if not mark or not key:
             example = "kugetsu replay --what-if MAX_CONCURRENT_AGENTS=5"
             raise BadInput(f"not KEY=VALUE: {settings.shown(text)}", example)
+        key = _whole(call, key)
         if key in pairs:
             raise BadInput(f"{key} is given twice", "one value for each key")
         pairs[key] = value.strip()
     return pairs
 
 
+def _whole(call: Call, key: str) -> str:
+    """The key with the whole name of its repository, if it has one. Raises BadInput."""
+    name, mark, place = key.partition(OF)
+    if not mark or key.startswith(PRIORITY):
+        return key
+    if name in CHANGEABLE and name not in OWN:
+        raise BadInput(f"{name} cannot be simulated for one repository alone", f"of REPO are {', '.join(OWN)}")
+    return f"{name}{OF}{subjects.repository_of(call.workspace.config, place)}"
+
+
 def _changes(call: Call, pairs: dict[str, str]) -> Changes:
     changes = Changes()
-    for key, text in pairs.items():
-        if key.startswith(PRIORITY):
-            changes.priorities[_subject(call, key)] = _priority(key, text)
+    for whole, text in pairs.items():
+        if whole.startswith(PRIORITY):
+            changes.priorities[_subject(call, whole)] = _priority(whole, text)
             continue
+        key, _, repository = whole.partition(OF)
         setting = settings.SETTINGS.get(key)
         if setting is None:
             raise BadInput(_about_unknown(key), _takes())
@@ -177,8 +206,11 @@ def _changes(call: Call, pairs: dict[str, str]) -> Changes:
         try:
             value = setting.read(text)
         except ValueError as problem:
-            raise BadInput(f"{key}={settings.shown(text)}: {problem}", setting.help) from problem
-        CHANGEABLE[key](changes, value)
+            raise BadInput(f"{whole}={settings.shown(text)}: {problem}", setting.help) from problem
+        if repository:
+            changes.own.setdefault(repository, {})[OWN[key]] = value
+        else:
+            CHANGEABLE[key](changes, value)
     return changes
 
 
@@ -192,7 +224,7 @@ def _about_unknown(key: str) -> str:
 
 
 def _takes() -> str:
-    return f"--what-if takes {', '.join(CHANGEABLE)} and {PRIORITY}TASK"
+    return f"--what-if takes {', '.join(CHANGEABLE)} and {PRIORITY}TASK; {OF}REPO after a key for one repository"
 
 
 def _subject(call: Call, key: str) -> str:
@@ -252,6 +284,10 @@ def _require_tasks(scenario: Scenario, changes: Changes) -> None:
     for subject in changes.priorities:
         if subject not in tasks and subject not in issues:
             raise NotFound(f"no task {'of ' if '#' in subject else ''}{subject} in the record", "kugetsu history --all")
+    repositories = {issue.rpartition("#")[0] for issue in issues if issue is not None}
+    for name in changes.own:
+        if name not in repositories:
+            raise NotFound(f"no task of {name} in the record", "kugetsu history --all")
 
 
 def _change_data(scenario: Scenario, pairs: dict[str, str]) -> list[ChangeData]:
@@ -261,6 +297,10 @@ def _change_data(scenario: Scenario, pairs: dict[str, str]) -> list[ChangeData]:
 def _recorded(scenario: Scenario, key: str) -> str | None:
     """The value that the last decision of the record read; None if decisions do not record it."""
     claim = scenario.steps[-1][2] if scenario.steps else scenario.known
+    key, _, repository = key.partition(OF)
+    own = (claim.get("repositories") or {}).get(repository, {}).get(OWN[key]) if repository else None
+    if own is not None:
+        return f"{own:g}" if isinstance(own, float) else str(own)
     outcome = max((past for past in scenario.attempts() if past.facts), key=lambda past: past.seqs[2], default=None)
     ended = outcome.facts if outcome is not None else {}
     caps = claim.get("repository_caps")

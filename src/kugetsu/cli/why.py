@@ -6,11 +6,12 @@ from itertools import islice
 
 from kugetsu.cli.call import Call, Command
 from kugetsu.cli.parser import Parser
-from kugetsu.domain import causes, gates
+from kugetsu.domain import causes, gates, recorded_facts
 from kugetsu.domain.causes import Reader
 from kugetsu.domain.machines import OPEN_REVIEW
 from kugetsu.domain.scheduling import forecast
 from kugetsu.domain.state import Attempt, State, Task
+from kugetsu.domain.task_options import own_facts
 from kugetsu.model.errors import BadInput, NotFound
 from kugetsu.runtime.query import points, subjects
 from kugetsu.runtime.query.points import Point
@@ -25,6 +26,7 @@ from kugetsu.views.wording import words
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kugetsu.domain.events import Event
+    from kugetsu.domain.facts import ReactionFacts
     from kugetsu.views.causes import WhyEvent
     from kugetsu.views.loop_why import WhyLabel, WhyLoop
     from kugetsu.views.why import WhyTask
@@ -82,6 +84,9 @@ def _why(call: Call) -> int:
 
         call.show(None, loop_why.label_lines(label, screen) if label is not None else [])
         call.show(None, loop_why.loop_lines(loop, screen) if loop is not None else [])
+        if loop is not None and at.past is not None:
+            in_file = call.args.at is None and call.foreign is not None and call.foreign.has_settings
+            call.show(None, loop_why.source_lines(loop, screen, in_file=in_file))
     if more:
         call.show(None, ["", f"and {more} more that wait: {screen.command('kugetsu queue list')}"])
     if at.past is not None:
@@ -110,13 +115,31 @@ def _on_the_forge(call: Call, subject: Subject, at: Point) -> tuple[WhyLabel | N
     label, session = loop_why.label_data(state, key), state.sessions.get(key)
     if session is None or key not in state.loops:
         return label, None
-    loop, facts = state.loops[key], turns.facts_of(call.workspace, key, at.now)
+    loop, recorded = state.loops[key], _turn_recorded(call, subject, at)
+    facts = recorded[1] if recorded is not None else turns.facts_of(call.workspace, key, at.now)
     waiting = [name for name, item in loop["items"].items() if item["open"] and item["turn"] is None]
     items = [
         {**item, "event": loop["items"][item["id"]]["seq"]} for item in turns.items_of(call.workspace, loop, waiting)
     ]
     turn = loops.next_turn(state, session, facts)
-    return label, loop_why.loop_data(state, key, turn, facts["max_reactions"], items)
+    told = loop_why.loop_data(state, key, turn, facts["max_reactions"], items)
+    if told is not None and recorded is not None:
+        told["settings_from"] = recorded[0]
+    return label, told
+
+
+def _turn_recorded(call: Call, subject: Subject, at: Point) -> tuple[int, ReactionFacts] | None:
+    """The settings of its loop at a point of the past, and the event that recorded them: the latest turn, or brake.
+    None for the present, and where none was recorded by then."""
+    if at.past is None or (call.args.at is None and call.foreign is not None and call.foreign.has_settings):
+        return None
+    found = None
+    for event in subject.events(call.workspace):
+        if event["seq"] > at.state.seq:
+            break
+        facts = recorded_facts.turn_then(event, at.now)
+        found = (event["seq"], facts) if facts is not None else found
+    return found
 
 
 # --- tasks ------------------------------------------------------------------------------------------------------
@@ -131,6 +154,9 @@ def _answers(call: Call, subject: Subject, at: Point) -> tuple[list[WhyTask], in
     reader = _reader(ws, until=state.seq)
 
     def hours(attempt: Attempt) -> float:
+        own: float | None = own_facts(attempt.issue, at.facts).get("timeout_hours")
+        if at.past is not None and own is not None:
+            return own
         return ws.config_of(attempt.issue).number("TASK_TIMEOUT_HOURS")
 
     answers = []
@@ -337,6 +363,7 @@ loop.items[].why_not       why not, or null
 loop.items[].words         the item in words
 loop.items[].event         the event that it was seen by
 loop.lift                  the command that goes on, or null
+loop.settings_from         with --at: the event that recorded the settings used; null for those of now
 review                     of an issue on which nothing works or waits: its open review (kugetsu review), or null
 as_of.seq                  with --at or --from: the last event included, or as_of is null
 as_of.at                   the time of that point (UTC)

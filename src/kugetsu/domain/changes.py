@@ -30,9 +30,12 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "attempt": ("state", "slot", "stop", "agent_session"),
     "session": (
         *("state", "reason", "attempt", "branch", "base_branch", "worktree", "agent_session", "pr", "pr_state"),
-        *("result", "review"),
+        *("result", "review", "set_up"),
         *("title", "pushed", "commits", "dirty", "comments", "fruitless", "attempts", "parks", "tokens", "cost"),
     ),
+    "label": ("intake",),
+    "loop": ("brake", "turns", "unanswered"),
+    "mark": ("shown",),
     "daemon": ("state", "pid"),
     "slot": ("attempt",),
     "limit": ("until", "task"),
@@ -49,9 +52,16 @@ _COUNTERS = {name: f"usage.{name}" for name in ("attempts", "retries", "parks", 
 _PATHS: dict[str, dict[str, str]] = {
     "task": {**_COUNTERS, "made": "usage.attempts", "reason": "why", "result": "result_kind"},
     "attempt": {},
-    "session": {**_COUNTERS, "fruitless": "usage.no_progress_runs", "result": "result_kind"},
+    "session": {
+        **_COUNTERS,
+        "fruitless": "usage.no_progress_runs",
+        "result": "result_kind",
+        "set_up": "set_up_code",
+    },
 }
 _READERS = {kind: attrgetter(*(paths.get(name, name) for name in FIELDS[kind])) for kind, paths in _PATHS.items()}
+#: Records of the state that an issue on the forge has, beside its session.
+_OF_ISSUES = {"label": "intake", "loop": "loops", "mark": "marks"}
 _PLACES = {"task": "tasks", "attempt": "attempts", "session": "sessions"}
 _SLOT = FIELDS["attempt"].index("slot")
 #: Events of tasks and attempts that change the session of their issue.
@@ -59,7 +69,7 @@ _OF_SESSIONS = frozenset(("task.parked", "task.resumed", "attempt.claimed", "att
 #: Counters: shown as a difference, not as two values.
 COUNTERS = frozenset(
     ("made", "used", "retries", "parks", "tokens", "cost", "attempts", "commits", "dirty", "comments", "fruitless")
-) | {"refused", "upto"}
+) | {"refused", "upto", "turns", "unanswered"}
 #: The kinds of records, in the order of report.
 KINDS = (
     *(
@@ -69,6 +79,9 @@ KINDS = (
         "task",
         "attempt",
         "session",
+        "label",
+        "loop",
+        "mark",
         "limit",
         "pause",
         "repository",
@@ -181,7 +194,9 @@ class Comparison:
             self._seqs.setdefault(key, {}).update({name: seq for name, value, old in names if empty or value != old})
         else:
             self._came[key] = seq
-        if key[0] in ("task", "attempt"):
+        if key[0] in _OF_ISSUES:
+            self._issues[key] = key[1]
+        elif key[0] in ("task", "attempt"):
             record: Any = getattr(self.state, _PLACES[key[0]])[key[1]]
             self._issues[key] = record.session
 
@@ -274,6 +289,9 @@ def _touched(event: Event) -> Iterator[Key]:
         issue = event.get("issue") or "pm"
         if issue != session:
             yield "session", issue
+    if event.get("issue") is not None:
+        for kind_of_record in _OF_ISSUES:
+            yield kind_of_record, event["issue"]
     if head == "daemon":
         yield "daemon", ""
     elif head in ("notices", "notice", "sink"):
@@ -316,6 +334,8 @@ def _small(state: State, kind: str, name: str) -> Values | None:
     if kind == "repository":
         found = state.repositories.get(name)
         return (found.get("path"), found.get("url")) if found is not None else None
+    if kind in _OF_ISSUES:
+        return _of_issue(state, kind, name)
     if kind == "notices":
         return (state.notices_read,)
     if kind == "sink":
@@ -324,12 +344,31 @@ def _small(state: State, kind: str, name: str) -> Values | None:
     return (bool(state.initialised), state.log_id) if kind == "kugetsu" else (state.violations_seen,)
 
 
+def _of_issue(state: State, kind: str, issue: str) -> Values | None:
+    """What follows from its label, the loop of its pull request, the label of kugetsu's that the forge shows."""
+    if kind == "label":
+        seen = state.intake.get(issue)
+        return ({"code": seen["code"], "values": seen["values"]},) if seen is not None else None
+    if kind == "mark":
+        mark = state.marks.get(issue)
+        return (mark["label"],) if mark is not None and mark["label"] is not None else None
+    loop = state.loops.get(issue)
+    if loop is None:
+        return None
+    unanswered = [item for item in loop["items"].values() if item["open"] and item["counts"] and item["turn"] is None]
+    values = loop["held"]["code"] if loop["held"] is not None else None, loop["turns"], len(unanswered)
+    return values if any(values) else None
+
+
 def _records(state: State) -> Iterator[tuple[Key, Values]]:
     names: dict[str, Iterable[str]] = {
         "task": state.tasks,
         "attempt": state.attempts,
         "session": state.sessions,
         "repository": state.repositories,
+        "label": state.intake,
+        "loop": state.loops,
+        "mark": state.marks,
         "sink": state.outbox,
         "limit": state.limits,
         "pause": state.paused,
@@ -348,6 +387,9 @@ def _issues(state: State) -> Iterator[tuple[Key, str]]:
         yield ("task", task.id), task.session
     for attempt in state.attempts.values():
         yield ("attempt", attempt.id), attempt.session
+    for kind, place in _OF_ISSUES.items():
+        for issue in getattr(state, place):
+            yield (kind, issue), issue
 
 
 def _natural(key: str) -> tuple[str, list[int], str]:

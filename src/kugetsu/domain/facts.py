@@ -41,9 +41,10 @@ class ClaimFacts(TypedDict):
     what keeps its agent from being started, as far as a look tells. ``set_back``: the log
     had an event of a time that had not come yet. ``despite_pause``: a user starts the task although the queue is
     paused. ``set_ups``: by
-    repository the hash of its set-up (`events.verification.WorktreeSetUp`), if a task is parked for that. ``host`` and
-    ``term``, in a log that hosts share: who claims, with ``cap`` slots of its own. What is not
-    required was not recorded by the first version.
+    repository the hash of its set-up (`events.verification.WorktreeSetUp`), if a task is parked for that.
+    ``branch_heads``: by session the commit of its worktree, if a task is parked for its branch. ``host`` and ``term``,
+    in a log that hosts share: who claims, with ``cap`` slots of its own. What is not required was not recorded by the
+    first version.
     """
 
     now: str
@@ -67,6 +68,7 @@ class ClaimFacts(TypedDict):
     agent_problems: NotRequired[dict[str, AgentProblem]]
     set_back: NotRequired[bool]
     set_ups: NotRequired[dict[str, str]]
+    branch_heads: NotRequired[dict[str, str | None]]
     despite_pause: NotRequired[bool]
     host: NotRequired[str]
     term: NotRequired[int]
@@ -124,10 +126,11 @@ class Ending:
     """How an attempt ended, as its runner (or whoever found it dead) saw it.
 
     ``how`` is the trigger of the attempt's machine: succeed, fail, time_out, kill or lose. ``verdict`` is what that
-    means for the task: done, retry, limited, unavailable, unready, give_up or cancelled (recorded as withdrawn if the
-    issue of an intake's task asks for no work any more). ``resets_at`` belongs to
-    limited; ``gate`` and ``remedy`` to unavailable: what every task would meet (`outages`), and what ends it.
-    ``opening`` is the pull request to open if the result is pushed work (`events.reviews.PullOpening`), None for none.
+    means for the task: done, retry, limited, unavailable, unready, diverged, unread, give_up, cancelled or withdrawn,
+    with the reason ``withdrawn`` (it is also recorded if the issue of an intake's task asked for no work any more when
+    the run ended). ``resets_at`` belongs to limited and unread; ``gate`` and ``remedy`` to unavailable: what every task
+    would meet (`outages`), and what ends it. ``opening`` is the pull request to open if the result is pushed work
+    (`events.reviews.PullOpening`), None for none.
     ``failed_check`` is a verification that failed, as feedback for the next turn (`events.reactions.Feedback`).
     """
 
@@ -148,3 +151,4 @@ class Ending:
     remedy: str = ""
     opening: dict[str, Any] | None = None
     failed_check: dict[str, Any] | None = None
+    withdrawn: str | None = None

@@ -7,7 +7,7 @@ It answers with a code and values; the words, and the command that opens it, are
 
 from __future__ import annotations
 
-from kugetsu.domain import hosts, outages, set_ups
+from kugetsu.domain import divergence, hosts, outages, unread, worktree_setup
 from kugetsu.domain.machines import FINISHED_TASK
 from kugetsu.domain.state import EVERYTHING, Usage
 from kugetsu.domain.task_options import facts_of, label, max_attempts, own_facts, problem_key, repository_of
@@ -53,14 +53,21 @@ def waiting(state: State, task: Task, facts: ClaimFacts) -> Verdict:
 
 
 def parked(state: State, task: Task, facts: ClaimFacts) -> Verdict:
-    """A usage limit parked it until a time, a set-up that failed until it is tried again or changed, or runs that
-    changed nothing until someone unblocks it."""
-    if task.state == "parked" and task.parked_for == set_ups.SETUP:
-        if (task.not_before is None or _pauses(task, facts)) and not set_ups.is_other(state, task, facts):
+    """A usage limit parked it until a time, a set-up that failed until it is tried again or changed, a branch that has
+    parted from its remote branch until one of them moves, a forge that did not answer until it is asked again, or runs
+    that changed nothing until someone unblocks it."""
+    if divergence.is_parked(task) and not divergence.has_moved(state, task, facts):
+        values = {**(task.reason_values or {}), "task": task.id}
+        return _closed("parked", "parked_by_divergence", task.changed, **values)
+    if task.state == "parked" and task.parked_for == worktree_setup.SETUP:
+        if (task.not_before is None or _pauses(task, facts)) and not worktree_setup.is_other(state, task, facts):
             values = {**(task.reason_values or {}), "task": task.id}
             return _closed("parked", "parked_by_set_up", task.changed, task.not_before, **values)
         return _open("parked", "not_parked")
-    if task.state == "parked" and task.not_before is None:
+    if task.state == "parked" and task.parked_for == unread.FORGE and _pauses(task, facts):
+        values = {**(task.reason_values or {}), "task": task.id}
+        return _closed("parked", "parked_by_forge", task.changed, task.not_before, **values)
+    if task.state == "parked" and task.not_before is None and task.parked_for != divergence.BRANCH:
         held = progress(state, task, facts)
         if not held.open:
             return _closed("parked", held.code, task.changed, **{**held.values, "task": task.id})
@@ -218,6 +225,8 @@ def stranded(state: State, task: Task) -> Verdict | None:
 def issue(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     """One live attempt an issue, and the tasks of one issue in their order: two agents would talk to each other.
 
+    A task that waits for its branch holds back none of a person, which may be about just that.
+
     A task that still waits for one it comes after has no turn yet: it could be waiting for this very task.
     """
     if task.issue is None:
@@ -237,6 +246,7 @@ def issue(state: State, task: Task, facts: ClaimFacts) -> Verdict:
         if (
             other.id != task.id
             and other.state in ("pending", "parked")
+            and not (divergence.is_parked(other) and task.reaction is None and not task.by_intake)
             and (other.priority, -other.order) > (task.priority, -task.order)
             and dependencies(state, other, facts).open
         ):

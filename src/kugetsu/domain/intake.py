@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from kugetsu.domain.events import Event
     from kugetsu.domain.facts import IntakeFacts
-    from kugetsu.domain.state import State
+    from kugetsu.domain.state import State, Task
 
 #: What an account may do that may set labels.
 LABELLERS = ("admin", "write", "triage")
@@ -48,8 +48,8 @@ _LINE_LENGTH = 2000
 class Finding:
     """What follows from a labelled issue. ``code`` is ``queued`` or why not: ``needs_label`` (``values`` say ``why``),
     ``has_work``, ``open_pull``, ``merged_pull``, ``done_before``, ``failed_before``, ``cancelled_before``, ``blocked``
-    or ``blocker_unknown``. ``fresh``: a task is to be queued now; ``withdrawn`` is a waiting one whose text is no
-    longer the one that the label was set for."""
+    or ``blocker_unknown``. ``fresh``: a task is to be queued now; ``withdrawn`` is one that has no agent yet and whose
+    text is no longer the one that the label was set for."""
 
     code: str
     values: dict[str, Any] = field(factory=dict)
@@ -64,13 +64,14 @@ def judge(state: State, issue: str, facts: IntakeFacts, history: dict[str, Any] 
     distrust = _distrust(facts, before)
     if before is not None and before["task"] is not None and before["ended"] is None:
         task = state.tasks.get(before["task"])
-        if distrust is not None and task is not None and task.state in ("pending", "parked"):
+        if distrust is not None and task is not None and _has_no_agent(state, task):
             return Finding("needs_label", distrust, withdrawn=task.id)
         return Finding("queued", {"task": before["task"]})
+    if before is not None and before["task"] is not None and not (distrust and before["ended"] == "cancelled"):
+        # First: whatever work follows on it, this label is answered.
+        return Finding(_BEFORE[before["ended"]], {"task": before["task"]})
     if (busy := _work(state, issue, facts, history)) is not None:
         return busy
-    if before is not None and before["task"] is not None and not (distrust and before["ended"] == "cancelled"):
-        return Finding(_BEFORE[before["ended"]], {"task": before["task"]})
     if distrust is not None:
         return Finding("needs_label", distrust)
     for code, opened in (("blocker_unknown", None), ("blocked", True)):
@@ -112,6 +113,11 @@ def history_of(events: Iterable[Event]) -> dict[str, Any] | None:
     if entry is None and merged is None:
         return None
     return {**(entry or {"of": [None] * 3, "first": None, "task": None, "ended": None}), "merged": merged}
+
+
+def _has_no_agent(state: State, task: Task) -> bool:
+    attempt = state.attempts.get(task.attempt or "")
+    return attempt is None or attempt.state != "running"
 
 
 def _distrust(facts: IntakeFacts, before: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -178,9 +184,15 @@ def is_asked_for(state: State, issue: str) -> bool:
     return session is not None and session.by_intake
 
 
+def is_unattended(state: State, issue: str) -> bool:
+    """Whether no person asked for the issue's latest run: a label did, or feedback."""
+    session = state.sessions.get(issue)
+    return session is not None and session.unattended
+
+
 def on_hold(state: State, issue: str, now: str) -> bool:
     """Whether a pause keeps kugetsu from acting at the forge for the issue: not for what a person asked for."""
-    return is_asked_for(state, issue) and is_paused(state, issue, now)
+    return is_unattended(state, issue) and is_paused(state, issue, now)
 
 
 def is_paused(state: State, issue: str, now: str) -> bool:

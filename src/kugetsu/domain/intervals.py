@@ -18,10 +18,13 @@ from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 from typing import Any
 
-from kugetsu.domain import gates
+from kugetsu.domain import gates, phases
+from kugetsu.domain.divergence import BRANCH
 from kugetsu.domain.events import Event, upcast
-from kugetsu.domain.set_ups import SETUP
+from kugetsu.domain.phases import Phase
 from kugetsu.domain.state import State, Task
+from kugetsu.domain.unread import FORGE
+from kugetsu.domain.worktree_setup import SETUP
 from kugetsu.model.clock import parse
 from kugetsu.model.record import field, record, replace
 
@@ -32,7 +35,7 @@ DAEMON = "daemon"
 #: Recorded gates that only a daemon opens: while none runs, it is the daemon that is waited for.
 OF_DAEMON = frozenset((TURN, DAEMON, "agent", *gates.FULL))
 #: Gates that a living daemon answers as soon as their time is over: it claims the task, or records what holds it now.
-_TIMED = frozenset(("backoff", "provider", "progress", SETUP))
+_TIMED = frozenset(("backoff", "provider", "progress", SETUP, BRANCH, FORGE))
 #: A living daemon answers within so many microseconds, also after an error or where it must poll.
 PATIENCE = 60 * MICRO
 
@@ -90,6 +93,9 @@ class Run:
     reason: str = ""
     #: What came of it (`events.attempts.Result`).
     result: dict[str, Any] | None = None
+    #: When its worktree was made ready, and its work verified, if they were.
+    set_up: Phase | None = None
+    verified: Phase | None = None
 
 
 @record
@@ -177,10 +183,10 @@ class Intervals:
             # The gate of an outage opens for one task, which finds out: for another nobody knows when.
             limits = [str(limit["until"]) for limit in state.limits.values() if "outage" not in limit]
             due = max(limits, default=None) if gate == "provider" else None
-        elif parked and task.parked_for == SETUP and (due is None or due > begins):
-            gate = SETUP
+        elif parked and task.parked_for in (SETUP, FORGE) and (due is None or due > begins):
+            gate = task.parked_for
         elif due is None and parked:
-            gate = "progress"
+            gate = BRANCH if task.parked_for == BRANCH else "progress"
         elif due is not None and due > begins:
             gate = "provider" if parked else "backoff"
         else:  # its pause is over
@@ -200,6 +206,9 @@ class Intervals:
         if handler is None:
             if kind == "attempt.running" and event["attempt"] in self.runs:
                 self.runs[event["attempt"]].ran = max(parse(event["at"]), self._at)
+            elif kind == "worktree.set_up" and event.get("attempt") in self.runs:
+                run = self.runs[event["attempt"]]
+                run.set_up = _within(phases.set_up(event), run.since, max(parse(event["at"]), self._at))
             return ()
         now = max(parse(event["at"]), self._at)
         self._pass_time(now)
@@ -278,6 +287,8 @@ class Intervals:
             run.until, run.end = now, event["type"].removeprefix("attempt.")
             run.end_seq, run.reason = event["seq"], event["data"]["reason"]
             run.result = upcast(event)["data"]["result"]
+            verified = phases.verification(event)
+            run.verified = _within(verified, run.since, now) if verified is not None else None
             self._closed.append(run)
 
     def _end_run(self, attempt: str) -> Run | None:
@@ -432,6 +443,12 @@ class Intervals:
             self._listen()
             self._at = now
             self._meter.pass_time(span, self.used_slots, self.cap)
+
+
+def _within(phase: Phase, since: int, until: int) -> Phase:
+    """A phase within its attempt: clocks go back."""
+    begun = min(max(phase.since, since), until)
+    return replace(phase, since=begun, until=min(max(phase.until, begun), until))
 
 
 _HEARTBEATS = frozenset(("daemon.started", "daemon.lease_replaced", "daemon.stopped"))

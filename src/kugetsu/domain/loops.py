@@ -1,12 +1,13 @@
 """The loop of a pull request: which feedback the next turn answers, when, and which brake holds.
 
-Pure: from the state and the settings. The count of turns belongs to the pull request, not to its head, its session or a
-restart; feedback of every kind has its own mark, so that none holds back another, and none is answered twice.
+Pure: from the state and the settings. The count of turns belongs to the pull request and those that its turns open, not
+to its head, its session or a restart; feedback of every kind has its own mark, so that none holds back another, and
+none is answered twice.
 """
 
 from __future__ import annotations
 
-from kugetsu.domain.fold.loops import new_loop
+from kugetsu.domain.fold.loops import new_loop, used
 from kugetsu.model.clock import add_seconds
 from kugetsu.model.record import field, record
 
@@ -82,8 +83,8 @@ def next_turn(state: State, session: Session, facts: ReactionFacts) -> Turn:
         if _changed_nothing(state, loop, session, there):
             return Turn("no_change", list(there), values={"task": loop["last"]["task"], "head": session.head})
         return Turn("nothing_new")
-    if loop["turns"] >= facts["max_reactions"]:
-        return Turn("most_reactions", items, values={"turns": loop["turns"], "max": facts["max_reactions"]})
+    if used(loop) >= facts["max_reactions"]:
+        return Turn("most_reactions", items, values={"turns": used(loop), "max": facts["max_reactions"]})
     until = _settled(waiting, facts)
     return Turn("later", items, until) if until > facts["now"] else Turn("go", items)
 

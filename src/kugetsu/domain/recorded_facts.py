@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kugetsu.domain.events import Event
-from kugetsu.domain.facts import ClaimFacts
+from kugetsu.domain.facts import ClaimFacts, ReactionFacts
 from kugetsu.domain.state import State
 from kugetsu.model.clock import add_seconds
 
@@ -31,6 +31,8 @@ _READ = {
 }
 #: What a repository has of its own (`facts.RepositoryFacts`).
 _OWN = {**_NEEDED, **_READ, "max_agents": int, "timeout_hours": int | float}
+#: What a turn that answers feedback, or the brake that holds it, was decided from (`facts.ReactionFacts`).
+_OF_TURN = {"kinds": list, "delay_seconds": int | float, "max_reactions": int}
 #: Facts of one decision only: they say nothing of the settings and the machine.
 OF_ONE_DECISION = ("planned", "set_back", "despite_pause")
 _WARMUP_MOST = 86_400.0
@@ -72,4 +74,19 @@ def facts_then(recorded: Mapping[str, Any], state: State, now: str, *, daemon: b
     ran = state.daemon.runs if daemon is None else daemon
     facts["dispatcher"] = "daemon" if ran else "none"
     known: ClaimFacts = facts
+    return known
+
+
+def turn_then(event: Event, now: str) -> ReactionFacts | None:
+    """The settings that an event about the loop of a pull request recorded, asked of the time ``now``; None for an
+    event that records none."""
+    facts = event.get("facts")
+    if not isinstance(facts, dict) or not all(isinstance(facts.get(name), kind) for name, kind in _OF_TURN.items()):
+        return None
+    known: ReactionFacts = {
+        "now": now,
+        "kinds": facts["kinds"],
+        "delay_seconds": facts["delay_seconds"],
+        "max_reactions": facts["max_reactions"],
+    }
     return known

@@ -17,8 +17,17 @@ SAID_LENGTH = 200
 #: The results whose commits are verified, and what a verification says of work that is not to be taken as it is.
 COMMITTED = frozenset(("pull_request", "pushed", "unpushed", "unknown"))
 UNVERIFIED = ("failed", "timed_out", "set_up_failed")
-#: What a verification says of work for which kugetsu opens no pull request.
-NOT_TO_OPEN = (*UNVERIFIED, "not_run")
+#: How a verification ends on the work and on its base alike → what that is called: the command or the set-up is at
+#: fault, and nothing is known of the work.
+AT_FAULT = {
+    "timed_out": "too_slow",
+    "not_found": "not_found",
+    "not_executable": "not_executable",
+    "set_up_failed": "base_unready",
+}
+#: The verifications that say nothing of the work; and those of work for which kugetsu opens no pull request.
+UNKNOWN = ("not_run", *AT_FAULT.values())
+NOT_TO_OPEN = (*UNVERIFIED, *UNKNOWN)
 
 _VERIFICATION = ("code", "exit", "seconds", "commit")
 _NUMBERS = ("commits", "ahead", "files", "added", "removed")
@@ -101,6 +110,19 @@ def result_of(end: str, outcome: dict[str, Any], evidence: dict[str, Any]) -> di
     elif kind == "nothing" and not evidence and result["said"] is not None:
         kind = "answered"  # of the PM agent, which changes no repository: its answer is what it says
     return {"kind": kind, **{name: value for name, value in result.items() if value or value == 0}}
+
+
+def verified(result: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
+    """A result, with what a later verification says of its commits (`events.attempts.Verification`)."""
+    kind = result["kind"]
+    if kind not in COMMITTED and kind != "checks_failed":
+        return result
+    if found["code"] in UNVERIFIED:
+        kind = "checks_failed"
+    elif kind == "checks_failed":
+        is_open = (result.get("pull") or {}).get("state") == "open"
+        kind = "pull_request" if is_open else "unpushed" if result.get("ahead") else "pushed"
+    return {**result, "kind": kind, "verification": {name: found[name] for name in _VERIFICATION}}
 
 
 def _kind(evidence: dict[str, Any], result: dict[str, Any]) -> str:

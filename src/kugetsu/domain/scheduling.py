@@ -144,7 +144,7 @@ _OVER = {
 
 
 def _over(state: State, task: Task, facts: ClaimFacts, first: Verdict) -> str:
-    if first.code == "parked_by_set_up":
+    if first.code in ("parked_by_set_up", "parked_by_forge"):
         return "tried_again"
     own = task_options.facts_of(task, facts)["agent"]
     label = task.parked_for if first.gate == "parked" else task_options.label(task, own)

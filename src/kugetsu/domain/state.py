@@ -111,6 +111,8 @@ class Task:
     #: seq of the latest event that changed its message; 0 while it has the one that it was queued with.
     edited: int = 0
     queued_at: str = ""
+    #: When it was last asked for: queued, or retried by a person.
+    asked_at: str = ""
     changed: int = 0
     changed_at: str = ""
     not_before: str | None = None
@@ -125,14 +127,19 @@ class Task:
     repository: dict[str, str] | None = None
     #: Whether the intake queued it.
     by_intake: bool = False
-    #: Whether its issue asked for no work any more (`intake.gone`) while it was open.
+    #: Whether its issue asked for no work any more (`intake.gone`, or a label that is no permission) while it was open.
     withdrawn: bool = False
+    #: Whether an agent has begun on it.
+    begun: bool = False
     #: The feedback that it answers (`events.tasks.Reaction`); None if a person, or the intake, asked for it.
     reaction: dict[str, Any] | None = None
     #: What it was given for itself (`events.tasks.Options`); {} for what the settings say.
     options: dict[str, Any] = field(factory=dict)
-    #: The usage limit that parked it, `progress` for runs without progress, `setup` for a worktree that is not ready.
+    #: The usage limit that parked it, `progress` for runs without progress, `setup` for a worktree that is not ready,
+    #: `branch` for one that has parted from its remote branch.
     parked_for: str | None = None
+    #: The commits whose divergence a person has accepted for it (`divergence.COMMITS`).
+    accepted: dict[str, Any] | None = None
     #: `outages.MET` if it met an outage, `outages.OWN` if another task did not meet it, else empty.
     outage: str = ""
     #: Recorded usage of its issue's earlier sessions (`fold.usage`), while the issue has no session.
@@ -216,6 +223,8 @@ class Session:
     attempt: str | None = None
     #: Whether its latest work, but for answers to feedback, was asked for by a label (`domain.intake`).
     by_intake: bool = False
+    #: Whether no person asked for its latest run: a label did, or feedback.
+    unattended: bool = False
     #: The person who works in it (`events.persons.PersonAttached`), with "seq" and "at" of the claim.
     person: dict[str, Any] | None = None
     created_at: str = ""
@@ -249,17 +258,27 @@ class Session:
     reviewed: str | None = None
     #: Its pull request as last observed (`events.reviews.PullObserved`).
     pull: dict[str, Any] | None = None
-    #: The latest set-up of its worktree: "worktree", "sha" and "code" (`events.verification.WorktreeSetUp`), with "seq"
-    #: and how many "tries" in a row failed; None for a worktree that has yet to be made ready.
+    #: The latest set-up of its worktree: "worktree", "sha", "code" and "supplied" (None for nothing), with the "lines"
+    #: that nobody has accepted (`events.verification.WorktreeSetUp`), "seq", and how many "tries" in a row failed; None
+    #: for a worktree that has yet to be made ready.
     set_up: dict[str, Any] | None = None
     #: A pull request that has yet to be opened (`events.reviews.PullOpening`), with ``seq`` (its intent's), ``task``,
     #: ``attempt``, ``tries`` and ``not_before``.
     owed: dict[str, Any] | None = None
+    #: The latest verification of its work (`events.attempts.Verification`: "commit", "sha", "code", "exit", "seconds",
+    #: "why"), with the "task" and "attempt" of the work, how many "tries" the daemon has begun, the seq of one without
+    #: an outcome as "begun", or None, and "seq", that of the work's end.
+    verified: dict[str, Any] | None = None
 
     @property
     def result_kind(self) -> str | None:
         """The kind of its result; None before an attempt has ended."""
         return self.result["kind"] if self.result is not None else None
+
+    @property
+    def set_up_code(self) -> str | None:
+        """What came of the latest set-up of its worktree; None for one that has yet to be made ready."""
+        return self.set_up["code"] if self.set_up is not None else None
 
 
 @record
@@ -343,9 +362,12 @@ class State:
     marks: dict[str, dict[str, Any]] = field(factory=dict)
     #: issue → the loop of its pull request: turns, items of feedback, brakes (`fold.loops.new_loop`).
     loops: dict[str, dict[str, Any]] = field(factory=dict)
-    #: repository, commit and hash (`fold.sessions.base_key`) → the "code" of a base commit's verification
-    #: (`events.verification.BaseVerified`), and its "seq".
+    #: repository, commit and hash (`fold.sessions.base_key`) → the "code" and "seconds" of a base commit's verification
+    #: (`events.verification.BaseVerified`), how many "tries" in a row said so, and its "seq".
     bases: dict[str, dict[str, Any]] = field(factory=dict)
+    #: repository → what it supplies to the set-up of its worktrees (`events.verification.SetUpAccepted`): the latest
+    #: "lines" that were accepted, and "shas", the accepted hashes, each with the seq of its event.
+    accepted: dict[str, dict[str, Any]] = field(factory=dict)
     #: repository, or `EVERYTHING` → {"until": time or None, "at": since when, "seq": event}: pauses of the queue, also
     #: those whose time is over and that nobody has resumed.
     paused: dict[str, dict[str, Any]] = field(factory=dict)

@@ -30,6 +30,8 @@ class Timeline:
     unheld: list[str] = field(factory=list)
     #: Task → its issue's title, else the first line of its message.
     titles: dict[str, str] = field(factory=dict)
+    #: Task that answers feedback → which turn of its pull request it is.
+    turns: dict[str, int] = field(factory=dict)
 
     def begin_with_the_first(self) -> None:
         """Skip the empty time at the beginning."""
@@ -83,19 +85,22 @@ def collect(
 
 
 def _name(found: Timeline, state: State, events: Iterable[Event]) -> None:
-    """Note the titles of the tasks, and the pull requests that kugetsu opened after a run."""
+    """Note the titles of the tasks, which turns they are, and the pull requests that kugetsu opened after a run."""
     titles = {task.id: task.title for task in state.tasks.values()}
+    reactions = {task.id: task.reaction for task in state.tasks.values()}
     of_issue = {session.key: session.title for session in state.sessions.values() if session.title}
     last: dict[str, Run] = {run.task: run for run in found.runs}
     for event in events:
         data = event["data"]
         if event["type"] == "task.queued":
             titles[event["task"]] = data["title"]
+            reactions[event["task"]] = data.get("reaction")
         elif event["type"] == "issue.read" and data.get("title"):
             of_issue[event["issue"]] = data["title"]
         elif event["type"] == "pull.opened" and (run := last.get(event.get("task") or "")) is not None:
             pull = {"number": data["number"], "url": data["url"], "state": "open"}
             run.result = {**(run.result or {}), "kind": "pull_request", "pull": pull}
+    found.turns = {task: reaction["turn"] for task, reaction in reactions.items() if reaction is not None}
     found.titles = {run.task: of_issue.get(run.issue or "") or titles.get(run.task, "") for run in found.runs}
 
 

@@ -13,8 +13,10 @@ import hashlib
 from collections.abc import Callable
 from typing import Any
 
+from kugetsu.domain import phases
 from kugetsu.domain.events import Event
 from kugetsu.domain.intervals import Intervals, Run
+from kugetsu.domain.phases import Phase
 from kugetsu.domain.state import empty
 from kugetsu.model.clock import parse
 from kugetsu.model.record import field, record
@@ -28,6 +30,8 @@ Reason = Callable[[str, dict[str, Any] | None], str]
 #: Events of one span that are kept (OpenTelemetry's own limit); more are counted only.
 MOST_EVENTS = 128
 
+#: Codes of a verification that say nothing of the work (`events.attempts.Verification`).
+_NOT_JUDGED = frozenset(("nothing_ran", "base_failed", "not_run"))
 _FINISHES = frozenset({"task.completed", "task.failed", "task.cancelled"})
 #: What happens to a task that waits, and which of its data are exported.
 _WHILE_WAITING = {
@@ -194,17 +198,24 @@ class Traces:
         if live.waited.begun is not None:
             trace.spans.append(self._queued(live.waited, live.waited.begun, claimed, root))
         running = marks.get("attempt.running")
+        first = len(trace.spans)
         trace.spans.append(self._phase(root, "starting", claimed, running or ended))
         preparing = marks.get("session.preparing")
         if preparing is not None:
             prepared = marks.get("session.prepared")
-            phase = self._phase(trace.spans[-1], "preparing", preparing, prepared or ended)
+            phase = self._phase(trace.spans[first], "preparing", preparing, prepared or ended)
             phase.attributes["kugetsu.session"] = str(preparing.get("session") or "")
             trace.spans.append(phase)
+        made_ready = marks.get("worktree.set_up")
+        if made_ready is not None:
+            trace.spans.append(self._part(trace.spans[first], "set-up", made_ready, phases.set_up(made_ready), "done"))
+        verified = phases.verification(ended)
         if running is not None:
             phase = self._phase(root, "running", running, ended)
             phase.attributes |= _process(running["data"])
             trace.spans.append(phase)
+            if verified is not None:
+                trace.spans.append(self._part(phase, "verification", ended, verified, "passed"))
         stop = marks.get("attempt.stop_requested")
         if stop is not None:
             phase = self._phase(root, "stopping", stop, ended)
@@ -214,6 +225,20 @@ class Traces:
 
     def _phase(self, parent: Span, name: str, begun: Event, ended: Event) -> Span:
         return Span(self._id(begun, name, 16), parent.id, name, parse(begun["at"]), parse(ended["at"]))
+
+    def _part(self, parent: Span, name: str, recorded: Event, phase: Phase, good: str) -> Span:
+        """A part of another span that one event recorded, within it: clocks go back. It failed unless its code is
+        ``good``, or says only that it was not done."""
+        start = min(max(phase.since, parent.start), parent.end)
+        span = Span(self._id(recorded, name, 16), parent.id, name, start, min(max(phase.until, start), parent.end))
+        span.attributes = {"kugetsu.seq": recorded["seq"], "kugetsu.outcome": phase.code}
+        if phase.command is not None:
+            span.attributes["process.command_line"] = self._clean(phase.command)
+        if phase.exit is not None:
+            span.attributes["process.exit.code"] = phase.exit
+        span.failed = None if phase.code in _NOT_JUDGED else phase.code != good
+        span.message = phase.code if span.failed else ""
+        return span
 
     def _queued(self, waited: _Waited, begun: Event, claimed: Event, root: Span) -> Span:
         span = self._phase(root, "queued", begun, claimed)
@@ -267,6 +292,7 @@ class Traces:
 
     def _of_claim(self, claimed: Event, queued: Event | None) -> dict[str, Value]:
         data, facts = claimed["data"], claimed.get("facts", {})
+        reaction = queued["data"].get("reaction") if queued is not None else None
         found: dict[str, Any] = {
             "kugetsu.task.id": claimed["task"],
             "kugetsu.attempt.id": claimed["attempt"],
@@ -276,6 +302,8 @@ class Traces:
             "kugetsu.slot": data["slot"],
             "kugetsu.cap": facts.get("cap"),
             "kugetsu.live": len(data["live"]),
+            "kugetsu.reaction.turn": reaction["turn"] if reaction is not None else None,
+            "kugetsu.reaction.items": len(reaction["items"]) if reaction is not None else None,
             "kugetsu.title": self._clean(queued["data"]["title"]) if queued is not None else None,
             "kugetsu.seq": claimed["seq"],
             "gen_ai.agent.name": str(facts.get("agent", "")).partition(":")[0] or None,
@@ -298,6 +326,7 @@ class Traces:
             "kugetsu.signal": data["signal"],
             "kugetsu.tokens": data["tokens"],
             "kugetsu.cost": float(data["cost"]),
+            "kugetsu.result": (data.get("result") or {}).get("kind"),
             "kugetsu.commits": evidence.get("commits"),
             "kugetsu.pushed": evidence.get("pushed"),
             "kugetsu.files.dirty": evidence.get("dirty"),

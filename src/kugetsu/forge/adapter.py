@@ -11,6 +11,7 @@ from kugetsu.forge.failures import ForgeForbidden, ForgeNotFound, NoForge
 from kugetsu.forge.json_fields import Fields
 from kugetsu.forge.pauses import Pause
 from kugetsu.forge.protocol import (
+    IMPORTED,
     RELATIONS,
     Blocker,
     Comment,
@@ -19,8 +20,10 @@ from kugetsu.forge.protocol import (
     Listing,
     NewPull,
     PullRequest,
+    Remark,
     Review,
     Right,
+    label_key,
 )
 from kugetsu.host.proxies import Network
 from kugetsu.model import clock
@@ -122,6 +125,7 @@ class Adapter:
             url=found.text("html_url", self._no_url),
             is_pull=found.maybe("pull_request") is not None,
             comments=tuple(map(self._comment, items)),
+            closed_at=found.time("closed_at", "") if found.text("state") == "closed" else "",
         )
 
     def comment(self, owner: str, repo: str, number: int, body: str) -> Comment:
@@ -164,6 +168,8 @@ class Adapter:
 
     def right(self, owner: str, repo: str, account: str) -> Right | None:
         """What an account may do. Raises ForgeFailure."""
+        if account.endswith(IMPORTED):
+            return "none"
         call = self._client.call(f"account {account} in {owner}/{repo}")
         path = f"{repository_path(owner, repo)}/collaborators/{segment(account)}/permission"
         try:
@@ -187,11 +193,11 @@ class Adapter:
         """Add and remove labels, both safe to repeat. Raises ForgeFailure."""
         call, path = self._asked("issue", owner, repo, f"issues/{number:d}/labels", number)
         present = self._labels_at(call, path)
-        missing = [name for name in dict.fromkeys(add) if self._label_key(name) not in present]
+        missing = [name for name in dict.fromkeys(add) if label_key(name) not in present]
         if missing:
             call.post(path, {"labels": self._as_labels(call, owner, repo, missing)}, repeat=True)
-        kept = set(map(self._label_key, add))
-        for key in dict.fromkeys(map(self._label_key, remove)):
+        kept = set(map(label_key, add))
+        for key in dict.fromkeys(map(label_key, remove)):
             if key in present and key not in kept:
                 self._remove_label(call, path, key, present[key])
 
@@ -205,7 +211,7 @@ class Adapter:
 
     def _labels_at(self, call: Call, path: str) -> dict[str, Fields]:
         """The labels of an issue: no forge allows more than a page of them."""
-        return {self._label_key(item.text("name")): item for item in call.get(path, self.label_page).list()}
+        return {label_key(item.text("name")): item for item in call.get(path, self.label_page).list()}
 
     def open_pulls(self, owner: str, repo: str, etag: str | None) -> Listing[PullRequest]:
         """The open pull requests, those that changed last first. Raises ForgeFailure."""
@@ -233,10 +239,6 @@ class Adapter:
     def _as_draft(self, new: NewPull) -> dict[str, str | bool]:
         """The fields by which a new pull request is a draft, or is none."""
         raise NotImplementedError
-
-    def _label_key(self, name: str) -> str:
-        """What makes a label's name the same as another one."""
-        return name
 
     def _as_labels(self, call: Call, owner: str, repo: str, names: Sequence[str]) -> Sequence[str | int]:
         """Labels as an issue is given them."""
@@ -273,6 +275,21 @@ class Adapter:
 
     def _review(self, item: Fields) -> Review | None:
         raise NotImplementedError
+
+    def _remark(self, item: Fields, line: int, review: int) -> Remark:
+        """A comment on a ``line`` in a ``review``; each is 0 for none."""
+        return Remark(
+            id=item.number("id"),
+            author=self._author(item),
+            body=item.text("body", ""),
+            url=item.text("html_url", ""),
+            path=item.text("path", ""),
+            line=line or None,
+            hunk=item.text("diff_hunk", ""),
+            review=review or None,
+            bot=is_bot(item),
+            created_at=item.time("created_at", ""),
+        )
 
     def _comment(self, item: Fields) -> Comment:
         return Comment(

@@ -154,8 +154,11 @@ class Call:
         return self._fields(answer, "POST", path, posted=not repeat)
 
     def delete(self, path: str) -> None:
-        """Delete what is at a path. Raises ForgeFailure; ForgeNotFound if it is not there (any more)."""
-        self._request("DELETE", path, None, None, repeat=True)
+        """Delete what is at a path. Raises ForgeFailure; ForgeNotFound if it is not there (any more); ForgeBroken for
+        an answer that is not the forge's, such as a login page."""
+        answer = self._request("DELETE", path, None, None, repeat=True)
+        if answer.data.strip():
+            self._fields(answer, "DELETE", path)
 
     def graphql(self, url: str, query: str, variables: Mapping[str, object]) -> Fields:
         """The data that answers a GraphQL query, which changes nothing. Raises ForgeFailure; ForgeForbidden where the
@@ -281,8 +284,11 @@ class Call:
 
     def log(self, path: str) -> str:
         """The end (`Limits.log`) of the text at a path. A redirect to where it is stored, by a signed URL, is followed
-        once, whatever the host, and without the token. Raises ForgeFailure."""
-        return self._request("GET", path, None, None, log=True).data.decode(errors="replace")
+        once, whatever the host, and without the token. Raises ForgeFailure; ForgeBroken for a web page."""
+        answer = self._request("GET", path, None, None, log=True)
+        if responses.is_page(answer):
+            raise ForgeBroken(f"{self._client.host} answers with a web page instead of a log")
+        return answer.data.decode(errors="replace")
 
     def _too_long(self, most: int) -> ForgeOversized:
         return ForgeOversized(f"{self._client.host}: the list of {self.what} has over {most} pages")

@@ -11,6 +11,7 @@ from kugetsu.forge.failures import ForgeForbidden, ForgeNotFound
 from kugetsu.forge.json_fields import Fields
 from kugetsu.forge.protocol import (
     GHOST,
+    IMPORTED,
     Check,
     CheckOutput,
     Checks,
@@ -26,6 +27,8 @@ from kugetsu.forge.protocol import (
     ReviewState,
     Source,
     checks_of,
+    has_label,
+    label_key,
     open_first,
 )
 
@@ -95,31 +98,43 @@ class Gitea(Adapter):
             if review.text("state", "") not in _NO_REMARKS and review.number("comments_count", 1):
                 ident = review.number("id")
                 # Not in pages: the API gives all of a review at once.
-                found += [self._remark(item, ident) for item in call.get(f"{path}/{ident:d}/comments").list()]
+                for item in call.get(f"{path}/{ident:d}/comments").list():
+                    # 0: on a line that was removed (`original_position`)
+                    found.append(self._remark(item, item.number("position", 0), ident))
         return tuple(sorted(found, key=lambda remark: remark.id))
 
     def labelled(self, owner: str, repo: str, label: str, etag: str | None) -> Listing[Labelled]:  # noqa: ARG002
         """The open issues with a label; Gitea gives no ETag. Raises ForgeFailure."""
         call = self._client.call(f"issues of {owner}/{repo}")
+        found = self._listed(call, owner, repo, label)
+        return Listing(tuple(sorted(found, key=lambda issue: issue.number)), None)
+
+    def _listed(self, call: Call, owner: str, repo: str, label: str) -> list[Labelled]:
         query: Query = {"state": "open", "type": "issues", "labels": label, "limit": PAGE}
-        found, given_all = [], False
+        found: list[Labelled] = []
+        given_all = False
         for item in call.pages(f"{repository_path(owner, repo)}/issues", query):
             issue = self._labelled(item)
-            if label in issue.labels:
+            if has_label(issue.labels, label):
                 found.append(issue)
             elif not found and not given_all:
-                # The server ignores a label that is not one of the repository: then these are all its issues.
+                # The server ignores a label that is not one of the repository, written just so: then these are all its
+                # issues.
+                own = self._label_ids(call, f"{repository_path(owner, repo)}/labels")
+                if label not in own and (alike := [name for name in own if label_key(name) == label_key(label)]):
+                    both = [issue for name in alike for issue in self._listed(call, owner, repo, name)]
+                    return list({issue.number: issue for issue in both}.values())
                 shared = self._shared_labels(call, owner)
-                if shared is not None and label not in shared:
+                if shared is not None and not has_label(shared, label):
                     break
                 given_all = True
-        return Listing(tuple(sorted(found, key=lambda issue: issue.number)), None)
+        return found
 
     def label_event(self, owner: str, repo: str, number: int, label: str) -> LabelEvent | None:
         """Who set the label last; None if it was taken off since, or renamed. Raises ForgeFailure."""
         for item in self._timeline(owner, repo, number, "label"):
             changed = item.maybe("label")
-            if changed is not None and self._label_key(changed.text("name")) == self._label_key(label):
+            if changed is not None and label_key(changed.text("name")) == label_key(label):
                 # The body says which: "1" for added, nothing for removed.
                 return LabelEvent(self._author(item), item.time("created_at")) if item.text("body", "") else None
         return None
@@ -136,10 +151,13 @@ class Gitea(Adapter):
         return (item for item in call.newest_first(path, {"limit": PAGE}) if item.text("type", "") == kind)
 
     def _as_labels(self, call: Call, owner: str, repo: str, names: Sequence[str]) -> Sequence[int]:
-        known = self._label_ids(call, f"{repository_path(owner, repo)}/labels")
-        if not known.keys() >= set(names):
-            known = {**(self._shared_labels(call, owner) or {}), **known}
-        return [known.get(name) or self._new_label(call, owner, repo, name) for name in names]
+        keys = [label_key(name) for name in names]
+        known = _by_key(self._label_ids(call, f"{repository_path(owner, repo)}/labels"))
+        if not known.keys() >= set(keys):
+            known = {**_by_key(self._shared_labels(call, owner) or {}), **known}
+        return [
+            known.get(key) or self._new_label(call, owner, repo, name) for key, name in zip(keys, names, strict=True)
+        ]
 
     def _shared_labels(self, call: Call, owner: str) -> dict[str, int] | None:
         """The labels that an organisation's repositories share; None if the token may not ask."""
@@ -168,8 +186,10 @@ class Gitea(Adapter):
 
     def _author(self, item: Fields) -> str:
         # What was imported from elsewhere has its author's name apart, and the importing account as its user.
+        if original := item.text("original_author", ""):
+            return f"{original}{IMPORTED}"
         user = item.maybe("user")
-        return item.text("original_author", "") or (user.text("login", "") if user is not None else "") or GHOST
+        return (user.text("login", "") if user is not None else "") or GHOST
 
     def _pull(self, item: Fields) -> PullRequest:
         head, base, title = item.child("head"), item.child("base"), item.text("title")
@@ -201,6 +221,7 @@ class Gitea(Adapter):
             mergeable=mergeable,
             draft=draft,
             updated_at=item.time("updated_at"),
+            closed_at=item.time("closed_at", "") if state != "open" else "",
         )
 
     def _review(self, item: Fields) -> Review | None:
@@ -216,17 +237,10 @@ class Gitea(Adapter):
             commit=item.text("commit_id", ""),
         )
 
-    def _remark(self, item: Fields, review: int) -> Remark:
-        return Remark(
-            id=item.number("id"),
-            author=self._author(item),
-            body=item.text("body", ""),
-            url=item.text("html_url", ""),
-            path=item.text("path", ""),
-            line=item.number("position", 0) or None,  # 0: on a line that was removed (`original_position`)
-            hunk=item.text("diff_hunk", ""),
-            review=review,
-        )
+
+def _by_key(ids: dict[str, int]) -> dict[str, int]:
+    """Labels by `label_key`; of several the oldest counts."""
+    return {label_key(name): ident for name, ident in sorted(ids.items(), key=lambda one: one[1], reverse=True)}
 
 
 def _says_draft(title: str) -> bool:

@@ -28,6 +28,7 @@ from kugetsu.forge.protocol import (
     ReviewState,
     Source,
     checks_of,
+    label_key,
     open_first,
 )
 
@@ -117,7 +118,10 @@ class GitHub(Adapter):
     def remarks(self, owner: str, repo: str, number: int) -> tuple[Remark, ...]:
         """The comments on lines of a pull request, the oldest first. Raises ForgeFailure."""
         call, path = self._asked("pull request", owner, repo, f"pulls/{number:d}/comments", number)
-        return tuple(map(self._remark, call.pages(path, self.review_page)))
+        return tuple(
+            self._remark(item, _line(item), item.number("pull_request_review_id", 0))
+            for item in call.pages(path, self.review_page)
+        )
 
     def labelled(self, owner: str, repo: str, label: str, etag: str | None) -> Listing[Labelled]:
         """The open issues with a label. Raises ForgeFailure."""
@@ -134,7 +138,7 @@ class GitHub(Adapter):
         call, path = self._asked("issue", owner, repo, f"issues/{number:d}/events", number)
         for item in call.newest_first(path, {"per_page": PAGE}):
             changed = item.maybe("label") if item.text("event", "") in ("labeled", "unlabeled") else None
-            if changed is not None and self._label_key(changed.text("name", "")) == self._label_key(label):
+            if changed is not None and label_key(changed.text("name", "")) == label_key(label):
                 added = item.text("event") == "labeled"
                 return LabelEvent(_login(item.maybe("actor")), item.time("created_at")) if added else None
         return None
@@ -157,9 +161,6 @@ class GitHub(Adapter):
         if issue.text("lastEditedAt", ""):
             edits.append(Edit(_login(issue.maybe("editor")), issue.time("lastEditedAt")))
         return max(edits, key=lambda edit: edit.at, default=None)
-
-    def _label_key(self, name: str) -> str:
-        return name.casefold()
 
     def _as_labels(self, call: Call, owner: str, repo: str, names: Sequence[str]) -> Sequence[str]:  # noqa: ARG002
         return names  # GitHub makes those that are missing
@@ -199,6 +200,7 @@ class GitHub(Adapter):
             mergeable=item.flag("mergeable") if state == "open" else None,
             draft=bool(item.flag("draft")),
             updated_at=item.time("updated_at"),
+            closed_at=item.time("closed_at", "") if state != "open" else "",
         )
 
     def _review(self, item: Fields) -> Review:
@@ -213,19 +215,10 @@ class GitHub(Adapter):
             bot=is_bot(item),
         )
 
-    def _remark(self, item: Fields) -> Remark:
-        line = item.number("line", 0) if item.text("side", "RIGHT") == "RIGHT" else 0
-        return Remark(
-            id=item.number("id"),
-            author=self._author(item),
-            body=item.text("body", ""),
-            url=item.text("html_url", ""),
-            path=item.text("path", ""),
-            line=line or None,
-            hunk=item.text("diff_hunk", ""),
-            review=item.number("pull_request_review_id", 0) or None,
-            bot=is_bot(item),
-        )
+
+def _line(remark: Fields) -> int:
+    """The line that a remark is on; 0 for one that was removed, or none."""
+    return remark.number("line", 0) if remark.text("side", "RIGHT") == "RIGHT" else 0
 
 
 def _login(account: Fields | None) -> str:

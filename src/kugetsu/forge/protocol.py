@@ -6,7 +6,7 @@ forge has them: whoever shows or keeps one redacts it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal, Protocol, TypeVar
 
@@ -24,6 +24,10 @@ Right = Literal["admin", "write", "triage", "read", "none"]
 
 GHOST = "ghost"
 """The author of what a deleted account wrote, as GitHub and Gitea both call it."""
+
+IMPORTED = " (imported)"
+"""Ends the author of what was imported from another server: no account of this one can be called that, although one may
+have the same name and be somebody else."""
 
 RELATIONS = ("owner", "member", "collaborator", "contributor", "none")
 """What an author is to a repository, where the forge says it with the text; else it is empty (see `Forge.right`)."""
@@ -56,6 +60,8 @@ class Issue:
     url: str
     is_pull: bool
     comments: tuple[Comment, ...]
+    closed_at: str = ""
+    """Empty for one that is open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +117,8 @@ class Blocker:
 @dataclass(frozen=True, slots=True)
 class Remark:
     """A review's comment on a line of a pull request. ``line`` is None for one on a file or on a line that is gone;
-    ``hunk`` is the part of the diff around it, ``review`` the id of its review; ``bot`` as in `Comment`."""
+    ``hunk`` is the part of the diff around it, ``review`` the id of its review; ``bot`` as in `Comment`; ``created_at``
+    is empty where the forge does not tell."""
 
     id: int
     author: str
@@ -122,6 +129,7 @@ class Remark:
     hunk: str
     review: int | None
     bot: bool = False
+    created_at: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +142,11 @@ class CheckOutput:
     ran: bool
     steps: tuple[tuple[str, str | None], ...]
     words: str
+
+    @property
+    def unread(self) -> bool:
+        """Whether its error is unknown: there is a log of it, which could not be read."""
+        return bool(self.steps) and all(log is None for _, log in self.steps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +171,8 @@ class PullRequest:
     updated_at: str
     base_repository: str = ""
     head_owner: str = ""
+    closed_at: str = ""
+    """Empty for one that is open; of a merged one, when that was."""
 
     @property
     def from_itself(self) -> bool:
@@ -248,6 +263,17 @@ class Source:
     def is_home_of(self, pull: PullRequest) -> bool:
         """Whether a pull request comes from one of the repositories."""
         return (self.own and pull.from_itself) or pull.head_owner.lower() in {owner.lower() for owner in self.owners}
+
+
+def label_key(name: str) -> str:
+    """What makes a label's name the same as another one: its case does not count. GitHub has it so; Gitea may have two
+    that differ in nothing else, which nobody means to tell apart."""
+    return name.casefold()
+
+
+def has_label(labels: Iterable[str], name: str) -> bool:
+    """Whether a label is among those of an issue."""
+    return label_key(name) in map(label_key, labels)
 
 
 def checks_of(items: tuple[Check, ...]) -> Checks:
@@ -350,7 +376,7 @@ class Forge(Protocol):
         the answer about this repository and label that gave ``etag``.
 
         Requests: on GitHub one for each 100 issues, which costs nothing of the rate limit while nothing changed; on
-        Gitea, which has no ETag, one for each 50, and one more where the repository has no such label.
+        Gitea, which has no ETag, one for each 50, and two more where the repository has no label written just so.
         """
         ...
 
@@ -363,8 +389,8 @@ class Forge(Protocol):
         ...
 
     def right(self, owner: str, repo: str, account: str) -> Right | None:
-        """What an account may do in a repository, ``none`` if there is no such account; None if the token may not ask:
-        on Gitea that takes an administrator of the repository, on GitHub the right to push."""
+        """What an account may do in a repository, ``none`` if there is no such account or it is `IMPORTED`; None if the
+        token may not ask: on Gitea that takes an administrator of the repository, on GitHub the right to push."""
         ...
 
     def blockers(self, owner: str, repo: str, number: int) -> tuple[Blocker, ...]:

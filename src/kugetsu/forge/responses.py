@@ -108,11 +108,16 @@ def json_of(answer: Answer, server: Server, *, uncertain: bool) -> object:
     try:
         return orjson.loads(answer.data)
     except orjson.JSONDecodeError:
-        page = answer.data.lstrip()[:1] == b"<" or "html" in answer.headers.get("content-type", "")
+        page = answer.data.lstrip()[:1] == b"<" or is_page(answer)
         form = "a web page" if page else "nothing" if not answer.data.strip() else "something else"
         raise ForgeBroken(
             f"{server.host} answers with {form} instead of JSON", _WRONG_URL, uncertain=uncertain
         ) from None
+
+
+def is_page(answer: Answer) -> bool:
+    """Whether the server says that it is a web page."""
+    return "html" in answer.headers.get("content-type", "")
 
 
 def message_of(answer: Answer, server: Server) -> str:

@@ -137,8 +137,17 @@ class NotReady(KugetsuError):
 
     code = "not_ready"
 
-    def __init__(self, message: str, evidence: Mapping[str, Any]) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, evidence: Mapping[str, Any], hint: str | None = None) -> None:
+        super().__init__(message, hint)
+        self.evidence = evidence
+
+
+class Diverged(Conflict):
+    """A worktree cannot be fast-forwarded to what others pushed to its branch. ``evidence`` names both commits
+    (`events.attempts.Divergence`)."""
+
+    def __init__(self, message: str, hint: str, evidence: Mapping[str, Any]) -> None:
+        super().__init__(message, hint)
         self.evidence = evidence
 
 

@@ -6,6 +6,7 @@ from kugetsu.model.plural import counted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
 #: kind of a result (`domain.results`) → what it is called where one word must do.
@@ -35,15 +36,36 @@ REFUSALS = {
     "other": ("by the server", "read the server's words", "push again"),
 }
 
-#: code of a verification (`events.attempts.Verification`) → what it says.
-_VERIFICATION = {
-    "passed": "verified",
-    "failed": "verification failed",
-    "timed_out": "verification timed out",
-    "nothing_ran": "verification executed nothing",
-    "base_failed": "verification fails on the base too",
-    "set_up_failed": "verification not prepared",
-    "not_run": "not verified",
+#: code of a verification (`events.attempts.Verification`) → what it says of the work, and what the command did.
+VERIFICATION = {
+    "passed": ("verified", "passed"),
+    "failed": ("verification failed", "failed"),
+    "timed_out": ("verification timed out", "took longer than VERIFY_MINUTES"),
+    "nothing_ran": ("verification executed nothing", "executed nothing"),
+    "base_failed": ("verification fails on the base too", "fails on the base branch too"),
+    "set_up_failed": ("verification not prepared", "could not be prepared"),
+    "not_run": ("not verified", "not run"),
+    "not_found": ("not verified: VERIFY_COMMAND not found", "VERIFY_COMMAND was not found"),
+    "not_executable": ("not verified: VERIFY_COMMAND not executable", "VERIFY_COMMAND cannot be executed"),
+    "too_slow": ("not verified: VERIFY_MINUTES too few", "took longer than VERIFY_MINUTES, on the base branch too"),
+    "base_unready": ("not verified: no set-up", "could not be prepared, nor could the base branch"),
+}
+
+#: code of a verification whose command or set-up is at fault → the command that mends it.
+_REMEDIES = {
+    "not_found": "kugetsu config set --repo {} VERIFY_COMMAND 'make test'",
+    "not_executable": "kugetsu config set --repo {} VERIFY_COMMAND 'make test'",
+    "too_slow": "kugetsu config set --repo {} VERIFY_MINUTES 60",
+    "base_unready": "kugetsu doctor --repo {}",
+}
+
+#: kind of feedback (`events.reactions.Feedback`) → one item of it.
+FEEDBACK = {
+    "checks": "failing check",
+    "reviews": "review",
+    "comments": "comment",
+    "conflicts": "conflict",
+    "verification": "failed verification",
 }
 
 _COMMITTED = ("pull_request", "pushed", "unpushed", "unknown")
@@ -70,10 +92,16 @@ def verification(found: dict[str, Any]) -> str:
     """What a verification says: `verification failed (exit 1)`."""
     code: str = found["code"]
     exit_code = found.get("exit")
-    said = _VERIFICATION.get(code, code)
+    said, _ = VERIFICATION.get(code, (code, code))
     if code not in ("failed", "set_up_failed") or exit_code is None:
         return said
     return f"{said} ({f'exit {exit_code}' if exit_code >= 0 else f'signal {-exit_code}'})"
+
+
+def verification_remedy(code: str, key: str) -> str | None:
+    """The command that mends what keeps the work of an issue, or of a repository, from being verified; None where that
+    is the work itself."""
+    return _REMEDIES[code].format(key.partition("#")[0]) if code in _REMEDIES else None
 
 
 def _place(result: dict[str, Any]) -> str:
@@ -108,12 +136,22 @@ def refusal(result: dict[str, Any]) -> tuple[str, str, str]:
     return REFUSALS.get((result.get("refused") or {}).get("code") or "", REFUSALS["other"])
 
 
+def diverged(values: Mapping[str, Any]) -> str:
+    """That a branch has parted from its remote branch, with both commits, whole: they are to be typed."""
+    here, there = values.get("here"), values.get("there")
+    if values.get("kind") == "in_the_way":
+        return (
+            f"changed files are in the way of what others pushed to {values.get('branch')}: {here} here, {there} there"
+        )
+    return f"{values.get('branch')} has parted from {values.get('remote')}: {here} here, {there} there, by others"
+
+
 def held(code: str, values: dict[str, Any]) -> str:
     """Which brake keeps the loop of a pull request from going on."""
     if code == "most_reactions":
-        return (
-            f"{values.get('turns')} turns have answered its feedback (MAX_REACTIONS {values.get('max')}): over to you"
-        )
+        turns = values.get("turns")
+        have = f"{turns} turns have" if turns != 1 else "1 turn has"
+        return f"{have} answered its feedback (MAX_REACTIONS {values.get('max')}): over to you"
     if code == "issue_closed":
         return "its issue is closed: no further turn"
     if code == "unlabelled":
@@ -121,3 +159,8 @@ def held(code: str, values: dict[str, Any]) -> str:
     if code == "kept":
         return f"merged, but its session stays: {values.get('why')}"
     return f"{values.get('task')} changed nothing of it: over to you"
+
+
+def feedback_noun(item: dict[str, Any]) -> str:
+    """What an item of feedback is: ``failing check``, ``remark``."""
+    return FEEDBACK.get(item["kind"], item["kind"]) if not item.get("path") else "remark"

@@ -219,7 +219,7 @@ _ALL = (
         "MAX_REACTIONS",
         "5",
         kinds.read_integer,
-        "turns that answer a pull request and its verification, over its whole life (0: none)",
+        "turns that answer a pull request, its verification, and what those turns open, over its whole life (0: none)",
     ),
     Setting(
         "CHECKS_SETTLE_MINUTES",

@@ -35,6 +35,7 @@ from kugetsu.runtime.process import lease as leases
 from kugetsu.runtime.process.lease import Lease
 from kugetsu.runtime.process.termination import MARK
 from kugetsu.runtime.reviews.observer_supervisor import ObserverSupervisor
+from kugetsu.runtime.verification.verifier_supervisor import VerifierSupervisor
 from kugetsu.runtime.workspace import Workspace, open_workspace
 
 #: What asks the daemon to stop.
@@ -92,7 +93,7 @@ class Daemon:
         self.settings_watch = Watch(ws.paths.root)
         self.secrets_watch = Watch(ws.paths.env, rights=True)
         self.complaint: str | None = None
-        self.children = (NotifierSupervisor(ws), ObserverSupervisor(ws))
+        self.children = (NotifierSupervisor(ws), ObserverSupervisor(ws), VerifierSupervisor(ws))
         self.wake_read, self.wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def listen(self) -> None:

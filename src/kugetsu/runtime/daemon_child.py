@@ -11,6 +11,7 @@ from contextlib import suppress
 
 from kugetsu.domain.events import Identity
 from kugetsu.log.files.watch import Watch
+from kugetsu.model import clock
 from kugetsu.model.errors import KugetsuError
 from kugetsu.redaction.funnel import redact
 from kugetsu.runtime import liveness
@@ -171,6 +172,18 @@ class DaemonChild:
 
     def _stop_on_signal(self, number: int, _frame: object) -> None:
         self._stopping, self._at_once = signal.Signals(number).name, True
+
+
+def write_line(ws: Workspace, name: str, text: str) -> None:
+    """Write a line of the process ``name`` into the daemon's log; it is lost when there is no space."""
+    path = os.path.join(ws.paths.logs, "daemon.log")
+    with suppress(OSError):
+        fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            now = clock.now()
+            os.write(fd, f"{now[:23]}Z INFO {name}: {' '.join(text.split())}\n".encode("utf-8", "replace"))
+        finally:
+            os.close(fd)
 
 
 def run(kind: type[DaemonChild], what: str) -> int:

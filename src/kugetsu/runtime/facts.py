@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from kugetsu.domain import gates, set_ups
+from kugetsu.domain import divergence, gates, worktree_setup
 from kugetsu.host import host_file, proc
 from kugetsu.model import clock
 from kugetsu.runtime import agent_preflight, liveness
@@ -98,11 +98,17 @@ def claim_facts(
         found["host"], found["term"] = _host_and_term(ws, ws.state())
     if gates.set_back(ws.state(), now):
         found["set_back"] = True
-    if waiting := set_ups.waiting(ws.state()):
+    if waiting := worktree_setup.waiting(ws.state()):
         from kugetsu.runtime.worktree_setup import recipe  # rarely, and `status` starts without it
 
         names = {session.repository for session in waiting if session.repository is not None}
         found["set_ups"] = {name: recipe.of(ws.config_of(name)).sha for name in sorted(names)}
+    if apart := [task for task in ws.state().waiting() if divergence.is_parked(task)]:
+        from kugetsu.runtime.git import command  # rarely, as well
+
+        folders = {task.session: ws.state().sessions[task.session].worktree for task in apart}
+        heads = {key: command.commit_of("HEAD", path) for key, path in folders.items() if path and os.path.isdir(path)}
+        found["branch_heads"] = heads
     return found
 
 

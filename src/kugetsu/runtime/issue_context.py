@@ -65,8 +65,8 @@ class IssueContext:
         self.relations: dict[str, str] = {}
 
 
-def before_run(ws: Workspace, session: Session, attempt: Attempt) -> str | None:
-    """The text for the prompt, after appending `issue.read`; None where the forge is not contacted.
+def before_run(ws: Workspace, session: Session, attempt: Attempt) -> IssueContext | None:
+    """What was read for the prompt, after appending `issue.read`; None where the forge is not contacted.
 
     A pull request found by the session's branch is tied to it, so that the whole prompt names the same one.
     """
@@ -81,7 +81,7 @@ def before_run(ws: Workspace, session: Session, attempt: Attempt) -> str | None:
         ref = parse_ref(session.key)
         url = pull_requests.url_of(ws, ref.host, (ref.owner, ref.repo), found.pull)
         ws.log.transact(lambda state: _tied(state, session.key, url))
-    return text(found)
+    return found
 
 
 def _tied(state: State, key: str, url: str) -> list[NewEvent]:

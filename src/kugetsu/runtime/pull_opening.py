@@ -18,7 +18,8 @@ from kugetsu.agents.protocol import Ended
 from kugetsu.domain.decide import reviews as decide
 from kugetsu.domain.intake import on_hold
 from kugetsu.domain.results import NOT_TO_OPEN
-from kugetsu.domain.state import Attempt, Session, State
+from kugetsu.domain.state import Session, State
+from kugetsu.domain.verification import is_withheld
 from kugetsu.forge.failures import (
     ForgeFailure,
     ForgeNotFound,
@@ -39,11 +40,13 @@ from kugetsu.runtime.git.command import git
 from kugetsu.runtime.intake import permission
 from kugetsu.runtime.intake.permission import WithdrawnError
 from kugetsu.runtime.process.named_lease import OPENER
-from kugetsu.runtime.reviews.owed import is_withheld
 from kugetsu.runtime.workspace import Workspace
 
 PATIENCE = 60.0
 """Seconds for which a runner, whose slot is free by then, waits for other runners that open theirs."""
+
+_STEPS = 5
+"""Events from an attempt's end to the intent: a later verification's intent and its outcome may lie between."""
 
 _OPEN_MISSING = "kugetsu config set OPEN_PULL_REQUEST missing"
 
@@ -53,16 +56,26 @@ class _FinalError(KugetsuError):
 
 
 def intent_of(
-    ws: Workspace, state: State, attempt: Attempt, session: Session | None, evidence: dict[str, Any]
+    ws: Workspace,
+    state: State,
+    session: Session | None,
+    evidence: dict[str, Any],
+    task_id: str | None,
+    began: str = "",
 ) -> dict[str, Any] | None:
-    """The pull request to open for an attempt with this evidence, as `pull.opening` records it; None for none.
+    """The pull request to open for the work of a task with this evidence, as `pull.opening` records it; None for none.
+    The run ``began`` then.
 
     Nothing is sent. None too where kugetsu has no token for the forge, or cannot tell where the work was pushed.
     """
-    setting = ws.config_of(attempt.issue).text("OPEN_PULL_REQUEST")
-    head, pull = evidence.get("head"), evidence.get("pull") or {}
-    if setting == "never" or session is None or session.kind != "issue" or pull.get("state") == "open":
+    if session is None or session.kind != "issue":
         return None
+    setting = ws.config_of(session.key).text("OPEN_PULL_REQUEST")
+    head, pull = evidence.get("head"), evidence.get("pull") or {}
+    if setting == "never" or pull.get("state") == "open":
+        return None
+    if pull.get("state") == "closed" and (pull.get("over_at") or "") > began:
+        return None  # somebody wanted no more of it while the agent worked
     if not (head and evidence.get("commits") and evidence.get("pushed") and session.base_branch and session.source):
         return None
     if (evidence.get("verification") or {}).get("code") in NOT_TO_OPEN:
@@ -75,7 +88,7 @@ def intent_of(
         return None
     if place is None or "/" in ref.owner:
         return None
-    task = state.tasks.get(attempt.task)
+    task = state.tasks.get(task_id or "")
     title = pull_body.title_of(session.title or (task.title if task is not None else "")) or place[0]
     intent = {"head": head, "branch": place[0], "base": session.base_branch, "title": title}
     intent["draft"] = setting == "draft"
@@ -194,9 +207,9 @@ def _find_or_open(ws: Workspace, session: Session, owed: dict[str, Any]) -> tupl
         raise _FinalError(f"{owed['base']} has the work already", "")
     if (found := _look(forges, ref, owed)) is not None:
         return found, True
-    permission.require(ws, session.key, forges)
     body = pull_body.body_of(_work(ws, session, owed), owed["task"], _closes(forges, ref))
     new = NewPull(owed["title"], body, owed["branch"], owed["base"], owed["fork"] or "", owed["draft"])
+    permission.require(ws, session.key, forges)
     try:
         return forges.ask(ref.host, lambda forge: forge.create_pull(ref.owner, ref.repo, new)), False
     except ForgeRefused:
@@ -266,9 +279,13 @@ def _commands(ws: Workspace, session: Session, attempt: str | None) -> Sequence[
 
 
 def _message(ws: Workspace, intent: int) -> str:
-    """The agent's last message, from the attempt's end in the intent's transaction."""
-    (opening,) = ws.log.read(after=intent - 1, until=intent)
-    cause = opening.get("cause") or intent
-    (ended,) = ws.log.read(after=cause - 1, until=cause)
-    outcome = ended["data"].get("outcome") or {}
-    return str(outcome.get("final_text") or "")
+    """The agent's last message, from the attempt's end that led to the intent: at once, or by a later verification."""
+    at: int | None = intent
+    for _ in range(_STEPS):
+        if at is None:
+            break
+        (event,) = ws.log.read(after=at - 1, until=at)
+        if "outcome" in event["data"]:
+            return str((event["data"]["outcome"] or {}).get("final_text") or "")
+        at = event.get("cause")
+    return ""

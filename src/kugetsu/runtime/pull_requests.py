@@ -11,17 +11,20 @@ from kugetsu.domain.state import Session
 from kugetsu.forge.choice import parse_pull_url
 from kugetsu.forge.failures import ForgeFailure, ForgeNotFound
 from kugetsu.forge.protocol import Comment, Forge, PullRequest, Source
+from kugetsu.model import clock
 from kugetsu.model.errors import BadInput, Conflict, KugetsuError
+from kugetsu.model.markdown import prose
 from kugetsu.model.refs import IssueRef, parse_ref, parse_repository
 from kugetsu.model.servers import base_url
 from kugetsu.runtime import answers, host_id
 from kugetsu.runtime.forges import Forges, one_line
 from kugetsu.runtime.git import checkouts, elsewhere, merged, remotes
 from kugetsu.runtime.git.published import published
+from kugetsu.runtime.reviews.subjects import is_looped
 from kugetsu.runtime.workspace import Workspace
 
 MARK = "<!-- kugetsu:"
-"""Marks a comment that kugetsu posted: it is neither read to agents nor counted as progress."""
+"""Marks a comment that kugetsu posted: it is neither read to agents nor counted as progress (`is_marked`)."""
 NOT_STARTED = "not_started"
 """The checks of a commit that has none, as long as they may only not have begun (CHECKS_SETTLE_MINUTES)."""
 FORKS = 2
@@ -255,6 +258,11 @@ def as_data(url: str, pull: PullRequest) -> dict[str, Any]:
     }
 
 
+def over_at(pull: PullRequest) -> str:
+    """When a pull request ended, as far as its forge tells, as the log has times."""
+    return clock.add_seconds(pull.closed_at or pull.updated_at or clock.now(), 0.0)
+
+
 # --- after a run ------------------------------------------------------------------------------------------------------
 
 
@@ -295,6 +303,8 @@ def _collect(
             "mergeable": pull.mergeable,
             "checks": None,
         }
+        if pull.state != "open" and is_looped(ws, session.key):
+            told["over_at"] = over_at(pull)
         if pull.state == "merged":
             told["later"] = later_commits(session, pull)
         if pull.state == "open" and pull.head_sha:
@@ -385,7 +395,15 @@ def same(ws: Workspace, one: str, other: str) -> bool:
 
 def foreign(comments: tuple[Comment, ...]) -> list[Comment]:
     """The comments that kugetsu did not post."""
-    return [comment for comment in comments if MARK not in comment.body]
+    return [comment for comment in comments if not is_marked(comment.body)]
+
+
+def is_marked(body: str) -> bool:
+    """Whether a text has kugetsu's mark itself: one in what it quotes or shows as code is that of another text."""
+    if MARK not in body:
+        return False
+    last = body.rstrip().rpartition("\n")[2]  # a text may leave a block of code open
+    return last.startswith(MARK) or any(line.startswith(MARK) for line in prose(body))
 
 
 def later_commits(session: Session, pull: PullRequest) -> int | None:

@@ -6,9 +6,12 @@ from typing import Any, TypedDict
 
 from kugetsu.domain.changes import COUNTERS, Change, Field
 from kugetsu.model.plural import counted
-from kugetsu.views import gates, times
+from kugetsu.model.result_words import NAMES
+from kugetsu.views import gates, intake, loops, times
+from kugetsu.views.results import REVIEWS
 from kugetsu.views.screen import Screen
 from kugetsu.views.text import columns, line, pad, wrapped
+from kugetsu.views.wording import reason_words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,8 +54,12 @@ _NOUNS = {
     "dirty": ("uncommitted file", "uncommitted files"),
     "comments": ("comment", "comments"),
     "fruitless": ("run without progress", "runs without progress"),
+    "turns": ("turn", "turns"),
+    "unanswered": ("unanswered item", "unanswered items"),
     "refused": ("refused event", "refused events"),
 }
+#: What became of records that are gone, where that is not plain.
+_GONE = {"label": "asks for no work any more", "loop": "nothing is left of it", "mark": "the forge shows none"}
 #: The least columns of a change on a narrow screen.
 _NARROWEST = 24
 
@@ -67,7 +74,12 @@ def data(changes: list[Change]) -> list[ChangeData]:
             "event": change.seq,
             "issue": change.issue,
             "fields": [
-                {"field": field.name, "from": _worded(field.was), "to": _worded(field.now), "event": field.seq}
+                {
+                    "field": field.name,
+                    "from": _worded(field.was, field.name),
+                    "to": _worded(field.now, field.name),
+                    "event": field.seq,
+                }
                 for field in change.fields
             ],
         }
@@ -75,9 +87,19 @@ def data(changes: list[Change]) -> list[ChangeData]:
     ]
 
 
-def _worded(value: Any) -> Any:
-    """A value as shown; the reason of a wait or failure may be a code and values."""
-    return gates.reason(**value) if isinstance(value, dict) and value.keys() == {"code", "values"} else value
+def _worded(value: Any, name: str) -> Any:
+    """A value as shown; the reason of a wait or failure, and what follows from a label, may be a code and values."""
+    if not isinstance(value, dict) or value.keys() != {"code", "values"}:
+        return value
+    return intake.words(**value) if name == "intake" else gates.reason(**value)
+
+
+def _named(value: Any, name: str) -> Any:
+    """A value as the text names it; JSON has the codes of results, reviews and brakes."""
+    if name == "brake" and value is not None:
+        return loops.brake(value)
+    names = {"result": NAMES, "review": REVIEWS}.get(name, {})
+    return names.get(value, value) if isinstance(value, str) else _worded(value, name)
 
 
 def lines(found: DiffData, changes: list[Change], screen: Screen) -> list[str]:
@@ -159,7 +181,7 @@ def _text(change: Change, screen: Screen) -> str:
     if first and change.what == "came" and "state" in fields and fields["state"].seq != change.seq:
         parts[0] += f" (event {fields['state'].seq})"
     if all(field.now is None for field in change.fields):
-        return line(first or "no longer exists")
+        return line(first or _GONE.get(change.kind, "no longer exists"))
     for field in change.fields:
         if (
             field.name == "state"
@@ -201,14 +223,14 @@ def _details(fields: dict[str, Field], screen: Screen) -> str:
     """What belongs to a state: until when, who, why."""
     state = fields["state"].now
     until, attempt, reason = (
-        _worded(fields[name].now) if name in fields else None for name in ("not_before", "attempt", "reason")
+        _worded(fields[name].now, name) if name in fields else None for name in ("not_before", "attempt", "reason")
     )
     reason = reason or (fields["stop"].now if "stop" in fields else None)
     if until:
         return f" {_until(until, screen)}"
     if attempt and state in ("notified", "working"):
         return f" by {attempt}"
-    return f": {reason}" if reason and state not in ("pending", "idle", "completed") else ""
+    return f": {reason_words(reason)}" if reason and state not in ("pending", "idle", "completed") else ""
 
 
 def _until(until: str | None, screen: Screen) -> str:
@@ -239,7 +261,10 @@ def _counter(field: Field) -> str:
 
 
 def _plain(change: Change, field: Field) -> str:
-    was, now, name = field.was, field.now, field.name
+    name = field.name
+    was, now = _named(field.was, name), _named(field.now, name)
+    if name == "review" and was is None and field.now == "none":
+        return ""
     if name == "order":
         alone = change.what == "changed" and not any(other.name in ("priority", "state") for other in change.fields)
         return ("moved forward" if now < was else "moved back") if alone else ""
@@ -280,6 +305,10 @@ def _after(names: Any) -> str:
 def _label(name: str) -> str:
     return {
         "value": "",
+        "intake": "",
+        "shown": "",
+        "brake": "held: ",
+        "set_up": "set-up ",
         "pr": "pull request ",
         "pr_state": "pull request ",
         "read": "read up to event ",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from kugetsu.domain.worktree_setup import CHANGED, SHOWN_DIGITS
+from kugetsu.model import result_words
 from kugetsu.model.plural import counted
 
 TYPE_CHECKING = False
@@ -51,13 +53,22 @@ def held_by(values: Values) -> str:
 
 def commands(gate: str, code: str, values: Values) -> tuple[str | None, str | None]:
     """The command that opens a gate that is closed so, and one that does when the first finds nothing to do."""
+    if gate == "parked" and values.get("step") == CHANGED:
+        return f"kugetsu doctor --repo {values['repository']} --accept {values['sha'][:SHOWN_DIGITS]}", None
     if gate == "parked":
-        return f"kugetsu queue retry {values['task']}", None
+        return f"kugetsu queue retry {values['task']}", _merge(values) if code == "parked_by_divergence" else None
     make = _COMMANDS.get(code)
     made = make(values) if make is not None else None
     if code in ("outage", "outage_probed"):
         return made, values["remedy"]
     return made, f"kugetsu config set MIN_FREE_DISK_MB {values['free'] * 9 // 10}" if code == "disk_low" else None
+
+
+def _merge(v: Values) -> str:
+    """The command that brings a branch together again, for a shell."""
+    import shlex  # `status` starts without it
+
+    return shlex.join(("git", "-C", v["worktree"], "merge", f"{v['remote']}/{v['branch']}"))
 
 
 def commands_of(verdict: Verdict) -> tuple[str | None, str | None]:
@@ -158,6 +169,8 @@ _REASONS: dict[str, Callable[[Values], str]] = {
     "task_waiting": lambda _: "not cancelled, not finished",
     "parked_by_outage": lambda v: f"parked: {v['why']}",
     "parked_by_set_up": lambda v: f"its worktree is not ready: {_set_up_failed(v)}",
+    "parked_by_divergence": result_words.diverged,
+    "parked_by_forge": lambda v: f"whether its issue still asks for it could not be read: {v['problem']}",
     "parked_by_limit": lambda _: "parked by the provider's usage limit",
     "not_parked": lambda _: "not parked",
     "usage_limit": lambda v: f"the provider's usage limit stopped {v['task']} and would stop this task too",

@@ -106,7 +106,8 @@ class Rows:
     """Formats events one after the other, with a line for the date where the day changes."""
 
     def __init__(self, screen: Screen, *, seq_width: int = 4, subjects: bool = False, issues: bool = True) -> None:
-        """``subjects``: rows name their task; ``issues``: and, where a task or session begins, its issue."""
+        """``subjects``: rows name their task; ``issues``: and, where a task or session begins and where there is no
+        task, its issue."""
         self._screen = screen
         self._seq_width = seq_width
         self._subjects = subjects
@@ -187,6 +188,8 @@ class Rows:
             text = f"{self._screen.issue(event['issue'])} {text}"
         elif self._issues and event["type"].startswith("session.") and event.get("session"):
             text = f"{self._screen.issue(event['session'])}: {text}"
+        elif self._issues and event.get("issue") and not self._subject(event):
+            text = f"{self._screen.issue(event['issue'])}: {text}"
         if event["type"] != "task.queued":
             return text
         by = event["by"]

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
+    from kugetsu.domain.state import State
+
 #: code of `events.intake.IntakeSeen` → words, with its values.
 _CODES: dict[str, Callable[[dict[str, Any]], str]] = {
     "queued": lambda v: f"queued as {v.get('task')}",
@@ -26,6 +28,8 @@ _CODES: dict[str, Callable[[dict[str, Any]], str]] = {
 }
 #: Codes that a new label event ends.
 _LABEL_AGAIN = ("merged_pull", "done_before", "failed_before", "cancelled_before", "needs_label")
+#: Codes of an issue that waits for a person.
+_FOR_A_PERSON = ("needs_label", "blocker_unknown")
 #: code of `events.intake.IntakeGone` → words.
 _GONE = {
     "unlabelled": "its label was removed",
@@ -39,6 +43,11 @@ def words(code: str, values: dict[str, Any]) -> str:
     """What follows from a labelled issue, and why."""
     tell = _CODES.get(code)
     return tell(values) if tell is not None else code
+
+
+def seen(title: str, code: str, values: dict[str, Any]) -> str:
+    """The same with the issue's title, which the log knows from here before any agent has read it."""
+    return f"{line(title)}: {words(code, values)}"
 
 
 def _in_brackets(names: Sequence[str | None] | None) -> str:
@@ -72,6 +81,20 @@ def remedy(code: str, values: dict[str, Any], issue: str) -> str | None:
     if code == "blocker_unknown":
         return f"kugetsu queue enqueue {issue}"
     return None
+
+
+def attention(state: State) -> list[tuple[str, str, str, str]]:
+    """The labelled issues that wait for a person: subject, state, why and the command that helps. Not those whose task
+    failed, which is among the errors, nor those whose task a person cancelled."""
+    found = []
+    for issue, seen in state.intake.items():
+        task = state.tasks.get(seen["task"] or "")
+        withdrawn = task is None or (task.reason or "").startswith("intake_")
+        waits = seen["code"] in _FOR_A_PERSON or (seen["code"] == "cancelled_before" and withdrawn)
+        if waits and not state.of_issue.get(issue):
+            again = "" if seen["code"] in _FOR_A_PERSON else "needs the label again: "
+            found.append((issue, "needs you", again + words(seen["code"], seen["values"]), f"kugetsu why {issue}"))
+    return found
 
 
 def gone(code: str) -> str:

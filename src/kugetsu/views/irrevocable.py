@@ -37,6 +37,10 @@ REASONS: dict[str, tuple[str, str | None]] = {
         "to see where they are kept: kugetsu history --all",
     ),
     "set_up": ("the directory is set up", "to start afresh: move KUGETSU_DIR away, then kugetsu init"),
+    "set_up_accepted": (
+        "set-ups may have used it since",
+        "to leave files out: kugetsu config set --repo REPO WORKTREE_COPY '!PATTERN'",
+    ),
     "daemon_started": ("a process was started", "kugetsu queue-daemon stop"),
     "lease_deleted": ("the previous lease was deleted", None),
     "daemon_draining": ("the daemon ends when its agents have", "then: kugetsu queue-daemon start"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kugetsu.domain.fold.loops import new_loop
+from kugetsu.domain.fold.loops import new_loop, used
 from kugetsu.domain.loops import BRAKES
 from kugetsu.model import result_words
 from kugetsu.model.plural import counted
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         until: str | None
         items: list[dict[str, Any]]
         lift: str | None
+        settings_from: int | None
 
 
 #: Items that are named.
@@ -72,7 +73,7 @@ def loop_data(state: State, issue: str, turn: Turn, most: int, items: Sequence[d
     """Why the next ``turn`` is as it is; ``items`` are those that are open and unanswered, as they were recorded. None
     for a pull request on which nothing is open and nothing was answered."""
     loop = state.loops.get(issue) or new_loop(None)
-    if not items and not loop["turns"] and loop["held"] is None:
+    if not items and not used(loop) and loop["held"] is None:
         return None
     code = turn.code
     held = loop["held"] if code not in ("later", "busy") else None
@@ -80,7 +81,7 @@ def loop_data(state: State, issue: str, turn: Turn, most: int, items: Sequence[d
         held = None  # it holds no more; that the issue wants no work is for the forge to say
     return {
         "url": loop["url"],
-        "turns": loop["turns"],
+        "turns": used(loop),
         "max": most,
         "code": code,
         "answer": result_words.held(held["code"], held["values"]) if held is not None else _answer(turn, items),
@@ -91,6 +92,7 @@ def loop_data(state: State, issue: str, turn: Turn, most: int, items: Sequence[d
             for item in items
         ],
         "lift": _lift_held(held["code"], issue) if held is not None else _lift(turn, issue, items),
+        "settings_from": None,
     }
 
 
@@ -135,6 +137,16 @@ def loop_lines(data: WhyLoop, screen: Screen) -> list[str]:
     if len(data["items"]) > _NAMED:
         shown += _labelled("", f"and {len(data['items']) - _NAMED} more", screen)
     return shown + (_labelled("", f"go on: {screen.command(data['lift'])}", screen) if data["lift"] else [])
+
+
+def source_lines(data: WhyLoop, screen: Screen, *, in_file: bool) -> list[str]:
+    """Which settings the answer on a loop of the past was made with; ``in_file``: those in the bundle."""
+    of = "today's settings: no turn had recorded its own"
+    if in_file:
+        of = "the settings in the file"
+    elif data["settings_from"] is not None:
+        of = f"the settings that event {data['settings_from']} recorded"
+    return [screen.dim(part) for part in _labelled("", f"with {of}", screen)]
 
 
 def _labelled(name: str, text: str, screen: Screen) -> list[str]:

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 from kugetsu.model.plural import counted
+from kugetsu.model.result_words import FEEDBACK, feedback_noun
 from kugetsu.views.text import cut, line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from typing import Any
 
 #: Columns of what an item says that are shown.
 _BEGINS = 60
-#: kind of feedback → one item of it.
-_KINDS = {
-    "checks": "failing check",
-    "reviews": "review",
-    "comments": "comment",
-    "conflicts": "conflict",
-    "verification": "failed verification",
-}
 
 
 def feedback(items: Sequence[dict[str, Any]], gone: Sequence[str]) -> str:
@@ -30,7 +23,7 @@ def feedback(items: Sequence[dict[str, Any]], gone: Sequence[str]) -> str:
 
 def item_words(item: dict[str, Any]) -> str:
     """One item: what, by whom, where, and how it begins."""
-    what = _KINDS.get(item["kind"], item["kind"]) if not item.get("path") else "remark"
+    what = feedback_noun(item)
     name = f" {line(item['name'])}" if item.get("name") else ""
     name, does = ("", name) if item["kind"] == "reviews" else (name, "")
     by = f" by {line(item['author'])}" if item.get("author") else ""
@@ -43,12 +36,7 @@ def item_words(item: dict[str, Any]) -> str:
 
 def about(kinds: dict[str, int]) -> str:
     """``2 failing checks, 1 review``."""
-    return ", ".join(counted(number, _KINDS.get(kind, kind)) for kind, number in kinds.items()) or "-"
-
-
-def queued(reaction: Mapping[str, Any] | None) -> str:
-    """Which turn of its pull request a task is; empty for one that is none."""
-    return f"turn {reaction['turn']}, answers {counted(len(reaction['items']), 'item')}: " if reaction else ""
+    return ", ".join(counted(number, FEEDBACK.get(kind, kind)) for kind, number in kinds.items()) or "-"
 
 
 def brake(code: str) -> str:

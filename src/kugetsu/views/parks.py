@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from kugetsu.domain.set_ups import SETUP
+from kugetsu.domain.unread import FORGE
+from kugetsu.domain.worktree_setup import SETUP
 from kugetsu.model.plural import counted
 from kugetsu.views import gates, times
 
@@ -19,7 +20,7 @@ def parked(data: TaskParked, written: str) -> str:
     until = times.moment(data["until"], written)
     if data.get("again"):
         return f"until {until}, as before"
-    if data["gate"] == SETUP:
+    if data["gate"] in (SETUP, FORGE):
         return f"{why}; tried again at {until}"
     if "outage" in data:
         tries = counted(data["outage"]["times"], "try")

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         tokens: int
         cost: float
         acknowledged: bool
+        asked_by: str
         event: int
 
     class QueueStats(TypedDict):
@@ -54,6 +55,8 @@ if TYPE_CHECKING:
         attempts: int
         tokens: int
         cost: float
+        asked_by: dict[str, int]
+        results: dict[str, int]
 
 
 STATES = ("pending", "notified", "parked", "completed", "error", "cancelled")
@@ -61,6 +64,8 @@ STATES = ("pending", "notified", "parked", "completed", "error", "cancelled")
 SHOWN_STATES = tuple(map(gates.task_state, STATES))
 #: What `queue list` leaves out unless asked: nothing is to be done about them.
 QUIET = ("completed", "cancelled")
+#: Who asks for tasks, and the words for it.
+ASKED_BY = {"person": "by people or agents", "label": "by labels", "feedback": "by feedback on pull requests"}
 #: Rows of a table: a longer list is several tables, each laid out alone, so that it need not be kept in memory.
 ROWS = 500
 
@@ -90,8 +95,14 @@ def task_data(task: Task) -> TaskData:
         "tokens": task.usage.tokens,
         "cost": task.usage.cost,
         "acknowledged": bool(task.acknowledged),
+        "asked_by": asked_by(task),
         "event": task.changed,
     }
+
+
+def asked_by(task: Task) -> str:
+    """Who asked for a task: a ``person`` or an agent, the ``label`` of its issue, ``feedback`` on its pull request."""
+    return "feedback" if task.reaction is not None else "label" if task.by_intake else "person"
 
 
 def listed(state: State, states: Iterable[str], *, acknowledged: bool = False) -> list[TaskData]:
@@ -155,7 +166,13 @@ def stats(state: State) -> QueueStats:
         "attempts": sum(task.usage.attempts for task in tasks),
         "tokens": sum(task.usage.tokens for task in tasks),
         "cost": round(sum(task.usage.cost for task in tasks), 6),
+        "asked_by": {name: sum(asked_by(task) == name for task in tasks) for name in ASKED_BY},
+        "results": _counted([task.result_kind for task in tasks if task.result_kind is not None]),
     }
+
+
+def _counted(names: list[str]) -> dict[str, int]:
+    return {name: names.count(name) for name in sorted(set(names), key=lambda name: (-names.count(name), name))}
 
 
 def list_lines(tasks: list[TaskData], screen: Screen, now: str) -> list[str]:
@@ -242,4 +259,13 @@ def stats_lines(figures: QueueStats, screen: Screen, now: str) -> list[str]:
     spent = f"{counted(figures['attempts'], 'attempt')}, {times.tokens(figures['tokens'])}"
     cost = f", cost {figures['cost']:.2f}" if figures["cost"] else ""
     lines.append(f"the {counted(figures['listed'], 'task')} still listed took {spent}{cost}")
+    asked = {name: number for name, number in figures["asked_by"].items() if number}
+    if asked and asked.keys() != {"person"}:
+        said = ", ".join(f"{number} {ASKED_BY[name]}" for name, number in asked.items())
+        lines += screen.wrapped(f"asked for: {said}", 2)
+    if figures["results"]:
+        from kugetsu.model.result_words import NAMES  # start-up: status does not need it
+
+        came = ", ".join(f"{NAMES.get(kind, kind)} {number}" for kind, number in figures["results"].items())
+        lines += screen.wrapped(f"results: {came}", 2)
     return lines

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kugetsu.model.plural import counted
-from kugetsu.model.result_words import lines_changed, refusal, words
+from kugetsu.model.result_words import lines_changed, refusal, verification_remedy, words
 from kugetsu.views.text import line
 
 TYPE_CHECKING = False
@@ -75,8 +75,11 @@ def next_command(key: str, result: dict[str, Any] | None, review: str) -> str:
         return f"kugetsu continue {key} MESSAGE"
     if kind == "push_refused" and result is not None:
         return _after_refusal(key, result)
-    if (result or {}).get("verification", {}).get("code") == "not_run":
+    code = (result or {}).get("verification", {}).get("code")
+    if code == "not_run":
         return f"kugetsu verify {key}"
+    if code is not None and (mended := verification_remedy(code, key)) is not None:
+        return mended
     if kind in ("pull_request", "merged"):
         return f"kugetsu open {key}"
     if kind == "checks_failed":

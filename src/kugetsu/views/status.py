@@ -147,6 +147,7 @@ def _attention(
     found += _broken_sessions(state)
     found += _unsaved(state)
     found += _loops(state)
+    found += _labels(state)
     found += _errors(state)
     return [*found, *_held(state, waiting, facts), *_notes(state)]
 
@@ -194,6 +195,15 @@ def _loops(state: State) -> list[Attention]:
         brake = state.loops[key]["held"]
         found.append(_entry(key, "needs you", result_words.held(brake["code"], brake["values"]), f"kugetsu why {key}"))
     return found
+
+
+def _labels(state: State) -> list[Attention]:
+    """Labelled issues that nobody works on before a person acts."""
+    if not state.intake:
+        return []
+    from kugetsu.views import intake
+
+    return [_entry(*row) for row in intake.attention(state)[-LISTED:]]
 
 
 def _notes(state: State) -> list[Attention]:

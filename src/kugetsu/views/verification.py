@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from kugetsu.model.plural import counted
+from kugetsu.domain.worktree_setup import SHOWN_DIGITS
+from kugetsu.model import result_words
+from kugetsu.model.plural import counted, listed
 from kugetsu.views import times
 from kugetsu.views.text import line
 
@@ -13,16 +15,6 @@ if TYPE_CHECKING:
 TAIL_LINES = 12
 """Lines of an output that a screen shows."""
 
-#: code of `events.attempts.Verification` → words.
-CODES = {
-    "passed": "passed",
-    "failed": "failed",
-    "timed_out": "took longer than VERIFY_MINUTES",
-    "nothing_ran": "executed nothing",
-    "base_failed": "fails on the base branch too",
-    "set_up_failed": "could not be prepared",
-    "not_run": "not run",
-}
 #: why a verification was not run → words.
 _WHY = {
     "cancelled": "cancelled meanwhile",
@@ -30,17 +22,18 @@ _WHY = {
     "time_limit": "the task's time limit came first",
     "runner_killed": "its runner was killed",
     "processes_left": "processes of the agent could not be ended",
+    "verifier_killed": "the process that ran it was killed",
 }
 
 
 def told(found: dict[str, Any]) -> list[str]:
     """A verification (`events.attempts.Verification`), as lines: what it says, of what, the end of its output."""
     code, exit_code, why = found["code"], found.get("exit"), found.get("why")
-    said = CODES.get(code, code)
+    said = command_words(code)
     if exit_code is not None and code in ("failed", "set_up_failed", "base_failed"):
         said += f" ({f'exit {exit_code}' if exit_code >= 0 else f'signal {-exit_code}'})"
     if why and code not in ("base_failed", "nothing_ran"):
-        said += f": {_WHY.get(why, line(why))}"
+        said += f": {why_not_run(why)}"
     elif code == "nothing_ran" and why:
         said += f", says {line(why)}"
     if found.get("seconds") is not None:
@@ -48,17 +41,33 @@ def told(found: dict[str, Any]) -> list[str]:
     lines = [f"{line(found['command'])}: {said}" if found.get("command") else said]
     if found.get("commit"):
         lines.append(f"of {bound(found)}")
-    if code in ("failed", "timed_out", "set_up_failed", "nothing_ran") and found.get("tail"):
+    if code not in ("passed", "base_failed", "not_run") and found.get("tail"):
         lines += [f"| {line(part)}" for part in found["tail"].splitlines()[-TAIL_LINES:]]
     if found.get("output") and code != "not_run":
         lines.append(f"all of it: {line(found['output'])}")
     return lines
 
 
+def command_words(code: str) -> str:
+    """What VERIFY_COMMAND did."""
+    return result_words.VERIFICATION.get(code, (code, code))[1]
+
+
+def why_not_run(why: str) -> str:
+    """Why a verification was not run."""
+    return _WHY.get(why, line(why))
+
+
 def bound(found: dict[str, Any]) -> str:
     """What a verification is bound to."""
     tree = f", tree {found['tree'][:12]}" if found.get("tree") else ""
     return f"commit {found['commit'][:12]}{tree}, in a clean checkout"
+
+
+def accepted(data: dict[str, Any]) -> str:
+    """What was accepted of what a repository supplies to the set-up."""
+    first = ", the first seen" if data["first"] else ""
+    return f"{data['repository']} supplies {listed(data['lines'])} to the set-up ({data['sha'][:SHOWN_DIGITS]}{first})"
 
 
 def set_up(data: dict[str, Any]) -> str:
@@ -70,4 +79,17 @@ def set_up(data: dict[str, Any]) -> str:
 
 def base(data: dict[str, Any]) -> str:
     """What the verification says of a base commit."""
-    return f"verification {CODES.get(data['code'], data['code'])} of {data['commit'][:12]}, {data['repository']}"
+    again = f", {data['tries']} times in a row" if data.get("tries", 1) > 1 else ""
+    return f"verification {command_words(data['code'])}{again}, of {data['commit'][:12]}, {data['repository']}"
+
+
+def verifying(data: dict[str, Any]) -> str:
+    """The intent to verify work later."""
+    return f"verifying {data['commit'][:12]} again, try {data['tries']}: {line(data['command'])}"
+
+
+def verified(data: dict[str, Any]) -> str:
+    """What a later verification says of work."""
+    why = f": {why_not_run(data['why'])}" if data["why"] and data["code"] not in ("base_failed", "nothing_ran") else ""
+    said = result_words.verification(data)
+    return f"{said}{why}, of {data['commit'][:12]}{', by hand' if data['by_hand'] else ''}"

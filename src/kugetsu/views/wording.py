@@ -122,7 +122,7 @@ def _short(session: str | None) -> str:
     return session if len(session) <= 14 else session[:12] + "…"
 
 
-def _reason(reason: str) -> str:
+def reason_words(reason: str) -> str:
     """A reason; kugetsu's own codes in plain words."""
     words_of = {
         "time": "the wait is over",
@@ -140,7 +140,7 @@ def _reason(reason: str) -> str:
         "intake_switched_off": "the repository has no INTAKE_LABEL any more",
         "intake_gone": "its issue asked for no work any more when the run ended",
         "intake_missing": "the forge has the issue no longer",
-        "intake_needs_label": "the issue's text was edited after the label was set",
+        "intake_needs_label": "the issue needs the label again",
     }
     return words_of.get(reason, reason)
 
@@ -149,7 +149,9 @@ def _queued(data: TaskQueued) -> str:
     extra = f" priority {data['priority']}" if data["priority"] else ""
     after = f" after {', '.join(data['after'])}" if data["after"] else ""
     own = queue.options_words(data.get("options") or {})
-    return f"{loops.queued(data.get('reaction'))}{quoted(data['message'])}{extra}{after}{f', {own}' if own else ''}"
+    # The title of a turn that answers feedback says what it is, in kugetsu's own words.
+    asked = line(data["title"]) if data.get("reaction") else quoted(data["message"])
+    return f"{asked}{extra}{after}{f', {own}' if own else ''}"
 
 
 def _why(data: TaskHeld | TaskFailed | ClaimLost) -> str:
@@ -448,14 +450,17 @@ _TELL: dict[str, Callable[[Any], str]] = {
     "pull.failed": _not_opened,
     "review.done": lambda data: f"was {review_words(data['was'])}",
     "review.reopened": lambda data: f"{review_words(data['to'])} again",
-    "intake.seen": lambda data: intake.words(data["code"], data.get("values") or {}),
+    "intake.seen": lambda data: intake.seen(data["title"], data["code"], data.get("values") or {}),
     "intake.gone": lambda data: intake.gone(data["code"]),
     "mark.setting": lambda data: intake.labels(data["add"], data["remove"]),
     "mark.set": lambda data: data["label"] or "no label of kugetsu",
     "feedback.seen": lambda data: loops.feedback(data["items"], data["gone"]),
     "reaction.held": lambda data: result_words.held(data["code"], data["values"]),
     "worktree.set_up": verification.set_up,
+    "setup.accepted": verification.accepted,
     "base.verified": verification.base,
+    "work.verifying": verification.verifying,
+    "work.verified": verification.verified,
     "report.due": lambda data: (
         f"report of {data['day']}" if data["eventful"] else f"nothing to report of {data['day']}"
     ),
@@ -465,9 +470,9 @@ _TELL: dict[str, Callable[[Any], str]] = {
     "task.edited": lambda data: quoted(data["message"]),
     "queue.resumed": lambda data: data["repository"] or "all repositories",
     "task.retried": _retried,
-    "task.resumed": lambda data: _reason(data["why"]),
+    "task.resumed": lambda data: reason_words(data["why"]),
     "task.failed": lambda data: _why(data),
-    "task.cancelled": lambda data: _reason(data["reason"]),
+    "task.cancelled": lambda data: reason_words(data["reason"]),
     "task.requeued": _requeued,
     "queue.cleared": _cleared,
     "queue.acknowledged": lambda data: f"{_failed(data)} that left the list before",
@@ -477,7 +482,7 @@ _TELL: dict[str, Callable[[Any], str]] = {
     "attempt.claimed": _claimed,
     "claim.lost": _lost,
     "attempt.running": _running,
-    "attempt.stop_requested": lambda data: _reason(data["reason"]),
+    "attempt.stop_requested": lambda data: reason_words(data["reason"]),
     **dict.fromkeys(ENDS, _ended),
     "attempt.continued": _continued,
     "orphans.ended": _orphans,

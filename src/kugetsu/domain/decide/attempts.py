@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from kugetsu.domain import loops, outages, set_ups, task_options
+from kugetsu.domain import divergence, outages, task_options, unread, worktree_setup
+from kugetsu.domain.decide import reviews, verification
 from kugetsu.domain.decision import decision
 from kugetsu.domain.events import Identity
 from kugetsu.domain.facts import Ending, OutcomeFacts
-from kugetsu.domain.machines import step
+from kugetsu.domain.machines import OPEN_REVIEW, step
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.results import result_of
 from kugetsu.domain.state import ENDED, Attempt, State, Task
@@ -21,7 +23,7 @@ LONGEST_BACKOFF = 300.0
 RESET_MARGIN = 60.0
 
 
-#: The verdict on a run that did not end well and whose issue asks for no work any more.
+#: The verdict on a run that did not end well, or has no agent yet, and whose issue asks for no work any more.
 WITHDRAWN = "withdrawn"
 
 
@@ -101,6 +103,9 @@ def end(state: State, attempt: Attempt, ending: Ending, facts: OutcomeFacts, *, 
     task = state.tasks[attempt.task]
     if task.withdrawn and verdict not in ("done", "cancelled"):
         verdict = WITHDRAWN  # what was to wait would be cancelled, too
+    vain = _in_vain(state, attempt, ending)
+    if vain and task in vain and verdict not in ("done", "cancelled"):
+        verdict = WITHDRAWN
     data: dict[str, Any] = {
         "reason": ending.reason,
         "outcome": ending.outcome,
@@ -125,14 +130,30 @@ def end(state: State, attempt: Attempt, ending: Ending, facts: OutcomeFacts, *, 
     if verdict == "unavailable":
         recorded["unavailable"] = {"gate": ending.gate, "remedy": ending.remedy}
     new_events = [NewEvent(ENDED[how], data, facts=recorded, **about)]
-    new_events.append(_consequence(state, attempt, task, ending, verdict, facts))
+    new_events.append(_consequence(state, attempt, task, ending, verdict, facts, vain))
     new_events += _of_session(state, attempt, ending)
     new_events += outages.ended_by(state, attempt, ending, verdict, len(new_events))
     if ending.opening is not None and data["result"]["kind"] == "pushed" and attempt.session in state.sessions:
         # With the attempt's end: after a crash the intent is there.
         new_events.append(NewEvent("pull.opening", dict(ending.opening), **_about(attempt, -len(new_events))))
     new_events += _of_verification(state, attempt, ending, data["result"]["kind"], len(new_events))
+    if vain:
+        others = [one for one in vain if one is not task]
+        session, how = state.sessions[attempt.session], ending.evidence["pull"]["state"]
+        new_events += reviews.cancelled(session, others, f"pull_{how}", len(new_events))
     return new_events
+
+
+def _in_vain(state: State, attempt: Attempt, ending: Ending) -> list[Task]:
+    """The tasks for which there is nothing to do because the pull request was seen to be over at the run's end: those
+    that wait, and the run's own, should it have to wait."""
+    pull, session = ending.evidence.get("pull") or {}, state.sessions.get(attempt.session)
+    how, over_at = pull.get("state"), pull.get("over_at")
+    if session is None or over_at is None or how not in ("closed", "merged"):
+        return []
+    ended = session.review in OPEN_REVIEW
+    tasks = [*state.waiting(), state.tasks[attempt.task]]
+    return [task for task in tasks if reviews.is_over(task, session, how, over_at, ended=ended)]
 
 
 def _of_verification(state: State, attempt: Attempt, ending: Ending, kind: str, before: int) -> list[NewEvent]:
@@ -140,18 +161,12 @@ def _of_verification(state: State, attempt: Attempt, ending: Ending, kind: str, 
     is over."""
     session = state.sessions.get(attempt.session)
     said = (ending.evidence.get("verification") or {}).get("code")
-    if session is None or session.kind != "issue" or said in (None, "not_run"):
+    if session is None:
         return []
     items = [ending.failed_check] if ending.failed_check is not None and kind == "checks_failed" else []
-    known = loops.loop_of(state, session.key)["items"]
-    present = [item["id"] for item in items]
-    gone = [name for name, item in known.items() if item["kind"] == "verification" and item["open"]]
-    gone = [name for name in gone if name not in present]
-    if not items and not gone:
-        return []
     url = (ending.evidence.get("pull") or {"url": session.pr})["url"]
-    data = {"url": url, "head": ending.evidence.get("head"), "items": items, "gone": gone}
-    return [NewEvent("feedback.seen", data, **_about(attempt, -before))]
+    found = verification.feedback(state, session, said, items, url, ending.evidence.get("head"))
+    return [NewEvent("feedback.seen", data, **_about(attempt, -before)) for data in found]
 
 
 def _of_session(state: State, attempt: Attempt, ending: Ending) -> list[NewEvent]:
@@ -181,7 +196,13 @@ def _as_the_machine_allows(attempt: Attempt, ending: Ending) -> tuple[str, str]:
 
 
 def _consequence(
-    state: State, attempt: Attempt, task: Task, ending: Ending, verdict: str, facts: OutcomeFacts
+    state: State,
+    attempt: Attempt,
+    task: Task,
+    ending: Ending,
+    verdict: str,
+    facts: OutcomeFacts,
+    vain: Sequence[Task],
 ) -> NewEvent:
     about: dict[str, Any] = {"issue": task.issue, "task": task.id, "attempt": attempt.id, "cause": -1}
     if attempt.stop == "cancel" and verdict != "done":
@@ -191,12 +212,17 @@ def _consequence(
     if verdict == "cancelled":
         return NewEvent("task.cancelled", {"reason": ending.reason}, **about)
     if verdict == WITHDRAWN:
-        return NewEvent("task.cancelled", {"reason": "intake_gone"}, **about)
+        reason = f"pull_{ending.evidence['pull']['state']}" if task in vain else ending.withdrawn or "intake_gone"
+        return NewEvent("task.cancelled", {"reason": reason}, **about)
     if verdict == "limited":
         return NewEvent("task.parked", _park(attempt, ending, facts), **about)
-    if verdict == set_ups.UNREADY:
+    if verdict == worktree_setup.UNREADY:
         session = state.sessions.get(attempt.session)
-        return NewEvent("task.parked", set_ups.park(session, attempt, ending, facts["now"]), **about)
+        return NewEvent("task.parked", worktree_setup.park(session, attempt, ending, facts["now"]), **about)
+    if verdict == divergence.DIVERGED:
+        return NewEvent("task.parked", divergence.park(attempt, ending), **about)
+    if verdict == unread.UNREAD:
+        return NewEvent("task.parked", unread.park(task, ending, facts["now"]), **about)
     if outages.is_met(task, verdict):
         return NewEvent("task.parked", outages.park(state, attempt, ending, facts), **about)
     used, most = task.used, task_options.max_attempts(task, facts["max_attempts"])

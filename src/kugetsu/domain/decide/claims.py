@@ -230,7 +230,7 @@ def plan(state: State, facts: ClaimFacts, line: WaitingLine | None = None) -> Pl
             continue
         if closed.until is not None:
             looks.append(closed.until)
-        elif closed.gate in gates.MACHINE and line is None:
+        elif line is None and (closed.gate in gates.MACHINE or closed.code == "parked_by_divergence"):
             looks.append(add_seconds(facts["now"], gates.MACHINE_LOOK_SECONDS))
         full = closed.gate in gates.FULL
         if closed.gate != task.held and (next_in_line or not full or task.held not in gates.FULL):

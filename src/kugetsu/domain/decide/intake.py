@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kugetsu.domain import intake
-from kugetsu.domain.decide import queue
+from kugetsu.domain.decide import queue, reviews
 from kugetsu.domain.decision import decision
 from kugetsu.domain.facts import IntakeFacts
 from kugetsu.domain.new_event import NewEvent
@@ -35,7 +35,9 @@ def look(
     entry = state.intake.get(issue)
     now: dict[str, Any] = {name: facts[name] for name in _SEEN}  # type: ignore[literal-required]
     now |= {"code": found.code, "values": found.values}
-    if entry is not None and all(entry[name] == value for name, value in now.items()):
+    task = state.tasks.get(found.withdrawn or "")
+    waits = task is not None and task.state in ("pending", "parked")
+    if entry is not None and all(entry[name] == value for name, value in now.items()) and not waits:
         return []
     data = {**now, "title": title, "author": author, "relation": relation}
     before = intake.known(state, issue, facts, history)
@@ -43,11 +45,11 @@ def look(
         data["before"] = {name: before[name] for name in ("first", "task", "ended")}
     cause = entry["seq"] if entry is not None else None
     seen = NewEvent("intake.seen", data, issue=issue, cause=cause, facts=dict(facts))
-    if found.withdrawn is not None:
-        return [seen, _withdrawn(issue, found.withdrawn, "needs_label")]
+    if task is not None and waits:
+        return [seen, _withdrawn(issue, task.id, "needs_label")]
     if not found.fresh:
         return [seen]
-    (task,) = queue.enqueue(
+    (queued,) = queue.enqueue(
         state,
         kind="dev",
         issue=issue,
@@ -57,22 +59,24 @@ def look(
         carried=carried,
         from_issue=True,
     )
-    task.cause = -1
-    return [seen, task]
+    queued.cause = -1
+    return [seen, queued]
 
 
 @decision("intake.gone")
-def gone(state: State, issue: str, code: str) -> list[NewEvent]:
+def gone(state: State, issue: str, code: str, over_at: str | None = None) -> list[NewEvent]:
     """The issue asks for work no longer (`events.intake.IntakeGone`): its waiting task that the intake queued is
-    cancelled; [] if that is known."""
+    cancelled, and if the issue was closed, at ``over_at``, every one that was asked for before; [] if that is known."""
     entry = state.intake.get(issue)
     if entry is None:
         return []
     over = NewEvent("intake.gone", {"code": code}, issue=issue, cause=entry["seq"])
     task = state.tasks.get(entry["task"] or "")
-    waits = task is not None and task.state in ("pending", "parked")
-    return [over, _withdrawn(issue, entry["task"], code)] if waits else [over]
+    own = [task] if task is not None and task.state in ("pending", "parked") else []
+    others = [one for one in state.waiting() if one.issue == issue and one not in own]
+    vain = [one for one in others if reviews.asked_before(one, over_at)]
+    return [over, *(_withdrawn(issue, one.id, code, place) for place, one in enumerate([*own, *vain], 1))]
 
 
-def _withdrawn(issue: str, task: str, code: str) -> NewEvent:
-    return NewEvent("task.cancelled", {"reason": f"intake_{code}"}, issue=issue, task=task, cause=-1)
+def _withdrawn(issue: str, task: str, code: str, place: int = 1) -> NewEvent:
+    return NewEvent("task.cancelled", {"reason": f"intake_{code}"}, issue=issue, task=task, cause=-place)

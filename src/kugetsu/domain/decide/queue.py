@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from kugetsu.domain import outages
 from kugetsu.domain.decision import decision
+from kugetsu.domain.divergence import BRANCH
 from kugetsu.domain.machines import FINISHED_TASK
 from kugetsu.domain.new_event import NewEvent
-from kugetsu.domain.set_ups import SETUP
+from kugetsu.domain.worktree_setup import SETUP
 from kugetsu.model.errors import BadInput, Conflict, NotFound, NotSetUp
 
 TYPE_CHECKING = False
@@ -240,7 +241,7 @@ def require_no_circle(state: State, task_id: str, after: Sequence[str]) -> None:
 def without_progress(state: State, issue: str) -> list[Task]:
     """The tasks of an issue that are parked because its runs changed nothing."""
     parked = (task for task in state.waiting() if task.issue == issue and task.state == "parked")
-    return [task for task in parked if task.not_before is None and task.parked_for != SETUP]
+    return [task for task in parked if task.not_before is None and task.parked_for not in (SETUP, BRANCH)]
 
 
 @decision("queue.unblock")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from kugetsu.domain import loops
-from kugetsu.domain.decide import queue
+from kugetsu.domain.decide import queue, reviews
 from kugetsu.domain.decide.sessions import find_session, issue_of
 from kugetsu.domain.decision import decision
 from kugetsu.domain.facts import ReactionFacts
 from kugetsu.domain.new_event import NewEvent
-from kugetsu.domain.state import Session, State
+from kugetsu.domain.state import Session, State, Task
 from kugetsu.model.errors import NotFound
 
 
@@ -70,17 +70,18 @@ def hold(state: State, key: str, code: str, values: dict[str, Any]) -> list[NewE
 
 
 @decision("reactions.withdrawn")
-def withdrawn(state: State, key: str, code: str) -> list[NewEvent]:
+def withdrawn(state: State, key: str, code: str, over_at: str | None = None) -> list[NewEvent]:
     """The issue of a session wants no work any more (``issue_closed``, ``unlabelled``): no turn follows, and one that
-    waits is cancelled; what a person asked for is not. Raises NotFound."""
+    waits is cancelled; what a person asked for only if the issue was closed since, at ``over_at``. Raises NotFound."""
     session = find_session(state, key)
     new_events = _held(state, key, code, {}, [], session.changed, None)
-    waiting = [task for task in state.waiting() if task.session == key and task.reaction is not None]
-    for task in waiting:
-        cause = -len(new_events) if new_events else session.changed
-        data = {"reason": code}
-        new_events.append(NewEvent("task.cancelled", data, issue=key, session=key, task=task.id, cause=cause))
-    return new_events
+    waiting = [task for task in state.waiting() if task.session == key and is_withdrawn(task, over_at)]
+    return new_events + reviews.cancelled(session, waiting, code, len(new_events))
+
+
+def is_withdrawn(task: Task, over_at: str | None) -> bool:
+    """Whether a waiting task waits in vain for an issue that wants no work, closed at ``over_at``."""
+    return task.reaction is not None or reviews.asked_before(task, over_at)
 
 
 def _held(

@@ -3,6 +3,7 @@ acknowledged, what became of a pull request that was to be opened."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from kugetsu.domain.decide.sessions import find_session, issue_of
@@ -10,7 +11,7 @@ from kugetsu.domain.decision import decision
 from kugetsu.domain.fold.reviews import SEEN
 from kugetsu.domain.machines import OPEN_REVIEW, step
 from kugetsu.domain.new_event import NewEvent
-from kugetsu.domain.state import Session, State
+from kugetsu.domain.state import Session, State, Task
 from kugetsu.model.clock import add_seconds, seconds_between
 from kugetsu.model.errors import Conflict
 
@@ -29,35 +30,47 @@ def observe(state: State, key: str, observed: dict[str, Any], over_at: str | Non
     """Record what was observed of the session's pull request (`events.reviews.PullObserved`); [] if nothing changed.
     One that the session did not know is tied to it.
 
-    With ``over_at``, the time of its last change, an end of the pull request ends what waits for it: its merge the
-    turns that would answer it, its close without one every waiting task that was queued before.
+    With ``over_at``, the time of its end, that ends what waits for it: its merge the turns that would answer it, its
+    close without one every waiting task that was asked for before (`over`).
     """
     session = find_session(state, key)
     known = session.pull or {}
-    if all(known.get(name) == observed[name] for name in SEEN):
-        return []
+    news = any(known.get(name) != observed[name] for name in SEEN)
     new_events = []
-    if session.pr is None:
+    if news and session.pr is None:
         new_events.append(NewEvent("session.pr", {"url": observed["url"], "source": "branch"}, **_about(session)))
-    new_events.append(NewEvent("pull.observed", {name: observed[name] for name in SEEN}, **_about(session)))
-    if over_at is not None and session.review in OPEN_REVIEW and observed["state"] != "open":
-        new_events += _pointless(state, session, observed["state"], over_at)
+    if news:
+        new_events.append(NewEvent("pull.observed", {name: observed[name] for name in SEEN}, **_about(session)))
+    if over_at is not None and observed["state"] != "open":
+        ended = news and session.review in OPEN_REVIEW
+        waiting = [task for task in state.waiting() if is_over(task, session, observed["state"], over_at, ended=ended)]
+        new_events += cancelled(session, waiting, f"pull_{observed['state']}", len(new_events))
     return new_events
 
 
-def _pointless(state: State, session: Session, how: str, over_at: str) -> list[NewEvent]:
-    """The end of the tasks that wait for a pull request that is ``how``, caused by the event before them."""
-    waiting = [
-        task
-        for task in state.waiting()
-        if task.session == session.key
-        and (task.reaction is not None or (how == "closed" and seconds_between(task.queued_at, over_at) > 0))
-    ]
+def is_over(task: Task, session: Session, how: str, over_at: str, *, ended: bool) -> bool:
+    """Whether a task waits in vain because the session's pull request is ``how`` since ``over_at``; what was asked for
+    later does not. A turn does, whenever it was queued, if that has only ``ended`` now for kugetsu."""
+    if task.session != session.key:
+        return False
+    before = asked_before(task, over_at)
+    return before and how == "closed" if task.reaction is None else before or ended
+
+
+def asked_before(task: Task, at: str | None) -> bool:
+    """Whether a task was asked for last before a time that a forge tells; False if it tells none."""
+    return at is not None and seconds_between(task.asked_at or task.queued_at, at) > 0
+
+
+def cancelled(session: Session, tasks: Iterable[Task], reason: str, before: int) -> list[NewEvent]:
+    """The end of tasks that wait in vain, caused by one another and the ``before`` events of their transaction."""
+    new_events: list[NewEvent] = []
     about: dict[str, Any] = {"issue": issue_of(session), "session": session.key}
-    return [
-        NewEvent("task.cancelled", {"reason": f"pull_{how}"}, task=task.id, cause=-1 - place, **about)
-        for place, task in enumerate(waiting)
-    ]
+    for task in tasks:
+        back = before + len(new_events)
+        cause = -back if back else session.changed
+        new_events.append(NewEvent("task.cancelled", {"reason": reason}, task=task.id, cause=cause, **about))
+    return new_events
 
 
 @decision("reviews.merged")

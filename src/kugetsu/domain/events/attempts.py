@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NotRequired
 
-    from kugetsu.domain.events.declaration import Event
+    from kugetsu.domain.events.declaration import Event, Time
 
 
 @event("attempt.claimed", exempt=ALL, irrevocable="agent_started")
@@ -85,7 +85,8 @@ class Outcome(TypedDict, total=False):
 
 
 class PullSeen(TypedDict, total=False):
-    """A pull request as the forge described it after the attempt."""
+    """A pull request as the forge described it after the attempt; ``over_at`` is when it ended, where that ends what
+    waits for it."""
 
     number: int | None
     state: str | None
@@ -95,6 +96,7 @@ class PullSeen(TypedDict, total=False):
     mergeable: bool | None
     later: int | None
     foreign: int | None
+    over_at: Time | None
 
 
 class RefusedPush(TypedDict):
@@ -113,12 +115,15 @@ class SetUp(TypedDict, total=False):
     seconds: float | None
     problem: str | None
     tail: str | None
+    supplied: str | None
 
 
 class Verification(TypedDict, total=False):
     """VERIFY_COMMAND on the committed work, in a clean checkout of ``commit``. ``code`` is ``passed``, ``failed``,
     ``timed_out``, ``nothing_ran`` (it says that it executed nothing), ``base_failed`` (it fails on the base commit,
-    too), ``set_up_failed`` or ``not_run``; ``tail`` the end of its output, ``output`` the file that has all of it."""
+    too), ``set_up_failed`` or ``not_run``; ``tail`` the end of its output, ``output`` the file that has all of it.
+    ``seconds`` is how long the command ran, ``began`` and ``ended`` when all of it did: the checkout, its set-up, and
+    the base commit's verification."""
 
     code: str
     command: str | None
@@ -130,6 +135,8 @@ class Verification(TypedDict, total=False):
     tail: str | None
     output: str | None
     why: str | None
+    began: Time | None
+    ended: Time | None
 
 
 class ResultVerification(TypedDict, total=False):
@@ -150,6 +157,19 @@ class WorkElsewhere(TypedDict, total=False):
     branch: str | None
     head: str | None
     pushed: bool | None
+
+
+class Divergence(TypedDict):
+    """Why a run did not begin: its ``branch`` in the ``worktree`` is at the commit ``here`` and on the ``remote`` at
+    ``there``, to which others pushed. ``kind``: ``parted``, each has commits of its own; ``in_the_way``, files that are
+    not committed are in the way of a fast-forward."""
+
+    kind: str
+    branch: str
+    remote: str
+    here: str
+    there: str
+    worktree: str
 
 
 class Evidence(TypedDict, total=False):
@@ -175,6 +195,7 @@ class Evidence(TypedDict, total=False):
     refused_push: RefusedPush | None
     elsewhere: str | None
     set_up: SetUp | None
+    diverged: Divergence | None
     verification: Verification | None
     work: WorkElsewhere | None
 

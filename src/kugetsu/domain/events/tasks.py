@@ -119,10 +119,12 @@ def _parked_by_a_limit(event: Event) -> Event:
 )
 class TaskParked(TypedDict):
     """The task waits without using up an attempt. ``gate`` is ``provider`` (a usage ``limit`` until a time),
-    ``progress`` (runs without progress; until a user unblocks it, with ``until`` and ``limit`` None) or ``setup`` (its
-    worktree could not be made ready; until it is tried again, or with ``until`` None until a user does). ``again``: its
-    unblocking was undone; it was already counted. ``outage``: it met not a usage limit of ``limit``, but a failure that
-    every task would meet. ``reason`` and ``values`` as in `TaskHeld`; without values, text."""
+    ``progress`` (runs without progress; until a user unblocks it, with ``until`` and ``limit`` None), ``setup`` (its
+    worktree could not be made ready; until it is tried again, or with ``until`` None until a user does), ``branch`` (it
+    has parted from its remote branch; until one of them moves, or a user retries it) or ``forge`` (its issue could not
+    be read before its agent's start; until it is asked for again). ``again``: its unblocking was undone; it was already
+    counted. ``outage``: it met not a usage limit of ``limit``, but a failure that every task would meet. ``reason`` and
+    ``values`` as in `TaskHeld`; without values, text."""
 
     until: Time | None
     stated: bool

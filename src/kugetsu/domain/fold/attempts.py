@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kugetsu.domain import verification
 from kugetsu.domain.fold import hosts, reviews, usage
 from kugetsu.domain.fold.sessions import move_session
 from kugetsu.domain.fold.tasks import move_task
@@ -57,6 +58,7 @@ def attempt_claimed(state: State, event: Event) -> None:
     session = state.sessions.get(task.session)
     if session is not None:
         session.attempt = attempt.id
+        session.unattended = task.by_intake or task.reaction is not None
         session.by_intake = task.by_intake or (session.by_intake and task.reaction is not None)
         session.usage.attempts += 1
         session.notes = []
@@ -79,6 +81,7 @@ def attempt_running(state: State, event: Event) -> None:
     attempt.agent = agent
     attempt.agent_session = agent_session
     attempt.running_at = event["at"]
+    state.tasks[attempt.task].begun = True
     move_session(state, event, attempt.session, "work")
 
 
@@ -134,6 +137,7 @@ def attempt_ended(trigger: str) -> Handler:
         session.usage.count(event["type"], data)
         session.usage.seconds += ran
         usage.note_end(session, trigger == "succeed", evidence)
+        session.verified = verification.of_attempt(session, event)
         reviews.attempt_result(state, event, session)
         if session.state == "working":
             move_session(state, event, session.key, "rest")

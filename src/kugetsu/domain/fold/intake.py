@@ -22,13 +22,15 @@ def intake_seen(state: State, event: Event) -> None:
     of = label_event_seen(state.intake.get(issue), data)
     values = data.get("values") or {}
     state.intake[issue] = {**seen, "values": values, "seq": event["seq"], "at": event["at"], **of}
-    _withdraw(state, issue, False)
+    _withdraw(state, issue, data["code"] == "needs_label")
 
 
-def _withdraw(state: State, issue: str, gone: bool) -> None:
+def _withdraw(state: State, issue: str, withdrawn: bool) -> None:
+    """Note on the open tasks that the intake queued whether the label still asks for them; a runner that has not
+    started its agent heeds it."""
     for task_id in state.of_issue.get(issue, ()):
         task = state.tasks[task_id]
-        task.withdrawn = task.by_intake and gone
+        task.withdrawn = task.by_intake and withdrawn
 
 
 def label_event(data: Mapping[str, Any]) -> list[str | None]:

@@ -19,19 +19,34 @@ WITHDRAWN = ("issue_closed", "unlabelled", "pull_closed")
 def new_loop(url: str | None) -> dict[str, Any]:
     """A loop without feedback.
 
-    ``turns`` counts the turns that answered feedback, over the pull request's whole life. ``items`` is id → {"kind",
+    ``turns`` counts the turns that answered feedback, over the pull request's whole life; ``earlier`` those of the
+    pull requests before it, if such turns opened it (`used`). ``items`` is id → {"kind",
     "counts", "seq", "at", "open", "turn": the task that answers it, or None}, in the order in which they were seen.
     ``last`` is the latest such turn: {"task", "head": before it, "items": what was open then}, None after a person sent
     a message. ``held`` is the brake that was recorded: {"code", "values", "items", "seq"}.
     """
-    return {"url": url, "turns": 0, "items": {}, "last": None, "held": None}
+    return {"url": url, "turns": 0, "earlier": 0, "items": {}, "last": None, "held": None}
+
+
+def used(loop: dict[str, Any]) -> int:
+    """The turns that count against MAX_REACTIONS: another pull request in each turn does not begin anew."""
+    return int(loop["turns"] + loop.get("earlier", 0))
+
+
+def _following(known: dict[str, Any], url: str) -> dict[str, Any]:
+    """The loop of the pull request that follows another one: until a person sends a message, its turns count on."""
+    if known["last"] is None:
+        return new_loop(url)
+    return {**new_loop(url), "earlier": used(known), "last": known["last"]}
 
 
 def of(state: State, issue: str, url: str | None) -> dict[str, Any]:
     """The loop of an issue. Another pull request begins another one; until one is known it is that of the issue."""
     known = state.loops.get(issue)
-    if known is None or (url is not None and known["url"] not in (None, url)):
+    if known is None:
         known = new_loop(url)
+    elif url is not None and known["url"] not in (None, url):
+        known = _following(known, url)
     elif url is not None and known["url"] is None:
         known = {**known, "url": url}
     return known
@@ -63,7 +78,7 @@ def task_queued(state: State, event: Event, task: Task) -> None:
     if task.reaction is None:
         if event["data"]["via"] == "intake":
             return  # a label says nothing of what held
-        state.loops[task.issue] = {**loop, "last": None, "held": None}
+        state.loops[task.issue] = {**loop, "earlier": 0, "last": None, "held": None}
         return
     session = state.sessions.get(task.issue)
     head = session.head if session is not None else None
@@ -81,7 +96,7 @@ def task_queued(state: State, event: Event, task: Task) -> None:
 
 def task_cancelled(state: State, task: Task) -> None:
     """Give back what a turn was to answer that was withdrawn before an agent heard of it; its number is used up."""
-    if task.reason in WITHDRAWN and not task.usage.attempts:
+    if task.reason in WITHDRAWN and not task.begun:
         _hand_over(state, task, task.id, None)
 
 
@@ -118,7 +133,7 @@ def pull_known(state: State, issue: str, url: str) -> None:
     """The issue's pull request is this one: the feedback on another one is no longer of interest."""
     loop = state.loops.get(issue)
     if loop is not None and loop["url"] not in (None, url):
-        state.loops[issue] = new_loop(url)
+        state.loops[issue] = _following(loop, url)
 
 
 def session_destroyed(state: State, issue: str) -> None:

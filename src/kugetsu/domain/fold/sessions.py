@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kugetsu.domain import set_ups
+from kugetsu.domain import results, verification, worktree_setup
 from kugetsu.domain.fold import hosts, loops, reviews, usage
 from kugetsu.domain.machines import step
 from kugetsu.domain.state import Session, State
@@ -11,6 +11,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kugetsu.domain.events import Event
 
+ACCEPTED_KEPT = 50
+"""Accepted hashes of a repository that the state remembers: worktrees of earlier base commits have older ones."""
 BASES_KEPT = 100
 """Verified base commits that the state remembers; of more, the oldest is forgotten, and verified again when asked."""
 
@@ -208,17 +210,64 @@ def worktree_set_up(state: State, event: Event) -> None:
     if session is None:
         state.violate(event["seq"], f"{event['type']} names the session {event['session']}, which does not exist")
         return
-    session.set_up = {**set_up, "tries": set_ups.tries(session.set_up, set_up), "seq": event["seq"]}
+    supplied = {"supplied": data.get("supplied"), "lines": data.get("lines", [])}
+    tries = worktree_setup.tries(session.set_up, set_up)
+    session.set_up = {**set_up, **supplied, "tries": tries, "seq": event["seq"]}
     session.notes = [*session.notes, *notes]
+
+
+def setup_accepted(state: State, event: Event) -> None:
+    """Fold of ``setup.accepted``."""
+    data = event["data"]
+    repository, lines, sha = data["repository"], data["lines"], data["sha"]
+    shas = {**state.accepted.get(repository, {"shas": {}})["shas"], sha: event["seq"]}
+    if len(shas) > ACCEPTED_KEPT:
+        del shas[min(shas, key=lambda one: int(shas[one]))]
+    state.accepted[repository] = {"lines": lines, "shas": shas}
 
 
 def base_verified(state: State, event: Event) -> None:
     """Fold of ``base.verified``."""
     data = event["data"]
     key, code = base_key(data["repository"], data["commit"], data["sha"]), data["code"]
-    state.bases[key] = {"code": code, "seq": event["seq"]}
+    known = {"code": code, "seconds": data["seconds"], "tries": data.get("tries") or 1}
+    state.bases[key] = {**known, "seq": event["seq"]}
     if len(state.bases) > BASES_KEPT:
         del state.bases[min(state.bases, key=lambda name: int(state.bases[name]["seq"]))]
+
+
+def work_verifying(state: State, event: Event) -> None:
+    """Fold of ``work.verifying``."""
+    commit, sha, tries = event["data"]["commit"], event["data"]["sha"], event["data"]["tries"]
+    session = state.sessions.get(event["session"])
+    known = session.verified if session is not None else None
+    if session is None or known is None or known["commit"] != commit or known["begun"] is not None:
+        state.violate(event["seq"], f"work.verifying names {event['session']}, which has no such work to verify")
+        return
+    session.verified = {**known, "sha": sha, "tries": tries, "begun": event["seq"]}
+
+
+def work_verified(state: State, event: Event) -> None:
+    """Fold of ``work.verified``: it counts for the commit that it speaks of, while that is the session's last."""
+    data = event["data"]
+    commit, code = data["commit"], data["code"]
+    session = state.sessions.get(event["session"])
+    if session is None:
+        state.violate(event["seq"], f"work.verified names the session {event['session']}, which does not exist")
+        return
+    known = session.verified
+    if known is not None and known["commit"] == commit:
+        if known["begun"] is None and known["code"] == code:
+            state.violate(event["seq"], f"work.verified: what it says of {session.key} is known")
+            return
+        session.verified = verification.said(known, data)
+    elif session.head == commit:
+        session.verified = verification.by_hand(data, event["seq"])
+    if session.head != commit or session.attempt is not None or session.verified is None:
+        return
+    for one in (session, state.tasks.get(session.verified["task"] or "")):
+        if one is not None and one.result is not None:
+            one.result = results.verified(one.result, data)
 
 
 def base_key(repository: str, commit: str, sha: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kugetsu.domain import outages, set_ups
+from kugetsu.domain import divergence, outages, unread, worktree_setup
 from kugetsu.domain.fold import intake, loops
 from kugetsu.domain.fold.usage import FORGIVING
 from kugetsu.domain.machines import FINISHED_TASK, step
@@ -74,7 +74,7 @@ def queued(event: Event) -> Task:
     task.reaction = data.get("reaction")
     task.by_intake = data.get("via") == "intake"
     task.order = task.queued = task.changed = event["seq"]
-    task.queued_at = task.changed_at = event["at"]
+    task.queued_at = task.asked_at = task.changed_at = event["at"]
     return task
 
 
@@ -138,7 +138,7 @@ def task_parked(state: State, event: Event) -> None:
     if data.get("again"):
         return
     task.usage.parks += 1
-    if gate in ("provider", set_ups.SETUP):
+    if gate in ("provider", worktree_setup.SETUP, divergence.BRANCH, unread.FORGE):
         task.used -= 1
     if outage is not None and limit is not None:
         _meet(state, task, limit, outage, event)
@@ -167,10 +167,14 @@ def _meet(state: State, task: Task, limit: str, outage: dict[str, Any], event: E
 
 def task_resumed(state: State, event: Event) -> None:
     """Fold of ``task.resumed``."""
-    why = event["data"]["why"]
+    why, known = event["data"]["why"], state.tasks.get(event["task"])
+    accepted = divergence.accepted(known) if known is not None and why in FORGIVING else None
     task = move_task(state, event, "resume")
     if task is None:
         return
+    task.accepted = accepted or task.accepted
+    if why in FORGIVING:
+        task.asked_at = event["at"]
     task.not_before = None
     _forget_limits(state, task)
     if why in FORGIVING:
@@ -178,7 +182,7 @@ def task_resumed(state: State, event: Event) -> None:
     if task.parked_for == "progress" and why in FORGIVING:
         _forgive(state, task.session)
     session = state.sessions.get(task.session)
-    if task.parked_for == set_ups.SETUP and why in FORGIVING and session is not None:
+    if task.parked_for == worktree_setup.SETUP and why in FORGIVING and session is not None:
         session.set_up = None  # its failures are counted anew
     task.parked_for = None
 
@@ -330,6 +334,7 @@ def task_requeued(state: State, event: Event) -> None:
         task.acknowledged, task.withdrawn = 0, False
         if "kept" not in event["data"]:
             _forget_limits(state, task)
+            task.asked_at = event["at"]
         task.order = order
         task.used = used
         task.outage = ""
@@ -367,6 +372,7 @@ def _recorded(event: Event, record: dict[str, Any]) -> Task:
     task.priority = record["priority"]
     task.after = list(record["after"])
     task.queued, task.queued_at = record["queued"], record["queued_at"]
+    task.asked_at = task.queued_at
     task.edited, task.repository = record["edited"], record["repository"]
     task.options = dict(record["options"])
     task.prior_usage = record["carried"]
@@ -380,6 +386,7 @@ def _recorded(event: Event, record: dict[str, Any]) -> Task:
         cost=record["cost"],
         seconds=record["seconds"],
     )
+    task.begun = task.usage.attempts > 0
     return task
 
 

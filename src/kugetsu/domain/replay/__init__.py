@@ -25,6 +25,7 @@ from kugetsu.domain.decide import (
     sessions,
     undo,
     verification,
+    worktree_setup,
 )
 from kugetsu.domain.decision import DECISIONS, MissingArgumentError
 from kugetsu.domain.events import CATALOGUE, Event
@@ -54,6 +55,7 @@ MODULES = (
     sessions,
     undo,
     verification,
+    worktree_setup,
 )
 
 #: Kinds that only record observations or effects outside of the log: not decided from the state, on purpose.

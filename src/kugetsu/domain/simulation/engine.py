@@ -22,7 +22,7 @@ from kugetsu.domain.simulation.micros import SECOND, micros_of, text_of
 from kugetsu.domain.simulation.overrides import Changes
 from kugetsu.domain.simulation.scenario import Past, Scenario, state_of
 from kugetsu.domain.state import ENDS, State, Task
-from kugetsu.domain.task_options import own_facts
+from kugetsu.domain.task_options import own_facts, repository_of
 from kugetsu.domain.waiting_line import WaitingLine
 
 if TYPE_CHECKING:
@@ -75,6 +75,8 @@ class Simulation:
         world = partial(World, scenario.limits, typical=scenario.typical(), horizon=scenario.horizon)
         self._as_recorded = world(timeout=None)
         self._world = world(timeout=round(timeout * SECOND)) if timeout is not None else self._as_recorded
+        limits = {name: own["timeout_hours"] for name, own in changes.own.items() if "timeout_hours" in own}
+        self._worlds = {name: world(timeout=round(hours * 3600 * SECOND)) for name, hours in limits.items()}
         self._known = scenario.known
         self._work: dict[str, Work] = {}
         self._cancels: dict[str, list[int]] = {}
@@ -271,8 +273,7 @@ class Simulation:
         if work is None:
             work = self._work[task.id] = Work(pasts, task.usage.attempts - 1)
         comes = any(at >= self.now for at in self._cancels.get(task.id, ()))
-        own_limit = "timeout_hours" in task.options or "timeout_hours" in own_facts(task.issue, self._facts_known())
-        world = self._as_recorded if own_limit else self._world
+        world = self._world_of(task)
         run = self.runs[attempt_id] = work.begin(claimed, label, world, cancel_comes=comes)
         for name in run.assumed:
             self.noted.add(name, task.id)
@@ -283,6 +284,15 @@ class Simulation:
         if run.ends < EVER:
             seq = recorded.seqs[2] if recorded is not None else self.scenario.last_seq
             self.at(run.ends, seq or self.scenario.last_seq, lambda: self._ends(attempt_id, run))
+
+    def _world_of(self, task: Task) -> World:
+        """The time limit that an attempt meets: the task's own, what is changed for its repository, what that has of
+        its own, the general one."""
+        changed = self._worlds.get(repository_of(task))
+        if changed is not None and "timeout_hours" not in task.options:
+            return changed
+        own = "timeout_hours" in task.options or "timeout_hours" in own_facts(task.issue, self._facts_known())
+        return self._as_recorded if own else self._world
 
     def _runs(self, attempt_id: str) -> None:
         attempt = self.state.attempts.get(attempt_id)
@@ -333,7 +343,7 @@ class Simulation:
         past = run.past
         recorded = past.facts or self._last_outcome()
         issue = self.state.attempts[attempt_id].issue
-        facts = self.changes.of_outcome(recorded, own_facts(issue, self._facts_known()))
+        facts = self.changes.of_outcome(recorded, own_facts(issue, self._facts_known()), issue)
         facts["now"] = text_of(self.now + past.lag)
         ending = Ending(
             run.how,

@@ -14,7 +14,8 @@ class Changes:
 
     ``claim`` and ``outcome`` are facts (`facts.ClaimFacts`, `facts.OutcomeFacts`) by name. ``timeout_seconds`` is not a
     fact: the runner enforces it. ``named_caps`` and ``other_cap`` (0: none) are the two parts of the fact
-    ``repository_caps``. ``priorities`` are those of tasks (`q7`) and of all tasks of an issue.
+    ``repository_caps``. ``priorities`` are those of tasks (`q7`) and of all tasks of an issue. ``own`` is what
+    repositories have of their own instead (`facts.RepositoryFacts`).
     """
 
     claim: dict[str, Any] = field(factory=dict)
@@ -23,17 +24,30 @@ class Changes:
     named_caps: dict[str, int] | None = None
     other_cap: int | None = None
     priorities: dict[str, int] = field(factory=dict)
+    own: dict[str, dict[str, Any]] = field(factory=dict)
 
     def of_claim(self, recorded: Mapping[str, Any]) -> dict[str, Any]:
         """The facts of a claim, changed; a copy."""
         facts = {**recorded, **self.claim}
         if self.named_caps is not None or self.other_cap is not None:
             facts["repository_caps"] = self._caps(recorded.get("repository_caps") or {})
+        if self.own:
+            known = recorded.get("repositories") or {}
+            names = dict.fromkeys((*known, *self.own))
+            facts["repositories"] = {name: {**known.get(name, {}), **self.own.get(name, {})} for name in names}
         return facts
 
-    def of_outcome(self, recorded: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-        """The facts of an outcome, changed but for those that its repository has of its own; a copy."""
-        return {**recorded, **{name: value for name, value in self.outcome.items() if name not in own}}
+    def of_outcome(
+        self, recorded: Mapping[str, Any], own: Mapping[str, Any], issue: str | None = None
+    ) -> dict[str, Any]:
+        """The facts of an outcome at an ``issue``, changed but for those that its repository has of its own (``own``);
+        a copy."""
+        changed = {name: value for name, value in self.outcome.items() if name not in own}
+        return {**recorded, **changed, **{name: one for name, one in self.own_of(issue).items() if name in recorded}}
+
+    def own_of(self, issue: str | None) -> dict[str, Any]:
+        """What is changed for the repository of an issue alone."""
+        return self.own.get(issue.rpartition("#")[0], {}) if issue is not None else {}
 
     def priority(self, task: str, issue: str | None) -> int | None:
         """The fixed priority of a task; None to keep the recorded one."""

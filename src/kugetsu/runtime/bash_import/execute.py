@@ -15,7 +15,7 @@ from kugetsu.domain.new_event import NewEvent
 from kugetsu.host import atomic, config, config_file
 from kugetsu.model.errors import BadInput, Conflict, KugetsuError, reason_of
 from kugetsu.redaction.funnel import redact
-from kugetsu.runtime import setup
+from kugetsu.runtime import initialisation
 from kugetsu.runtime.bash_import.make_plan import plan
 from kugetsu.runtime.bash_import.model import (
     FOLDER,
@@ -47,7 +47,7 @@ def take_over(ws: Workspace, directory: str) -> Plan:
     `plan` does, and KugetsuError if KUGETSU_DIR cannot be written; what was done stays and is not repeated.
     """
     intended = plan(ws, directory)  # refuse first: a wrong directory sets nothing up
-    setup.set_up(ws)
+    initialisation.make_directory(ws)
     ws.reload()
     with locked(ws.paths, "import"):
         done = plan(ws, directory)

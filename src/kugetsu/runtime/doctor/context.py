@@ -12,6 +12,8 @@ from kugetsu.host.paths import Paths
 from kugetsu.model.errors import BadInput, KugetsuError
 from kugetsu.runtime.workspace import Workspace, actor, learn_secrets, outside
 
+WITHOUT_SETTINGS = "not checked: the settings cannot be read (see settings above)"
+
 
 class Context:
     """A directory under examination. ``online``: servers may be contacted."""

@@ -14,7 +14,7 @@ from kugetsu.runtime.doctor.context import Context
 from kugetsu.runtime.doctor.finding import Finding, Fix, Found
 from kugetsu.runtime.facts import free_disk_mb
 from kugetsu.runtime.folders import file_system
-from kugetsu.runtime.setup import InitReport, lay_out
+from kugetsu.runtime.initialisation import InitReport, lay_out
 
 _NETWORK = ("nfs", "cifs", "smb", "9p", "ceph", "glusterfs", "afs", "lustre", "fuse.sshfs", "fuse.rclone", "davfs")
 LOW_DISK_MB = 1024

@@ -18,8 +18,8 @@ from kugetsu.runtime.doctor import (
     notifications,
     settings,
 )
-from kugetsu.runtime.doctor.context import Context
-from kugetsu.runtime.doctor.finding import Finding
+from kugetsu.runtime.doctor.context import WITHOUT_SETTINGS, Context
+from kugetsu.runtime.doctor.finding import Finding, Found
 
 GROUPS: dict[str, Callable[[Context], Iterator[Finding]]] = {
     "directory": directory.check,
@@ -37,12 +37,18 @@ GROUPS: dict[str, Callable[[Context], Iterator[Finding]]] = {
 }
 """The checks of each group, in the order in which they are shown."""
 
+OF_SETTINGS = frozenset(("agent", "forge", "notifications"))
+"""Groups that rest on the settings alone: with a file that cannot be read they would check the defaults."""
+
 
 def examine(context: Context) -> list[Finding]:
     """All findings. Never raises for what is broken: that is a finding."""
     findings: list[Finding] = []
     for group, check in GROUPS.items():
-        findings += _guarded(group, check(context))
+        if group in OF_SETTINGS and context.config_problem is not None:
+            findings.append(Found(group).skipped("settings", WITHOUT_SETTINGS))
+        else:
+            findings += _guarded(group, check(context))
     return findings
 
 

@@ -12,6 +12,7 @@ from kugetsu.runtime import forges
 from kugetsu.runtime.doctor.context import Context
 from kugetsu.runtime.doctor.finding import Finding, Found
 from kugetsu.runtime.intake import places
+from kugetsu.runtime.reactions.people import is_program
 
 found = Found("forge")
 
@@ -78,6 +79,24 @@ def _server(context: Context, host: str) -> Iterator[Finding]:
         yield found.problem(host, problem.message, problem.hint)
         return
     yield found.ok(host, f"{host} answers, {f'and identifies you as {who}' if who else f'asked {access}'}")
+    if who and _reacts(context, host):
+        yield found.ok(f"reactions of {host}", _heard(who))
+
+
+def _reacts(context: Context, host: str) -> bool:
+    """Whether the feedback of a repository on a server is answered."""
+    config = context.ws.config
+    own = (config.of(name) for name in config.repositories if name.startswith(f"{host}/"))
+    return any(one.text("REACTIONS") for one in (config, *own))
+
+
+def _heard(account: str) -> str:
+    """Whose words those of kugetsu's own account are taken for: it may be its user's as well."""
+    if is_program(account):
+        return f"{account} is a program's name: what it writes starts no turn unless REACTION_AUTHORS lists it"
+    return (
+        f"what {account} writes is answered as yours, unless it has kugetsu's mark or an agent was at work on the issue"
+    )
 
 
 def _ask(forge: Forge) -> tuple[str | None, str]:

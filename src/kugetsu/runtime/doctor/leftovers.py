@@ -15,8 +15,7 @@ from kugetsu.host import proc
 from kugetsu.host.paths import Paths
 from kugetsu.model.errors import BadInput
 from kugetsu.model.plural import counted
-from kugetsu.runtime import folders, host_id, reconcile
-from kugetsu.runtime.doctor import trial
+from kugetsu.runtime import folders, host_id, reconcile, scratch_lease
 from kugetsu.runtime.doctor.context import Context
 from kugetsu.runtime.doctor.finding import Finding, Fix, Found
 from kugetsu.runtime.folders import names
@@ -44,7 +43,7 @@ class _Seen:
         self.leases = lease.names(paths.leases)
         self.worktrees = names(paths.worktrees)
         self.runs = names(paths.runs)
-        self.checkouts = scratch.left_over(paths)
+        self.checkouts = names(paths.scratch)
         self.marked = list(_marked(paths.root))
 
 
@@ -153,11 +152,11 @@ def _temp_folders(paths: Paths, state: State, seen: _Seen) -> Iterator[Finding]:
 
 def _checkouts(context: Context, state: State, seen: _Seen) -> Iterator[Finding]:
     """Clean checkouts of verifications and trials that were killed."""
-    paths, live = context.paths, state.leases()
-    left = [nonce for nonce in seen.checkouts if nonce not in live and scratch.is_left_over(paths, nonce)]
+    paths = context.paths
+    left = [nonce for nonce in scratch.left_over(paths, state.leases()) if nonce in seen.checkouts]
     if left:
         what = f"{counted(len(left), 'checkout')} of verifications or trials that were killed"
-        repair = Fix(f"remove {what}", lambda: trial.forget_killed(context.ws))
+        repair = Fix(f"remove {what}", lambda: scratch_lease.forget_killed(context.ws))
         yield found.warning("checkouts", f"{what} in {paths.scratch}", "kugetsu doctor --fix", repair)
 
 

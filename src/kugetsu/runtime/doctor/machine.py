@@ -11,7 +11,7 @@ from kugetsu.host import proc
 from kugetsu.model import clock
 from kugetsu.model.plural import counted
 from kugetsu.runtime import facts
-from kugetsu.runtime.doctor.context import Context
+from kugetsu.runtime.doctor.context import WITHOUT_SETTINGS, Context
 from kugetsu.runtime.doctor.finding import Finding, Found
 
 AGENT_MB = {"opencode": 600, "command": 0}
@@ -26,18 +26,25 @@ found = Found("machine")
 
 def check(context: Context) -> Iterator[Finding]:
     """The findings."""
-    yield from _memory(context)
+    if context.config_problem is None:
+        yield from _memory(context)
+        yield from _cores(context)
+    else:
+        yield found.skipped("memory", f"memory and cores are {WITHOUT_SETTINGS}")
+    yield from _limits()
+    yield from _clock(context)
+    if sys.platform != "linux":
+        text = "not Linux: no pidfds and no subreaper, so tools that outlive a killed agent may be missed"
+        yield found.warning("system", text, "look for them after an attempt was killed")
+
+
+def _cores(context: Context) -> Iterator[Finding]:
     cap, cores = context.ws.config.integer("MAX_CONCURRENT_AGENTS"), facts.cores()
     if cap > cores * AGENTS_PER_CORE:
         text = f"{cap} agents on {counted(cores, 'core')}: builds and tests will wait for each other"
         yield found.warning("cores", text, f"kugetsu config set MAX_CONCURRENT_AGENTS {cores * AGENTS_PER_CORE}")
     else:
         yield found.ok("cores", f"{counted(cores, 'core')} for at most {counted(cap, 'agent')}")
-    yield from _limits()
-    yield from _clock(context)
-    if sys.platform != "linux":
-        text = "not Linux: no pidfds and no subreaper, so tools that outlive a killed agent may be missed"
-        yield found.warning("system", text, "look for them after an attempt was killed")
 
 
 def _clock(context: Context) -> Iterator[Finding]:

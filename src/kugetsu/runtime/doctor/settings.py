@@ -25,6 +25,8 @@ def check(context: Context) -> Iterator[Finding]:
     for one in _file(context):
         told = told or one.level != "ok"
         yield one
+    if context.config_problem is not None:
+        return  # what contradicts itself in the defaults says nothing of the file
     config = context.ws.config
     repositories = (finding for name in config.repositories for finding in _of_repository(config, name))
     for one in (*_contradictions(config), *repositories, *_of_this_shell(context), *_secrets(config)):

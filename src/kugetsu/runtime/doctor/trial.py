@@ -5,29 +5,29 @@ The steps and their order are those of a run. The outputs of its commands stay i
 
 from __future__ import annotations
 
-import contextlib
-import os
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from kugetsu.domain import worktree_setup
+from kugetsu.domain.worktree_setup import CHANGED
 from kugetsu.host import run_files
 from kugetsu.model.errors import NotFound
 from kugetsu.model.plural import counted, listed
 from kugetsu.model.refs import parse_ref
-from kugetsu.runtime import submit
+from kugetsu.runtime import scratch_lease, submit
 from kugetsu.runtime.doctor.finding import Finding, Found
-from kugetsu.runtime.git import comparison, refs, repositories, scratch
+from kugetsu.runtime.git import comparison, copies, refs, repositories, scratch
 from kugetsu.runtime.git.command import commit_of
 from kugetsu.runtime.git.repositories import Repository
-from kugetsu.runtime.process import termination
 from kugetsu.runtime.process.lease import Lease
 from kugetsu.runtime.runner import surroundings
 from kugetsu.runtime.verification import clean_run
 from kugetsu.runtime.workspace import Workspace
-from kugetsu.runtime.worktree_setup import making, recipe
+from kugetsu.runtime.worktree_setup import making, recipe, supplied
 from kugetsu.runtime.worktree_setup.making import Outcome
 from kugetsu.runtime.worktree_setup.recipe import Recipe
+from kugetsu.runtime.worktree_setup.supplied import Supplied
 
 SETUP, VERIFY = "doctor-setup", "doctor-verify"
 """The names of the outputs."""
@@ -43,17 +43,26 @@ def try_repository(ws: Workspace, name: str, step: Callable[[str], object]) -> l
     Raises KugetsuError without a clone or a base commit.
     """
     found = Found(_GROUP + name)
-    forget_killed(ws)
-    registered = _registered(ws, name)
-    repository = repositories.resolve(name, ws.paths, registered=registered, servers=ws.config.servers())
-    base, commit = _base(ws, repository)
+    scratch_lease.forget_killed(ws)
+    repository, base, commit = base_of(ws, name)
     findings = [found.ok("base", f"{base} at {commit[:12]} in {repository.path}")]
+    findings += _waiting(ws, found, name)
     folder = ws.paths.make(ws.paths.logs)
-    with _lease(ws) as lease:
+    with scratch_lease.typed(ws) as lease:
         findings += _make_ready(ws, found, repository, commit, lease, folder, step)
         if all(one.level != "problem" for one in findings):
             findings += _verify(ws, found, repository, commit, lease, folder, step)
     return findings
+
+
+def base_of(ws: Workspace, name: str) -> tuple[Repository, str, str]:
+    """The repository `host/owner/repo`, its base branch, and that branch's commit as far as the clone knows it.
+
+    Raises KugetsuError without a clone or a base commit.
+    """
+    registered = _registered(ws, name)
+    repository = repositories.resolve(name, ws.paths, registered=registered, servers=ws.config.servers())
+    return repository, *_base(ws, repository)
 
 
 def _registered(ws: Workspace, name: str) -> dict[str, dict[str, str]]:
@@ -64,30 +73,6 @@ def _registered(ws: Workspace, name: str) -> dict[str, dict[str, str]]:
         known = submit.clone_here(ws, parse_ref(f"{name}#1")) or ({"path": sources[-1]} if sources else None)
         found |= {name: known} if known is not None else {}
     return found
-
-
-def forget_killed(ws: Workspace) -> None:
-    """Remove the passing checkouts whose users were killed, once what still runs there has ended."""
-    live = ws.state().leases()
-    for nonce in (nonce for nonce in scratch.left_over(ws.paths) if nonce not in live):
-        termination.end(nonce, ws.config.number("KILL_GRACE_SECONDS"))
-        scratch.remove(ws.paths, nonce)
-
-
-@contextlib.contextmanager
-def _lease(ws: Workspace) -> Iterator[Lease]:
-    """A lease of this command, whose mark is on all that it starts. Nothing else holds it: whatever outlives a killed
-    trial shows that by its mark (`forget_killed`)."""
-    held, before = Lease.create(ws.paths.leases), os.environ.get(termination.MARK)
-    os.environ[termination.MARK] = held.nonce
-    try:
-        yield held
-    finally:
-        scratch.remove(ws.paths, held.nonce)
-        held.release()
-        del os.environ[termination.MARK]
-        if before is not None:
-            os.environ[termination.MARK] = before
 
 
 def _base(ws: Workspace, repository: Repository) -> tuple[str, str]:
@@ -116,6 +101,7 @@ def _make_ready(
 ) -> list[Finding]:
     settings = ws.config_of(repository.repository)
     wanted = recipe.of(settings)
+    given = supplied.of(repository.path, commit, wanted)
     findings: list[Finding] = []
     step("checking out the base branch")
     with scratch.checkout(ws.paths, repository.path, commit, lease.nonce, "try") as path:
@@ -125,7 +111,10 @@ def _make_ready(
 
         def tell(code: str, so_far: Outcome) -> None:
             nonlocal seen
-            findings.extend(_of_step(found, wanted, code, so_far, seen, output))
+            if code == CHANGED:
+                findings.extend(_of_supplied(ws, found, repository.repository, given, so_far))
+            else:
+                findings.extend(_of_step(found, wanted, code, so_far, seen, output))
             seen = len(so_far.notes)
             step("running WORKTREE_SETUP" if code == "large_files" else "making the checkout ready")
 
@@ -134,6 +123,8 @@ def _make_ready(
             source=repository.path,
             worktree=path,
             base_commit=commit,
+            supplied=given,
+            refused=supplied.refusal(ws, repository.repository, repository.path, given),
             output=output,
             environment=surroundings.of_command(ws, path, None, secrets=wanted.secrets),
             nonce=lease.nonce,
@@ -148,15 +139,42 @@ def _make_ready(
     return findings
 
 
+def _waiting(ws: Workspace, found: Found, name: str) -> Iterator[Finding]:
+    """A warning of each change that tasks wait for."""
+    for sha, session in worktree_setup.asked(ws.state(), name).items():
+        text = f"{session.key} waits: nobody has accepted {listed(session.set_up['lines'])}" if session.set_up else ""
+        yield found.warning("supplied", text, supplied.remedy(name, sha))
+
+
+def _of_supplied(ws: Workspace, found: Found, name: str, given: Supplied, so_far: Outcome) -> Iterator[Finding]:
+    """What the base branch supplies, and whether it may."""
+    if given.sha is None:
+        return
+    if not so_far.done:
+        yield found.problem("supplied", so_far.problem or so_far.code, supplied.remedy(name, given.sha))
+        return
+    if worktree_setup.is_accepted(ws.state(), name, given.sha):
+        state = f"accepted ({given.sha[: worktree_setup.SHOWN_DIGITS]})"
+    else:
+        state = "the first agent's set-up accepts it; when it changes, tasks wait for you"
+    yield found.ok("supplied", f"the base branch supplies: {listed(given.lines)}; {state}")
+
+
 def _left_behind(found: Found, path: str) -> Iterator[Finding]:
-    """A warning of files that git does not ignore: each worktree would count as one with unsaved work."""
-    files = [one.path for one in comparison.uncommitted(path)]
+    """A warning of files that git does not ignore: they are not counted as work as long as they stay so, but they are
+    there for everyone who commits all there is."""
+    files = sorted({*copies.left(path), *(one.path for one in comparison.uncommitted(path))})
     if files:
-        text = f"it leaves {counted(len(files), 'uncommitted file')} ({listed(files)}): a merged session would stay"
+        text = f"it leaves {counted(len(files), 'uncommitted file')} ({listed(files)}): an agent may commit them"
         yield found.warning("set-up", text, "add what it makes to .gitignore, or commit it")
 
 
-_WORDS = {"copy": "copies", "submodules": "submodules", "large_files": "large files", "command": "set-up"}
+_WORDS = {
+    "copy": "copies",
+    "submodules": "submodules",
+    "large_files": "large files",
+    "command": "set-up",
+}
 
 
 def _of_step(found: Found, wanted: Recipe, code: str, so_far: Outcome, seen: int, output: str) -> Iterator[Finding]:
@@ -199,7 +217,7 @@ def _verify(
     if order is None:
         return [found.skipped("verification", "VERIFY_COMMAND is empty", _setting_of(found, "VERIFY_COMMAND"))]
     step("running VERIFY_COMMAND")
-    place = clean_run.Place(nonce=lease.nonce, folder=folder)
+    place = clean_run.Place(lease.nonce, folder)
     said, _ = clean_run.of_commit(ws, order, commit, commit, place, VERIFY)
     if said["code"] == "passed":
         return [found.ok("verification", f"{order.command} passes on the base branch after {said['seconds']:.0f} s")]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from kugetsu.runtime.folders import walk
-from kugetsu.runtime.git import refs
+from kugetsu.runtime.git import copies, refs
 from kugetsu.runtime.git.command import git
 
 # What only a file in the git folder may reach while a merge, rebase or cherry-pick is under way.
@@ -40,7 +40,8 @@ class Status:
 
 
 def status(path: str, *, env: Mapping[str, str] | None = None) -> Status:
-    """What is not committed in a worktree: whoever counts or names it asks here. Raises GitFailed."""
+    """What is not committed in a worktree, except what its set-up left (`copies.left`): whoever counts or names it
+    asks here. Raises GitFailed."""
     found = Status()
     for entry in git(["status", *_STATUS], path, env=env).split("\0"):
         kind = entry[:2]
@@ -54,6 +55,10 @@ def status(path: str, *, env: Mapping[str, str] | None = None) -> Status:
             found.changed.append(name)
             if entry[2:4] == ".D":
                 found.missing.append(name)
+    left = copies.left(path) if found.changed or found.new else set()
+    if left:
+        found.changed = [name for name in found.changed if name not in left]
+        found.new = [name for name in found.new if name not in left]
     found.new += [f"{link}/" for link in occupied(path, env=env)]
     return found
 

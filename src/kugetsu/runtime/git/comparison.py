@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from kugetsu.runtime.git import checkouts
+from kugetsu.runtime.git import checkouts, copies
 from kugetsu.runtime.git.command import ask, commit_of, git
 
 MERGE_BASE, RECORDED, BEFORE_MERGE, NOTHING = "merge_base", "recorded", "before_merge", "nothing"
@@ -131,9 +131,12 @@ _UTC = {"TZ": "UTC"}
 
 
 def uncommitted(worktree: str) -> list[ChangedFile]:
-    """The files of a worktree that differ from its commit, new ones included. Raises GitFailed."""
+    """The files of a worktree that differ from its commit, new ones included, except what its set-up left
+    (`copies.left`). Raises GitFailed."""
+    left = copies.left(worktree)
     with index_with_new_files(worktree) as env:
-        return _files(worktree, [head_or_nothing(worktree)], env)
+        files = _files(worktree, [head_or_nothing(worktree)], env)
+    return [file for file in files if file.path not in left]
 
 
 def head_or_nothing(worktree: str) -> str:
@@ -196,6 +199,14 @@ def totals(files: Sequence[ChangedFile]) -> tuple[int, int, int]:
         sum(file.removed or 0 for file in files),
         sum(file.binary for file in files),
     )
+
+
+def refs_in(clone: str | None, base_branch: str | None) -> list[str]:
+    """The names that a base branch may have in the repository at ``clone``, that of its remote first."""
+    checkout = checkouts.find(clone) if clone is not None else None
+    names = list(checkouts.remotes(checkout.common_dir)) if checkout is not None else []
+    remote = "origin" if "origin" in names or not names else names[0]
+    return base_refs(remote if names else None, base_branch or "")
 
 
 def base_refs(remote: str | None, base_branch: str) -> list[str]:

@@ -13,7 +13,7 @@ import time
 from kugetsu.host import proc
 from kugetsu.model.errors import Conflict
 from kugetsu.model.plural import listed
-from kugetsu.runtime.git import checkouts
+from kugetsu.runtime.git import checkouts, pins
 from kugetsu.runtime.git.command import ask, commit_of, git
 from kugetsu.runtime.process import identity
 
@@ -69,7 +69,7 @@ def finish(admin: str, path: str) -> bool:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(admin + "/index")  # as it was, so that the next try looks again
         raise _not_ours(path, strange)
-    git(["checkout-index", "-q", "-f", "-a", "-u"], path, timeout=_FINISH_TIMEOUT, checkout=True)
+    git(["checkout-index", "-q", "-f", "-a", "-u"], path, timeout=_FINISH_TIMEOUT, env=pins.POINTERS, checkout=True)
     git(["worktree", "unlock", path], path)
     return True
 
@@ -93,7 +93,7 @@ def _is_beginning(path: str, name: str) -> bool:
         return False
     # --filters gives the bytes that a checkout writes (line ends, large file storage).
     command = ["cat-file", "--filters", f"HEAD:{name}"]
-    wanted = ask(command, path, timeout=_FINISH_TIMEOUT, checkout=True)
+    wanted = ask(command, path, timeout=_FINISH_TIMEOUT, env=pins.POINTERS, checkout=True)
     with open(file, "rb") as opened:
         return wanted.code == 0 and wanted.out.encode("utf-8", "surrogateescape").startswith(opened.read())
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kugetsu.model.errors import Conflict
+from kugetsu.model.errors import Diverged
 from kugetsu.runtime.git import elsewhere, merged, refs, transport
 from kugetsu.runtime.git.command import ask, commit_of, git
 from kugetsu.runtime.git.fetching import FETCH_TIMEOUT
@@ -31,7 +31,7 @@ class Forwarded:
 def take_in(repository: Repository, worktree: str, since: str) -> Forwarded | None:
     """Fetch the branch of a worktree and fast-forward to what others pushed; None if there is nothing of theirs.
 
-    ``since`` is the commit where the work began. Raises Conflict, naming both commits, if the worktree cannot be
+    ``since`` is the commit where the work began. Raises Diverged, naming both commits, if the worktree cannot be
     fast-forwarded: it has other commits, or changed files are in the way. Raises GitFailed if the remote does not
     answer.
     """
@@ -51,18 +51,24 @@ def take_in(repository: Repository, worktree: str, since: str) -> Forwarded | No
     new = git(["rev-list", theirs, "--not", head], worktree).split()
     if set(new) <= made:
         return None  # the work as it was before it was rewritten here
-    raise Conflict(
+    raise Diverged(
         f"{branch} has parted from {remote}: {head} here, {theirs} there with commits by others",
         f"merge or rebase them, then go on: git -C {worktree} merge {remote}/{branch}",
+        _evidence("parted", remote, worktree, branch, head, theirs),
     )
+
+
+def _evidence(kind: str, remote: str, worktree: str, branch: str, head: str, theirs: str) -> dict[str, str]:
+    return {"kind": kind, "branch": branch, "remote": remote, "here": head, "there": theirs, "worktree": worktree}
 
 
 def _forward(remote: str, worktree: str, branch: str, head: str, theirs: str) -> Forwarded:
     answer = ask(["merge", "-q", "--ff-only", theirs], worktree, checkout=True)
     if answer.code != 0:
-        raise Conflict(
+        raise Diverged(
             f"{branch} cannot be fast-forwarded from {head} to {theirs}, to which others pushed: changed files are in "
             "the way",
             f"commit or put away what git -C {worktree} status shows, then: git -C {worktree} merge {remote}/{branch}",
+            _evidence("in_the_way", remote, worktree, branch, head, theirs),
         )
     return Forwarded(branch, head, theirs, int(git(["rev-list", "--count", theirs, "--not", head], worktree)))

@@ -54,6 +54,11 @@ STILL = (
 )
 """What would run programs, or answer from a cache."""
 
+POINTERS = {"GIT_LFS_SKIP_SMUDGE": "1"}
+"""The environment of git that makes a worktree: files that git-lfs keeps elsewhere come as the commit has them, and get
+their content from the server when the worktree is made ready (`worktree_setup.large_files`). Without it a server that
+is down would fail the checkout."""
+
 OWN_SCOPES = ("local", "worktree")
 """The scopes of the repository's own configuration in `git config --show-scope`."""
 

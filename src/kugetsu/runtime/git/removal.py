@@ -15,7 +15,7 @@ from kugetsu.host.paths import Paths
 from kugetsu.model.errors import Conflict
 from kugetsu.model.plural import counted, listed
 from kugetsu.runtime import folders
-from kugetsu.runtime.git import checkouts, inner, integrity, interrupted_checkout, local_state, published
+from kugetsu.runtime.git import checkouts, copies, inner, integrity, interrupted_checkout, local_state, published
 from kugetsu.runtime.git.changes import changed_files, operation, submodules
 from kugetsu.runtime.git.child import failure
 from kugetsu.runtime.git.command import ask, commit_of, git
@@ -163,8 +163,8 @@ def remove_locked(
     if os.path.islink(path):  # git's record names the link, which git cannot remove as a folder
         git(["worktree", "repair", place], repository.path)
     # Twice: also a worktree that git holds locked. Once: one whose files are missing in part, or that has submodules,
-    # which were examined above.
-    partly = emptied or (care is not None and care.resumed) or has_submodules(repository, path)
+    # which were examined above, or files that its set-up left.
+    partly = emptied or (care is not None and care.resumed) or has_submodules(repository, path) or copies.left(path)
     options = ["--force", "--force"] if force else ["--force"] if partly else []
     git(["worktree", "remove", *options, place], repository.path, timeout=REMOVE_TIMEOUT)
     _unlink(path)

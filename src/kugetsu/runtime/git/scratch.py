@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from kugetsu.host import run_files
 from kugetsu.host.paths import Paths
 from kugetsu.model.errors import KugetsuError
 from kugetsu.runtime import folders
+from kugetsu.runtime.git import pins
 from kugetsu.runtime.git.command import ask, git
 from kugetsu.runtime.git.removal import REMOVE_TIMEOUT
 from kugetsu.runtime.git.worktrees import ADD_TIMEOUT
@@ -39,7 +40,7 @@ def checkout(paths: Paths, clone: str, commit: str, nonce: str, name: str) -> It
             run_files.replace(f"{folder}/{_RECORD}", os.fsencode(f"{clone}\n{path}"))
         except OSError as problem:
             raise KugetsuError(f"cannot use {folder}: {problem.strerror or problem}", "check the disk") from problem
-        git(["worktree", "add", "--detach", path, commit], clone, timeout=ADD_TIMEOUT, env=_PLAIN)
+        git(["worktree", "add", "--detach", path, commit], clone, timeout=ADD_TIMEOUT, env={**_PLAIN, **pins.POINTERS})
         yield path
     finally:
         remove(paths, nonce)
@@ -71,11 +72,11 @@ def remove(paths: Paths, nonce: str) -> bool:
     return folders.remove(folder)
 
 
-def left_over(paths: Paths) -> list[str]:
-    """The leases whose checkouts were left over: nobody holds them."""
-    return [nonce for nonce in folders.names(paths.scratch) if is_left_over(paths, nonce)]
+def left_over(paths: Paths, live: Collection[str]) -> list[str]:
+    """The leases whose checkouts were left over: nobody holds them, and they belong to no ``live`` attempt
+    (`State.leases`), which is settled with all that it left."""
+    return [nonce for nonce in folders.names(paths.scratch) if nonce not in live and _is_free(paths, nonce)]
 
 
-def is_left_over(paths: Paths, nonce: str) -> bool:
-    """Whether a checkout is there whose lease nobody holds."""
+def _is_free(paths: Paths, nonce: str) -> bool:
     return os.path.isdir(f"{paths.scratch}/{nonce}") and not lease.alive(paths.leases, nonce)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from kugetsu.host.paths import Paths
 from kugetsu.model.errors import Conflict, NotFound
-from kugetsu.runtime.git import checkouts, fetching, integrity, interrupted_checkout, merged, refs, remedies
+from kugetsu.runtime.git import checkouts, fetching, integrity, interrupted_checkout, merged, pins, refs, remedies
 from kugetsu.runtime.git.child import failure
 from kugetsu.runtime.git.command import ask, commit_of, git
 from kugetsu.runtime.git.inner_rescue import rescue_record
@@ -165,12 +165,12 @@ def _switch(worktree: Worktree, in_the_way: str) -> None:
 
 def _add(args: list[str], worktree: Worktree) -> None:
     command = ["worktree", "add", *args]
-    answer = ask(command, worktree.repository.path, timeout=ADD_TIMEOUT, checkout=True)
+    answer = ask(command, worktree.repository.path, timeout=ADD_TIMEOUT, env=pins.POINTERS, checkout=True)
     if answer.code != 0 and fetching.is_contention(answer.err) and not os.path.lexists(worktree.path):
         time.sleep(0.2)
         if "-b" in args and _refs(worktree, [f"refs/heads/{worktree.branch}"]):
             command = ["worktree", "add", worktree.path, worktree.branch]  # the first try got as far as the branch
-        answer = ask(command, worktree.repository.path, timeout=ADD_TIMEOUT, checkout=True)
+        answer = ask(command, worktree.repository.path, timeout=ADD_TIMEOUT, env=pins.POINTERS, checkout=True)
     if answer.code == 0:
         return
     if _is_complete(worktree):

@@ -18,7 +18,7 @@ from kugetsu.domain.fold import usage
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import State
 from kugetsu.forge.failures import ForgeFailure, ForgeNotFound
-from kugetsu.forge.protocol import Labelled
+from kugetsu.forge.protocol import Issue, Labelled, has_label
 from kugetsu.model.errors import BadInput, KugetsuError
 from kugetsu.model.refs import parse_ref
 from kugetsu.redaction.funnel import redact
@@ -63,7 +63,7 @@ def look(ws: Workspace, place: Place, forges: Forges, *, dry: bool = False) -> I
     except (ForgeFailure, BadInput) as problem:
         yield Outcome(place.repository, problem=problem)
         return
-    labellers = ws.config_of(place.repository).text("INTAKE_LABELLERS").split()
+    labellers = _labellers(ws, place)
     for issue in list(place.issues.values()):
         key = str(place.ref(issue.number))
         try:
@@ -91,36 +91,69 @@ def switched_off(ws: Workspace, repositories: Container[str]) -> Iterator[Outcom
         yield gone(ws, key, "switched_off")
 
 
-def gone(ws: Workspace, key: str, code: str) -> Outcome:
-    """Record that an issue asks for work no longer."""
-    events = ws.log.transact(lambda state: decide.gone(state, key, code))
+def gone(ws: Workspace, key: str, code: str, issue: Issue | None = None) -> Outcome:
+    """Record that an issue, as it was read, asks for work no longer."""
+    over_at = closed_at(issue)
+    events = ws.log.transact(lambda state: decide.gone(state, key, code, over_at))
     return Outcome(key.rpartition("#")[0], key, code=code, gone=True, events=events)
 
 
 def _absent(ws: Workspace, place: Place, forges: Forges, key: str, *, dry: bool) -> Outcome:
     """Why an issue is no longer in the list; it may have come back since."""
     try:
-        code = why_gone(ws, forges, key)
+        issue = read_issue(forges, key)
     except (ForgeFailure, BadInput) as problem:
         return Outcome(place.repository, key, problem=problem)
+    code = why_gone_of(ws, key, issue)
     if code is None:
         return Outcome(place.repository, key)
-    return Outcome(place.repository, key, code=code, gone=True) if dry else gone(ws, key, code)
+    return Outcome(place.repository, key, code=code, gone=True) if dry else gone(ws, key, code, issue)
 
 
 def why_gone(ws: Workspace, forges: Forges, key: str) -> str | None:
     """Why an issue does not ask for work just now (`events.intake.IntakeGone`); None if it does. Raises ForgeFailure,
     BadInput."""
-    ref, label = parse_ref(key), ws.config_of(key).text("INTAKE_LABEL")
+    issue = read_issue(forges, key)
+    return why_gone_of(ws, key, issue)
+
+
+def read_issue(forges: Forges, key: str) -> Issue | None:
+    """The issue as it is now; None if the forge has it no longer. Raises ForgeFailure, BadInput."""
+    ref = parse_ref(key)
     try:
-        issue = forges.ask(ref.host, lambda forge: forge.issue(ref.owner, ref.repo, ref.number))
+        return forges.ask(ref.host, lambda forge: forge.issue(ref.owner, ref.repo, ref.number))
     except ForgeNotFound:
+        return None
+
+
+def closed_at(issue: Issue | None) -> str | None:
+    """When an issue was closed, as far as its forge tells; None for one that is open or gone."""
+    return (issue.closed_at or None) if issue is not None else None
+
+
+def why_gone_of(ws: Workspace, key: str, issue: Issue | None) -> str | None:
+    """As `why_gone`, of an issue that was read."""
+    if issue is None:
         return "missing"
     if issue.state == "closed":
         return "closed"
+    label = ws.config_of(key).text("INTAKE_LABEL")
     if not label:
         return "switched_off"
-    return None if label.lower() in {name.lower() for name in issue.labels} else "unlabelled"
+    return None if has_label(issue.labels, label) else "unlabelled"
+
+
+def look_at(ws: Workspace, forges: Forges, key: str, issue: Issue) -> Outcome | None:
+    """Look at one issue that has the label, and record what follows; None where the forge does not tell who set it.
+    Raises ForgeFailure, BadInput."""
+    place = Place(key.rpartition("#")[0], ws.config_of(key).text("INTAKE_LABEL"))
+    listed = Labelled(issue.number, issue.title, issue.body, issue.author, issue.labels, issue.url, "")
+    details = place.examine(forges, listed, _labellers(ws, place))
+    return _recorded(ws, key, listed, details) if details.is_known else None
+
+
+def _labellers(ws: Workspace, place: Place) -> list[str]:
+    return ws.config_of(place.repository).text("INTAKE_LABELLERS").split()
 
 
 def _judged(ws: Workspace, key: str, issue: Labelled, details: Details) -> Outcome:

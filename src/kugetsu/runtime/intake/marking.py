@@ -51,6 +51,8 @@ def mark(ws: Workspace, issue: str) -> KugetsuError | None:
     if owed is None:
         return None
     intent = owed["seq"]
+    if is_paused(ws.state(), issue, clock.now()):
+        return None
     try:
         forges, ref = Forges(ws), parse_ref(issue)
         if owed["add"] and not _still_asks(ws, issue, forges):
@@ -70,9 +72,10 @@ def mark(ws: Workspace, issue: str) -> KugetsuError | None:
 
 def _still_asks(ws: Workspace, issue: str, forges: Forges) -> bool:
     """Whether the issue is still open and labelled; if it is not, that is recorded."""
-    code = looking.why_gone(ws, forges, issue)
+    found = looking.read_issue(forges, issue)
+    code = looking.why_gone_of(ws, issue, found)
     if code is not None:
-        looking.gone(ws, issue, code)
+        looking.gone(ws, issue, code, found)
     return code is None
 
 

@@ -11,7 +11,7 @@ from typing import TypeVar, cast
 from kugetsu.domain import intake
 from kugetsu.domain.facts import Blocking, IntakeFacts
 from kugetsu.forge.failures import ForgeFailure, ForgeForbidden
-from kugetsu.forge.protocol import Blocker, Forge, Labelled, Right
+from kugetsu.forge.protocol import Blocker, Forge, Issue, Labelled, Right
 from kugetsu.model.errors import BadInput
 from kugetsu.model.plural import counted
 from kugetsu.model.refs import IssueRef
@@ -158,7 +158,7 @@ def _allowed(question: Callable[[], T | None]) -> T | None:
         return None
 
 
-def digest(issue: Labelled) -> str:
+def digest(issue: Labelled | Issue) -> str:
     """A hash of the title and the text that a label is set for."""
     return hashlib.sha256(f"{issue.title}\0{issue.body}".encode("utf-8", "replace")).hexdigest()
 

@@ -30,13 +30,11 @@ class Watching:
         self._places: dict[str, Place] = {}
         self._looked: dict[str, float] = {}
         self._look: Iterator[Outcome] | None = None
+        #: The issues whose labels are to be changed, the next one last: found at once, taken one a step.
+        self._marks: list[str] = []
 
     def step(self, state: State) -> float:
         """Do what is due next; 0 if there was something, else the seconds until there is."""
-        labels = places.labels(self._ws, state)
-        for outcome in looking.switched_off(self._ws, labels):
-            self._took(outcome)
-            return 0.0
         if self._look is not None:
             outcome_or_end = next(self._look, None)
             if outcome_or_end is None:
@@ -44,12 +42,18 @@ class Watching:
             else:
                 self._took(outcome_or_end)
             return 0.0
-        now = clock.now()
-        for issue in marking.due(self._ws, state, now):
+        if self._marks:
+            issue = self._marks.pop()
             if self._may_ask(host := issue.partition("/")[0]):
                 self._tell(host, issue, marking.mark(self._ws, issue))
-                return 0.0
-        return min(self._begin(labels), marking.wait(state, now))
+            return 0.0
+        labels, now = places.labels(self._ws, state), clock.now()
+        for outcome in looking.switched_off(self._ws, labels):
+            self._took(outcome)
+            return 0.0
+        marks = marking.due(self._ws, state, now)
+        self._marks = [issue for issue in reversed(marks) if self._may_ask(issue.partition("/")[0])]
+        return 0.0 if self._marks else min(self._begin(labels), marking.wait(state, now))
 
     def _begin(self, labels: dict[str, str]) -> float:
         """Begin the next look that is due; the seconds until one is."""

@@ -10,9 +10,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from kugetsu.domain.divergence import BRANCH
 from kugetsu.domain.events import Event
-from kugetsu.domain.set_ups import SETUP
 from kugetsu.domain.state import State
+from kugetsu.domain.unread import FORGE
+from kugetsu.domain.worktree_setup import SETUP
 from kugetsu.model import result_words
 from kugetsu.model.plural import counted
 from kugetsu.model.servers import LOCAL, base_url, split_url
@@ -151,8 +153,8 @@ def _eventful(event: Event, data: dict[str, Any]) -> bool:  # noqa: ARG001  one 
 
 
 def _stays(event: Event, data: dict[str, Any]) -> bool:  # noqa: ARG001  one signature
-    """A set-up that is tried again soon is not worth a message."""
-    return data.get("gate") != SETUP or data.get("until") is None
+    """A set-up, or a forge, that is tried again soon is not worth a message."""
+    return data.get("gate") not in (SETUP, FORGE) or data.get("until") is None
 
 
 def _is_for_a_person(event: Event, data: dict[str, Any]) -> bool:  # noqa: ARG001  one signature
@@ -183,6 +185,7 @@ def _parked(data: dict[str, Any]) -> str:
     until, runs = data.get("until"), _values(data).get("runs")
     when = f"until {until[:10]} {until[11:16]} UTC" if isinstance(until, str) else "until someone unblocks it"
     told = f"{counted(runs, 'run')} in a row ended well and brought no new commit or comment" if runs else None
+    told = told or (result_words.diverged(_values(data)) if data.get("gate") == BRANCH else None)
     told = told or _values(data).get("problem")
     return f"{told or data.get('reason', '')}, {when}"
 

@@ -103,10 +103,11 @@ class Outbox:
 
     def due(self) -> tuple[str | None, str | None]:
         """The delivery to retry now; without one, the time of the next."""
+        sink = self._sink()
         waiting = [
             (entry["not_before"], delivery)
             for delivery, entry in self._open().items()
-            if entry["not_before"] is not None
+            if entry["not_before"] is not None and not sink.waits(entry["lane"])
         ]
         if not waiting:
             return None, None

@@ -8,8 +8,8 @@ from typing import Any
 
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.model.errors import Conflict, KugetsuError, LogDamaged, LogWriteFailed, NotFound
-from kugetsu.runtime import destroy
-from kugetsu.runtime.git import interrupted_checkout, removal, repositories, scratch
+from kugetsu.runtime import destroy, scratch_lease
+from kugetsu.runtime.git import interrupted_checkout, removal, repositories
 from kugetsu.runtime.git.command import git
 from kugetsu.runtime.process import lease
 from kugetsu.runtime.prune import folders
@@ -128,7 +128,7 @@ def _remove_files(ws: Workspace, item: Item) -> None:
 def _remove_checkout(ws: Workspace, path: str) -> None:
     if lease.alive(ws.paths.leases, os.path.basename(path)):
         raise Conflict("it is in use")
-    if not scratch.remove(ws.paths, os.path.basename(path)):
+    if not scratch_lease.forget(ws, os.path.basename(path)):
         raise KugetsuError(f"{path} cannot be removed", f"find what is mounted there: findmnt | grep {path}")
 
 

@@ -40,7 +40,7 @@ def plan(ws: Workspace, *, runs: bool = False) -> Plan:
 
 def _checkouts(ws: Workspace, state: State, found: Plan) -> None:
     """Clean checkouts whose owner was killed; those of attempts go when these are settled."""
-    left = [f"{ws.paths.scratch}/{nonce}" for nonce in scratch.left_over(ws.paths) if nonce not in state.leases()]
+    left = [f"{ws.paths.scratch}/{nonce}" for nonce in scratch.left_over(ws.paths, state.leases())]
     if left:
         reason = "left by a verification that was killed"
         found.items.append(Item("checkout", f"{len(left)} in {ws.paths.scratch}", left, reason, group=reason))

@@ -105,6 +105,12 @@ def last_error(text: str) -> str | None:
     return lines[at] if at is not None else None
 
 
+def plain(text: str) -> str:
+    """The end of an output as it is shown: without escapes of terminals and control characters, of a progress bar its
+    last state, lines of bounded length, redacted."""
+    return "\n".join(_lines(text))
+
+
 def without_escapes(text: str) -> str:
     """A text without the escape sequences of terminals."""
     return _ESCAPES.sub("", text)

@@ -24,6 +24,8 @@ TEXT = 8000
 HUNK = 2000
 WORDS = 2000
 NAME = 200
+UNREAD = "unread"
+"""In place of the signature of an error whose log could not be read."""
 #: Items of one look whose texts are kept; of further ones only where to read them.
 MOST_TEXTS = 100
 #: Outputs of checks that are remembered.
@@ -118,12 +120,21 @@ class Reading:
             if check.state != "failure" and check.ran:
                 continue
             ran, log, words, signature = self._output(check)
-            start = f"check:{_mark(check.name)}:{self.pull.head_sha}"
+            start = f"check:{_mark(check.name)}:{self.pull.head_sha}:"
             base: Item = {"name": one_line(check.name, NAME), "url": address(check.url, NAME * 2), "text": words}
             if ran:
-                yield f"{start}:{signature}", lambda base=base, log=log: {**base, "log": log}  # type: ignore[misc]
+                for name in self._named(start, signature):
+                    yield name, lambda base=base, log=log: {**base, "log": log}  # type: ignore[misc]
             else:
-                yield f"{start}:not-run", lambda base=base: {**base, "counts": False, "why_not": "not_run"}  # type: ignore[misc]
+                yield f"{start}not-run", lambda base=base: {**base, "counts": False, "why_not": "not_run"}  # type: ignore[misc]
+
+    def _named(self, start: str, signature: str) -> list[str]:
+        """The ids of a failing check. While its error cannot be read it is the one that is known of that check and
+        commit, whatever that was: a server that is down for a moment must not make two of one."""
+        known = [name for name, item in self.known.items() if item["open"] and name.startswith(start)]
+        if signature == UNREAD:
+            return [name for name in known if not name.endswith(":not-run")] or [start + UNREAD]
+        return [start + UNREAD] if start + UNREAD in known else [start + signature]
 
     def _output(self, check: Check) -> tuple[bool, str | None, str, str]:
         """Whether a check ran, the window of its log, what it says, and the signature of its error."""
@@ -143,6 +154,7 @@ class Reading:
             shown = [f"step: {one_line(name, NAME)}" for name, _ in output.steps]
             errors = [f"{name}: " for name, _ in output.steps] + [words]
         signature = hashlib.sha256("\n".join(map(without_what_varies, errors)).encode()).hexdigest()[:16]
+        signature = UNREAD if output.unread else signature
         return True, "\n\n".join(shown) if logs else None, _with_steps(words, shown if not logs else []), signature
 
     # --- people ---
@@ -158,6 +170,7 @@ class Reading:
         with_remarks = {remark.review for remark in remarks}
         latest = {review.author: review.id for review in sent if review.state in ("approved", "changes_requested")}
         dismissed = {review.id for review in sent if review.state == "dismissed"}
+        sent_at = {review.id: review.submitted_at for review in sent}
         for review in sent:
             asks = review.state == "changes_requested" and latest[review.author] == review.id
             comments = review.state == "commented" and review.id in with_remarks and review.body.strip()
@@ -166,15 +179,17 @@ class Reading:
                 yield f"review:{review.id}", lambda review=review: self._review(review)  # type: ignore[misc]
         for remark in remarks:
             if remark.review not in dismissed:
-                yield f"remark:{remark.id}", lambda remark=remark: self._remark(remark)  # type: ignore[misc]
+                # Written while an agent worked, perhaps, and sent after it.
+                at = sent_at.get(remark.review or 0) or remark.created_at
+                yield f"remark:{remark.id}", lambda remark=remark, at=at: self._remark(remark, at)  # type: ignore[misc]
 
     def _review(self, review: Review) -> Item | None:
-        said = self._said(review)
+        said = self._said(review, review.submitted_at)
         name = "asks for changes" if review.state == "changes_requested" else "comments"
         return {**said, "name": name, "url": self.pull.url} if said is not None else None
 
-    def _remark(self, remark: Remark) -> Item | None:
-        said = self._said(remark)
+    def _remark(self, remark: Remark, at: str) -> Item | None:
+        said = self._said(remark, at)
         if said is None:
             return None
         where: Item = {"path": one_line(remark.path, NAME), "url": remark.url, "hunk": _end(remark.hunk)}
@@ -187,12 +202,12 @@ class Reading:
             yield f"comment:{comment.id}", lambda comment=comment: self._comment(comment)  # type: ignore[misc]
 
     def _comment(self, comment: Comment) -> Item | None:
-        said = self._said(comment) if self.people.addressed(comment.body) else None
+        said = self._said(comment, comment.created_at) if self.people.addressed(comment.body) else None
         return {**said, "url": comment.url} if said is not None else None
 
-    def _said(self, by: Review | Remark | Comment) -> Item | None:
-        """Who said what, if it counts."""
-        relation = self.people.standing(by.author, by.body, bot=by.bot)
+    def _said(self, by: Review | Remark | Comment, at: str) -> Item | None:
+        """Who said what at a time, if it counts."""
+        relation = self.people.standing(by.author, by.body, at, bot=by.bot)
         if relation is None:
             return None
         return {"author": one_line(by.author, NAME), "relation": relation, "text": plain(by.body, TEXT)}

@@ -1,4 +1,8 @@
-"""Whose word counts on a pull request: who may write to the repository, and who is listed; never kugetsu itself."""
+"""Whose word counts on a pull request: who may write to the repository, and who is listed; never kugetsu itself.
+
+kugetsu may be at the forge under its user's own account. Then its words are those with its mark, and those of the time
+in which an agent worked on the issue, which may post without one; all others are the user's.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,8 @@ from dataclasses import dataclass, field
 
 from kugetsu.forge.protocol import Forge
 from kugetsu.model.markdown import prose
-from kugetsu.runtime.pull_requests import MARK
+from kugetsu.runtime.pull_requests import is_marked
+from kugetsu.runtime.reactions.runs import Runs
 
 #: Seconds for which an account's right is remembered: it may be given or taken.
 REMEMBERED = 600.0
@@ -48,7 +53,8 @@ class Rights:
 
 @dataclass(slots=True)
 class People:
-    """The people of one repository. ``listed`` is REACTION_AUTHORS; ``name`` REACTION_NAME."""
+    """The people of one repository. ``listed`` is REACTION_AUTHORS; ``name`` REACTION_NAME; ``runs`` are those of the
+    issue."""
 
     forge: Forge
     owner: str
@@ -56,17 +62,20 @@ class People:
     rights: Rights
     listed: tuple[str, ...]
     name: str
+    runs: Runs
 
-    def standing(self, author: str, body: str, *, bot: bool) -> str | None:
-        """What an author is to the repository (`forge.protocol.Right`, or `LISTED`); None if what they wrote does not
-        count: it is kugetsu's own, or by a program or somebody without write access who is not listed. Raises
-        ForgeFailure."""
+    def standing(self, author: str, body: str, at: str, *, bot: bool) -> str | None:
+        """What the author of a text of the time ``at`` is to the repository (`forge.protocol.Right`, or `LISTED`); None
+        if what they wrote does not count: it is kugetsu's own, or by a program or somebody without write access who is
+        not listed. Raises ForgeFailure."""
         account = author.lower()
-        if not author or MARK in body or account == self.rights.own(self.forge).lower():
+        if not author or is_marked(body):
+            return None
+        if account == self.rights.own(self.forge).lower() and self.runs.may_have_written(at):
             return None
         if account in (name.lower() for name in self.listed):
             return LISTED
-        if bot or account.endswith(_BOTS):
+        if bot or is_program(account):
             return None
         right = self.rights.right(self.forge, self.owner, self.repo, author)
         return right if right in MAY else None
@@ -78,6 +87,11 @@ class People:
         if not name:
             return False
         return any(line.startswith(f"{name}:") or _mentions(line, name) for line in prose(body.lower()))
+
+
+def is_program(account: str) -> bool:
+    """Whether an account has a name as programs have."""
+    return account.lower().endswith(_BOTS)
 
 
 def _mentions(line: str, name: str) -> bool:

@@ -11,17 +11,18 @@ from kugetsu.domain import loops
 from kugetsu.domain.decide import reactions as decide
 from kugetsu.domain.events import Event
 from kugetsu.domain.facts import ReactionFacts
-from kugetsu.domain.intake import is_asked_for
+from kugetsu.domain.fold.loops import used
 from kugetsu.domain.state import Session, State
 from kugetsu.model import clock
 from kugetsu.model.errors import KugetsuError
 from kugetsu.model.refs import parse_ref
 from kugetsu.runtime.forges import Forges
-from kugetsu.runtime.intake import looking
+from kugetsu.runtime.intake import looking, permission
 from kugetsu.runtime.reactions import message
+from kugetsu.runtime.reviews import subjects
 from kugetsu.runtime.workspace import Workspace
 
-#: Seconds after which an issue that is closed, or could not be read, is asked for again.
+#: Seconds after which an issue that could not be read, or took another way than its turn, is asked for again.
 ASK_AGAIN = 300.0
 #: The longest wait for a turn, in seconds.
 LONGEST = 86_400.0
@@ -56,7 +57,7 @@ class Turns:
         for session, turn in self._turns(state, now):
             if turn.code == "later" and turn.until is not None:
                 waits.append(max(clock.seconds_between(now, turn.until), 0.0))
-            elif turn.code == "go":
+            elif turn.code == "go" and not _is_withdrawn(state, session, turn):
                 waits.append(max(self._asked.get(session.key, 0.0) + ASK_AGAIN - time.monotonic(), 0.0))
         return min(waits)
 
@@ -70,8 +71,10 @@ class Turns:
         if turn.code in loops.BRAKES:
             held = loops.loop_of(state, session.key)["held"]
             return held is None or held["code"] != turn.code
+        if turn.code != "go" or _is_withdrawn(state, session, turn):
+            return False
         asked = self._asked.get(session.key)
-        return turn.code == "go" and (asked is None or time.monotonic() - asked >= ASK_AGAIN)
+        return asked is None or time.monotonic() - asked >= ASK_AGAIN
 
     def take(self, key: str) -> list[Event]:
         """Queue the next turn of an issue's loop, or record what keeps it; [] if there is nothing to do by now.
@@ -87,24 +90,38 @@ class Turns:
         text = ""
         if turn.code == "go":
             self._asked[key] = time.monotonic()
-            why_not = _withdrawn(self.ws, state, key)
+            why_not, over_at = _withdrawn(self.ws, key)
             if why_not is not None:
-                return self.ws.log.transact(lambda state: decide.withdrawn(state, key, why_not))
+                return self.ws.log.transact(lambda state: decide.withdrawn(state, key, why_not, over_at))
             loop = loops.loop_of(state, key)
             items = items_of(self.ws, loop, turn.items)
-            text = message.of(session.pr, items, loop["turns"] + 1, facts["max_reactions"])
+            text = message.of(session.pr, items, used(loop) + 1, facts["max_reactions"])
         events = self.ws.log.transact(lambda state: decide.react(state, key, text, turn.items, facts))
         self._asked.pop(key, None)
         return events
 
     def recheck(self, state: State, key: str) -> list[Event]:
-        """Cancel the turn that waits in the queue if its issue wants no work by now; [] if there is none. Raises as
-        `take`."""
-        waiting = (state.tasks[task] for task in state.of_issue.get(key, ()))
-        if not any(task.reaction is not None and task.attempt is None for task in waiting):
+        """Cancel what waits in the queue for an issue that wants no work by now (`decide.withdrawn`); [] if nothing
+        does. Raises as `take`."""
+        waiting = [task for task in map(state.tasks.__getitem__, state.of_issue.get(key, ())) if task.attempt is None]
+        if not waiting or not subjects.is_looped(self.ws, key):
             return []
-        why_not = _withdrawn(self.ws, state, key)
-        return self.ws.log.transact(lambda state: decide.withdrawn(state, key, why_not)) if why_not is not None else []
+        why_not, over_at = _withdrawn(self.ws, key)
+        if why_not is None or not any(decide.is_withdrawn(task, over_at) for task in waiting):
+            return []
+        return self.ws.log.transact(lambda state: decide.withdrawn(state, key, why_not, over_at))
+
+
+def _is_withdrawn(state: State, session: Session, turn: loops.Turn) -> bool:
+    """Whether the issue is known to want no turn, and nothing has happened since that could have changed that: no new
+    feedback, and no new sight of its label. Then the forge is not asked."""
+    held = loops.loop_of(state, session.key)["held"]
+    if held is None or held["code"] not in permission.NO_TURN.values():
+        return False
+    items = loops.loop_of(state, session.key)["items"]
+    seen = state.intake.get(session.key)
+    news = [*(items[name]["seq"] for name in turn.items), *([seen["seq"]] if seen is not None else [])]
+    return bool(held["seq"] > max(news, default=0))
 
 
 def items_of(ws: Workspace, loop: dict[str, Any], names: list[str]) -> list[dict[str, Any]]:
@@ -118,14 +135,11 @@ def items_of(ws: Workspace, loop: dict[str, Any], names: list[str]) -> list[dict
     return [found[name] for name in names]
 
 
-def _withdrawn(ws: Workspace, state: State, key: str) -> str | None:
-    """Why the issue wants no work any more, read afresh (`events.reactions.ReactionHeld`); None if it does, or where no
-    forge is contacted. Raises ForgeFailure, BadInput."""
+def _withdrawn(ws: Workspace, key: str) -> tuple[str | None, str | None]:
+    """Why the issue wants no work any more, read afresh (`events.reactions.ReactionHeld`), and when it was closed; None
+    if it does, or where no forge is contacted. Raises ForgeFailure, BadInput."""
     forges = Forges(ws)
     if forges.of(parse_ref(key).host) is None:
-        return None
-    code = looking.why_gone(ws, forges, key)
-    if code == "closed":
-        return "issue_closed"
-    # Of work that a person asked for, the label says nothing; and a repository may keep its issues elsewhere.
-    return "unlabelled" if code == "unlabelled" and is_asked_for(state, key) else None
+        return None, None
+    issue = looking.read_issue(forges, key)
+    return permission.why_no_turn(ws, key, looking.why_gone_of(ws, key, issue)), looking.closed_at(issue)

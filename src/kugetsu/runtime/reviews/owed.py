@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from kugetsu.domain.intake import on_hold
 from kugetsu.domain.state import Session, State
+from kugetsu.domain.verification import is_withheld
 from kugetsu.model import clock
 
 #: Seconds after which a pull request that another process was opening is tried, if that has died meanwhile.
@@ -29,12 +30,6 @@ def due(state: State, now: str, host: str | None = None) -> list[Session]:
         and not on_hold(state, session.key, now)
         and not is_withheld(session)
     ]
-
-
-def is_withheld(session: Session) -> bool:
-    """Whether it is owed by an earlier run, whose branch has other work by now that failed its verification: the next
-    run that passes intends another one."""
-    return (session.result or {}).get("kind") == "checks_failed"
 
 
 def wait(state: State, now: str, host: str | None = None) -> float:

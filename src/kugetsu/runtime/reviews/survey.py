@@ -21,6 +21,7 @@ from kugetsu.runtime.base_branches import BaseBranches, Merged
 from kugetsu.runtime.forges import Forges
 from kugetsu.runtime.reactions.feedback import Feedback, Outputs, Reading
 from kugetsu.runtime.reactions.people import People, Rights
+from kugetsu.runtime.reactions.runs import Runs
 from kugetsu.runtime.reviews.subjects import is_looped
 from kugetsu.runtime.workspace import Workspace
 
@@ -113,7 +114,7 @@ class Survey:
             return sight
         sight.pull = {**sight.pull, "checks": checks_of(self.ws, session, sight.pull)}
         if pull.state != "open" and is_looped(self.ws, session.key):
-            sight.over_at = pull.updated_at or clock.now()
+            sight.over_at = pull_requests.over_at(pull)
         elif pull.state == "open" and self.reader is not None:
             self._read(self.reader, session, url, pull, sight)
         return sight
@@ -153,7 +154,7 @@ class Survey:
         listed, name = tuple(settings.text("REACTION_AUTHORS").split()), settings.text("REACTION_NAME")
 
         def ask(forge: Forge) -> Feedback:
-            people = People(forge, owner, repo, reader.rights, listed, name)
+            people = People(forge, owner, repo, reader.rights, listed, name, Runs(self.ws, session.key))
             return Reading(people, reader.outputs, pull, known, sight.checks, sight.reviews).of(kinds)
 
         try:

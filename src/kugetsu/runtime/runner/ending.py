@@ -1,9 +1,8 @@
-"""How an attempt ended: from the process's end, the agent's files, git and the forge; or why no agent was started."""
+"""How an attempt ended: from the process's end, the agent's files, git and the forge."""
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -17,7 +16,7 @@ from kugetsu.agents import protocol as agents
 from kugetsu.agents.commands import Command
 from kugetsu.agents.outcome import Outcome, sentence
 from kugetsu.agents.protocol import Agent
-from kugetsu.domain import set_ups, task_options
+from kugetsu.domain import task_options
 from kugetsu.domain.facts import Ending
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.results import uncommitted
@@ -26,18 +25,14 @@ from kugetsu.host import run_files
 from kugetsu.model import clock, result_words
 from kugetsu.model.clock import seconds_between
 from kugetsu.model.errors import (
-    AgentFailed,
-    AgentUnavailable,
     BadInput,
-    GitFailed,
     KugetsuError,
     LogWriteFailed,
-    NotReady,
 )
 from kugetsu.redaction.funnel import redact
 from kugetsu.runtime import answers, pull_opening, pull_requests
 from kugetsu.runtime.env_files import values
-from kugetsu.runtime.git import checkouts, comparison, elsewhere, integrity, locks, refused_push, rescue
+from kugetsu.runtime.git import comparison, elsewhere, integrity, locks, refused_push, rescue
 from kugetsu.runtime.git import evidence as git_evidence
 from kugetsu.runtime.git.changes import changed_files
 from kugetsu.runtime.runner import findings, temp_folders
@@ -111,7 +106,7 @@ def ending_of(ws: Workspace, attempt: Attempt, ended: Ended, *, by_runner: bool 
         failed_check=checked.feedback if checked is not None else None,
     )
     if verdict == "done":
-        ending.opening = pull_opening.intent_of(ws, ws.state(), attempt, session, evidence)
+        ending.opening = pull_opening.intent_of(ws, ws.state(), session, evidence, attempt.task, attempt.claimed_at)
     if verdict == "done" and session is not None and session.kind == "pm":
         # It changes no repository, so there is no evidence: its answer is the result.
         ending.reason = sentence(str(ending.outcome["final_text"]), ANSWER_LENGTH) or "done"
@@ -139,7 +134,7 @@ def _checked(
     head = str(evidence["head"])
     if not by_runner or ended.leftover:
         return of_attempt.not_run(order, head, "processes_left" if ended.leftover else "runner_killed")
-    return of_attempt.verify(ws, attempt, session, order, head, _bases(session))
+    return of_attempt.verify(ws, attempt, session, order, head)
 
 
 def _beside(folder: str, ended: Ended, evidence: dict[str, Any]) -> str:
@@ -305,18 +300,10 @@ def evidence_of(session: Session | None, *, ask_remote: bool = False) -> dict[st
         session.base_commit or "",
         session.branch or "",
         repository_path=session.source,
-        bases=_bases(session),
+        bases=comparison.refs_in(session.source, session.base_branch),
         ask_remote=ask_remote,
     )
     return seen.as_data() | ({"repaired": repaired} if repaired is not None else {})
-
-
-def _bases(session: Session) -> list[str]:
-    """The names that its base branch may have in its clone, the one that the work was made from first."""
-    checkout = checkouts.find(session.source) if session.source is not None else None
-    names = list(checkouts.remotes(checkout.common_dir)) if checkout is not None else []
-    remote = "origin" if "origin" in names or not names else names[0]
-    return comparison.base_refs(remote if names else None, session.base_branch or "")
 
 
 def commands_of(ws: Workspace, attempt: Attempt, exit_code: int | None = None) -> list[Command]:
@@ -456,38 +443,3 @@ def summary(evidence: dict[str, Any]) -> str:
                 f"{pull['later']} commit{'' if pull['later'] == 1 else 's'} after the merge in no pull request"
             )
     return ", ".join(parts)
-
-
-# --- no agent was started ---------------------------------------------------------------------------------------------
-
-EXAMINE = "kugetsu doctor"
-"""The remedy where an error names none that can be typed."""
-
-_FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-
-
-def of_failed_start(problem: Exception) -> Ending:
-    """How the attempt ends, and what that means for its task.
-
-    What prevents any agent from starting closes the gate ``agent`` and uses up no attempt, as does a worktree that
-    could not be made ready, which parks its task. A program, repository or
-    file that may work next time is retried. Everything else is the task's own fault, and retrying does not help.
-    """
-    hint = getattr(problem, "hint", None)
-    reason = redact(f"not started: {problem}" + (f" (hint: {hint})" if hint else ""))
-    if isinstance(problem, NotReady):
-        return Ending("fail", set_ups.UNREADY, reason, evidence={"set_up": dict(problem.evidence)})
-    if _is_of_the_machine(problem):
-        command = problem.command if isinstance(problem, AgentUnavailable) else None
-        return Ending("fail", "unavailable", reason, gate="agent", remedy=redact(command or EXAMINE))
-    return Ending("fail", "retry" if _may_pass(problem) else "give_up", reason)
-
-
-def _is_of_the_machine(problem: Exception) -> bool:
-    if isinstance(problem, AgentFailed):
-        return False
-    return isinstance(problem, AgentUnavailable) or (isinstance(problem, OSError) and problem.errno in _FULL_DISK)
-
-
-def _may_pass(problem: Exception) -> bool:
-    return isinstance(problem, AgentFailed | GitFailed | LogWriteFailed | OSError)

@@ -24,11 +24,13 @@ from kugetsu.host import run_files
 from kugetsu.model.errors import AgentFailed, AgentUnavailable, Conflict, KugetsuError, LogWriteFailed
 from kugetsu.runtime import host_id, issue_context
 from kugetsu.runtime.env_files import values
+from kugetsu.runtime.intake import permission
+from kugetsu.runtime.issue_context import IssueContext
 from kugetsu.runtime.process import identity, termination, tree
 from kugetsu.runtime.process.lease import Lease
 from kugetsu.runtime.process.termination import MARK
 from kugetsu.runtime.query import messages
-from kugetsu.runtime.runner import ending, findings, prepare, set_up, spawn, surroundings, temp_folders
+from kugetsu.runtime.runner import failed_start, findings, prepare, spawn, surroundings, temp_folders, worktree_setup
 from kugetsu.runtime.runner import prompt as prompting
 from kugetsu.runtime.runner.finalize import conclude
 from kugetsu.runtime.runner.interruption import Interrupted, interruptible
@@ -75,7 +77,7 @@ def run(ws: Workspace, attempt_id: str, lease: Lease) -> NoReturn:
         ws.close()
         if unusable is None:
             _live(ws, attempt_id, lease, ws.paths.run(attempt_id))
-        conclude(ws, attempt_id, ending.of_failed_start(unusable))
+        conclude(ws, attempt_id, failed_start.ending_of(unusable))
     except BaseException:  # noqa: BLE001  the forked child must end here, and its log says why
         traceback.print_exc()
     finally:
@@ -131,7 +133,7 @@ def _live(ws: Workspace, attempt_id: str, lease: Lease, folder: str) -> NoReturn
             raise
         # Do not wait for a full disk: the lease is about to be free, and reconciliation records the end.
         with contextlib.suppress(LogWriteFailed):
-            conclude(ws, attempt_id, ending.of_failed_start(problem))
+            conclude(ws, attempt_id, failed_start.ending_of(problem))
         os._exit(1)
     spawn.become_supervisor(_orders(ws, attempt_id, lease, folder, pid), lease)
 
@@ -169,16 +171,20 @@ def _prepare(ws: Workspace, attempt_id: str, lease: Lease, folder: str, deadline
         agent = ws.agent(task.kind, task.options, task.issue)
         agent.require()
         agent.prepare_home()
+    permission.require_start(ws, task)
     if task.kind == "pm":
         prepare.prepare_pm(ws, agent)
     else:
         prepare.prepare_issue(ws, agent, session, task, attempt_id)
         attempt, task, session = _records(ws, attempt_id)
         _require_wanted(attempt)
-        set_up.ensure(ws, attempt, session, lease, deadline)
-    issue_text = _read_issue(ws, attempt_id)
+        worktree_setup.ensure(ws, attempt, session, lease, deadline)
+    read = _read_issue(ws, attempt_id)
     attempt, task, session = _records(ws, attempt_id)
     _require_wanted(attempt)
+    if read is not None and read.issue is not None:
+        permission.require_start(ws, task, read.issue)
+    issue_text = issue_context.text(read) if read is not None else None
     worktree, agent_session = session.worktree, session.agent_session
     if worktree is None or agent_session is None:
         raise Conflict(f"the session {session.key} is not ready", hint=f"kugetsu history {session.key}")
@@ -242,7 +248,7 @@ def _records(ws: Workspace, attempt_id: str) -> tuple[Attempt, Task, Session]:
     return attempt, state.tasks[attempt.task], state.sessions[attempt.session]
 
 
-def _read_issue(ws: Workspace, attempt_id: str) -> str | None:
+def _read_issue(ws: Workspace, attempt_id: str) -> IssueContext | None:
     """The issue as the forge shows it; None where it is not contacted. Takes FORGE_TIMEOUT_SECONDS at most."""
     attempt, _, session = _records(ws, attempt_id)
     if session.kind != "issue" or session.key.startswith("local/") or ws.config.text("KUGETSU_FORGE") == "off":

@@ -10,9 +10,10 @@ import os
 import sys
 
 from kugetsu.agents.protocol import Agent
+from kugetsu.domain import divergence
 from kugetsu.domain.decide import sessions as decide
 from kugetsu.domain.state import Session, Task
-from kugetsu.model.errors import Conflict, GitFailed, KugetsuError
+from kugetsu.model.errors import Diverged, GitFailed, KugetsuError
 from kugetsu.model.refs import folder_name, parse_ref
 from kugetsu.redaction.funnel import redact
 from kugetsu.runtime import finished_branch, host_id
@@ -77,22 +78,28 @@ def prepare_issue(ws: Workspace, agent: Agent, session: Session, task: Task | No
 def _take_in_others(
     ws: Workspace, session: Session, repository: Repository, task: Task | None, attempt: str | None
 ) -> None:
-    """Take in what others pushed to the session's branch. Raises Conflict if that cannot be done without losing
-    something, unless a person asked for the run, which may be about just that; a remote that does not answer keeps
-    nobody from working."""
+    """Take in what others pushed to the session's branch. Raises Diverged if that cannot be done without losing
+    something, unless a person asked for the run, which may be about just that, or accepted it; a remote that does not
+    answer keeps nobody from working."""
     if session.worktree is None:
         return
     try:
         with repositories.locked(ws.paths, repository.common_dir):
             found = others_commits.take_in(repository, session.worktree, session.base_commit or "")
-    except (Conflict, GitFailed) as problem:
-        if isinstance(problem, Conflict) and task is not None and (task.by_intake or task.reaction is not None):
+    except (Diverged, GitFailed) as problem:
+        if isinstance(problem, Diverged) and task is not None and _stops(task, problem):
             raise
         print(f"nothing was taken in, work goes on from what is here: {problem}", file=sys.stderr)
         return
     if found is not None:
         what = found.branch, found.was, found.head, found.commits
         ws.log.transact(lambda state: decide.forwarded(state, session.key, *what, attempt))
+
+
+def _stops(task: Task, found: Diverged) -> bool:
+    """Whether a divergence stops a run: nobody asked for that, and nobody has accepted these commits."""
+    commits = {name: found.evidence[name] for name in divergence.COMMITS}
+    return (task.by_intake or task.reaction is not None) and task.accepted != commits
 
 
 def _make_ready(

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from kugetsu.redaction.funnel import Lines
-from kugetsu.runtime.git import scratch
-from kugetsu.runtime.process import lease as leases
-from kugetsu.runtime.process import termination
-from kugetsu.runtime.process.lease import Lease
+from kugetsu.runtime import scratch_lease
 from kugetsu.runtime.verification import clean_run
 from kugetsu.runtime.verification.clean_run import Order, Place
 from kugetsu.runtime.workspace import Workspace
@@ -20,28 +16,24 @@ Show = Callable[[list[bytes]], object]
 """Is given complete lines of output, redacted."""
 
 
-def of_work(ws: Workspace, order: Order, commit: str, base: str | None, show: Show) -> dict[str, Any]:
-    """What it says of a commit (`events.attempts.Verification`). Raises KeyboardInterrupt at SIGTERM and SIGHUP too."""
+def of_work(ws: Workspace, order: Order, commit: str, base: str | None, show: Show) -> tuple[dict[str, Any], str]:
+    """What it says of a commit (`events.attempts.Verification`), and the end of its output. Raises KeyboardInterrupt at
+    SIGTERM and SIGHUP too."""
     with _place(ws, show) as place:
-        found, _ = clean_run.of_work(ws, order, commit, base, place)
-    return found | {"output": None}
+        return clean_run.of_work(ws, order, commit, base, place)
+
+
+def of_base(ws: Workspace, order: Order, commit: str, show: Show) -> dict[str, Any]:
+    """What it says of a base commit, run again and remembered. Raises as `of_work`."""
+    with _place(ws, show) as place:
+        return clean_run.of_base(ws, order, commit, place, again=True)
 
 
 @contextlib.contextmanager
 def _place(ws: Workspace, show: Show) -> Iterator[Place]:
-    lease = Lease.create(ws.paths.make(ws.paths.leases))
-    folder = ws.paths.make(f"{ws.paths.scratch}/{lease.nonce}")
-    before = [(number, signal.signal(number, signal.default_int_handler)) for number in (signal.SIGTERM, signal.SIGHUP)]
-    try:
-        yield Place(lease.nonce, folder, lease.fd, step=_Follower(show))
-    finally:
-        for number, handler in before:
-            signal.signal(number, handler)
-        lease.close()
-        # What cleared its environment and left its session is known by the lease that it holds.
-        termination.end_lost(ws.paths.leases, lease.nonce, ws.config.number("KILL_GRACE_SECONDS"))
-        scratch.remove(ws.paths, lease.nonce)
-        leases.forget(ws.paths.leases, lease.nonce)
+    with scratch_lease.typed(ws) as lease:
+        folder = ws.paths.make(f"{ws.paths.scratch}/{lease.nonce}")
+        yield Place(lease.nonce, folder, step=_Follower(show))
 
 
 class _Follower:

@@ -6,7 +6,6 @@ them the user's. A base commit is verified once for each of these, whoever asks 
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import time
@@ -15,19 +14,22 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from kugetsu.domain import verification
 from kugetsu.domain.decide import verification as decide
 from kugetsu.domain.fold.sessions import base_key
-from kugetsu.domain.results import UNVERIFIED
+from kugetsu.domain.results import AT_FAULT, UNVERIFIED
+from kugetsu.domain.worktree_setup import CHANGED
 from kugetsu.host import run_files
 from kugetsu.host.config import Config
 from kugetsu.model.errors import KugetsuError, LogWriteFailed
 from kugetsu.redaction.funnel import redact
 from kugetsu.runtime.git import repositories, scratch
 from kugetsu.runtime.process import command_line
+from kugetsu.runtime.reactions import error_window
 from kugetsu.runtime.runner import surroundings
 from kugetsu.runtime.verification import nothing_ran
 from kugetsu.runtime.workspace import Workspace
-from kugetsu.runtime.worktree_setup import making, recipe
+from kugetsu.runtime.worktree_setup import making, recipe, supplied
 from kugetsu.runtime.worktree_setup.recipe import Recipe
 
 TAIL_LENGTH = 1500
@@ -36,6 +38,8 @@ READ_BYTES = 4_000_000
 WHY_LENGTH = 300
 REMEMBERED = ("passed", "failed", "timed_out", "nothing_ran")
 """What is remembered of a base commit; what kept it from being verified may pass."""
+_UNRUNNABLE = {126: "not_executable", 127: "not_found"}
+"""The exit codes of a shell that could not run a command (POSIX, Shell Command Language 2.8.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,8 @@ def of_commit(
                 run_files.replace(file, b"")
             settings = _setting_up(ws, order, path, base or commit, place, name)
             made = making.make_ready(order.ready, settings)
+            if made.code == CHANGED:
+                raise KugetsuError(made.problem or made.code)
             if not made.done:
                 why = redact(made.problem or made.code, limit=WHY_LENGTH)
                 ended = {"code": "set_up_failed", "exit": made.exit, "seconds": round(made.seconds, 1), "why": why}
@@ -103,7 +109,7 @@ def of_commit(
             ran = _run(ws, order, path, place, output)
             if place.step is not None:
                 place.step(output)
-            text = making.tail(output, READ_BYTES)
+            text = error_window.plain(making.tail(output, READ_BYTES))
     except (KugetsuError, OSError) as problem:
         return {**found, "code": "not_run", "why": redact(str(problem), limit=WHY_LENGTH)}, text
     return found | _outcome(ran, text) | {"tail": _last_lines(text)}, text
@@ -115,6 +121,12 @@ def _outcome(ran: command_line.Ran, text: str) -> dict[str, Any]:
         return {**outcome, "code": "timed_out"}
     if ran.why is not None:
         return {**outcome, "code": "failed", "why": "it wrote more than MAX_OUTPUT_MB"}
+    if ran.exit in _UNRUNNABLE:
+        return {
+            **outcome,
+            "code": _UNRUNNABLE[ran.exit],
+            "why": redact(_last_lines(text).rpartition("\n")[2], limit=WHY_LENGTH),
+        }
     program = nothing_ran.found(ran.exit, text)
     if program is not None:
         return {**outcome, "code": "nothing_ran", "why": program}
@@ -122,42 +134,71 @@ def _outcome(ran: command_line.Ran, text: str) -> dict[str, Any]:
 
 
 def of_work(ws: Workspace, order: Order, commit: str, base: str | None, place: Place) -> tuple[dict[str, Any], str]:
-    """`of_commit`, and ``base_failed`` if the base commit does not pass either."""
+    """`of_commit`, and what the base commit says of it (`judged`)."""
     found, text = of_commit(ws, order, commit, base, place)
-    if found["code"] in UNVERIFIED and base is not None and base != commit:
-        said = of_base(ws, order, base, place)
-        # Where the base fails, nothing shows that the work does; any other way of not passing must be the same.
-        if said in ("failed", found["code"]):
-            found |= {"code": "base_failed", "why": base}
+    if found["code"] in (*UNVERIFIED, *_UNRUNNABLE.values()):
+        alone = found["code"] if found["code"] in _UNRUNNABLE.values() else ""
+        said = of_base(ws, order, base, place)["code"] if base is not None and base != commit else alone
+        found |= judged(found["code"], said, base)
     return found, text
 
 
-def of_base(ws: Workspace, order: Order, commit: str, place: Place) -> str:
-    """The code of what it says of a base commit: what is remembered, else it runs and is remembered."""
+def judged(code: str, base_code: str, base: str | None) -> dict[str, Any]:
+    """What a verification of work that ended with ``code`` comes to, where that of its ``base`` said ``base_code``.
+
+    Work is at fault if its base behaves otherwise. Where neither can be run or neither ends in time, the command is
+    (`results.AT_FAULT`): nothing is known of either. Where a base that can be run fails, nothing shows that the work
+    does.
+    """
+    if base_code == code and code in AT_FAULT:
+        return {"code": AT_FAULT[code]}
+    if base_code == "failed":
+        return {"code": "base_failed", "why": base}
+    return {"code": "failed"} if code in _UNRUNNABLE.values() else {}
+
+
+def of_base(ws: Workspace, order: Order, commit: str, place: Place, *, again: bool = False) -> dict[str, Any]:
+    """What it says of a base commit (`events.attempts.Verification`): what is remembered, unless ``again``, else it
+    runs and is remembered.
+
+    One that fails runs a second time before it is believed, once for each commit and command.
+    """
     key = base_key(order.repository, commit, order.sha)
     # One that asks while another verifies it waits for that, and takes its answer; a killed one holds nothing.
     with repositories.locked(ws.paths, f"verify {key}"):
         known = ws.state().bases.get(key)
-        if known is not None:
-            return str(known["code"])
-        found, _ = of_commit(ws, order, commit, commit, place, "verify-base")
-        if found["code"] in REMEMBERED:
-            _remember(ws, order, commit, found, place.attempt)
-        return str(found["code"])
+        if known is not None and not again and verification.is_believed(known, order.seconds):
+            return {"code": known["code"], "commit": commit}
+        while True:
+            found, _ = of_commit(ws, order, commit, commit, place, "verify-base")
+            recorded = found["code"] in REMEMBERED and _remember(ws, order, commit, found, place.attempt)
+            known = ws.state().bases.get(key)
+            if not recorded or known is None or verification.is_believed(known, order.seconds):
+                return found
 
 
-def _remember(ws: Workspace, order: Order, commit: str, found: dict[str, Any], attempt: str | None) -> None:
+def _remember(ws: Workspace, order: Order, commit: str, found: dict[str, Any], attempt: str | None) -> bool:
+    """Whether it is recorded: on a full disk it is not, and asked again some day."""
     said: dict[str, Any] = {name: found[name] for name in ("sha", "code", "exit", "seconds")}
-    with contextlib.suppress(LogWriteFailed):  # a full disk: it is asked again
+    try:
         ws.log.transact(partial(decide.base, repository=order.repository, commit=commit, attempt_id=attempt, **said))
+    except LogWriteFailed:
+        return False
+    return True
 
 
 def _setting_up(ws: Workspace, order: Order, path: str, base: str, place: Place, name: str) -> making.Place:
+    found = supplied.of(order.clone, base, order.ready)
+    if place.attempt is not None:
+        supplied.trust_first(ws, order.repository, found, place.attempt)
+    refused = supplied.refusal(ws, order.repository, order.clone, found)
     return making.Place(
         paths=ws.paths,
         source=order.clone,
         worktree=path,
         base_commit=base,
+        supplied=found,
+        refused=f"{refused} (hint: {supplied.remedy(order.repository, found.sha)})" if refused and found.sha else None,
         output=f"{place.folder}/{name}-setup.log",
         environment=_environment(ws, order, path, place),
         nonce=place.nonce,

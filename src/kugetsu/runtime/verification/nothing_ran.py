@@ -25,6 +25,8 @@ SIGNS = (
     # pytest: ExitCode.NO_TESTS_COLLECTED is 5; TerminalReporter.build_summary_stats_line
     Sign("pytest", r"^=* ?no tests (?:ran|collected)\b", (0, 5)),
     Sign("pytest", r"^=* ?\d+ (?:deselected|skipped)\b[^\n]* in \d", (0, 5)),
+    # pytest: TerminalReporter.report_collect; a script may hide the exit code and cut the summary off
+    Sign("pytest", r"^collected 0 items(?: / \d+ (?:deselected|skipped)[^\n]*)?$", (0, 5)),
     # unittest: TextTestRunner.run; exit code 5 since Python 3.12
     Sign("unittest", r"^Ran 0 tests in ", (0, 5)),
     # go test: "?   PACKAGE [no test files]"; "[no tests to run]" where -run matches none; go list's warning
@@ -35,9 +37,9 @@ SIGNS = (
     Sign("cargo nextest", r"^(?:error|warning): no tests to run\b", (0, 4)),
     # mocha: reporter spec
     Sign("mocha", r"^\s*0 passing\b"),
-    # jest and vitest, without --passWithNoTests with code 1
-    Sign("jest", r"^No tests found, exiting with code [01]", (0, 1)),
-    Sign("vitest", r"^\s*No test files found, exiting with code [01]", (0, 1)),
+    # jest (getNoTestsFoundMessage and its kin) and vitest, without --passWithNoTests with code 1
+    Sign("jest", r"^No tests found\b", (0, 1)),
+    Sign("vitest", r"^\s*No test files found\b", (0, 1)),
     # node --test: reporters spec and tap
     Sign("node", r"^(?:ℹ|#) tests 0$"),
     # TAP: a plan of none

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kugetsu.domain import task_options
@@ -58,9 +58,14 @@ def not_run(order: Order, head: str, why: str) -> Checked:
     return Checked({**found, "code": "not_run", "why": why}, cancelled=why == "cancelled")
 
 
-def verify(ws: Workspace, attempt: Attempt, session: Session, order: Order, head: str, bases: list[str]) -> Checked:
-    """Verify the commit ``head``, in the runner. ``bases`` are the names of its base branch
-    (`comparison.base_refs`)."""
+def verify(ws: Workspace, attempt: Attempt, session: Session, order: Order, head: str) -> Checked:
+    """Verify the commit ``head``, in the runner."""
+    began = clock.now()
+    checked = _interruptible(ws, attempt, session, order, head)
+    return replace(checked, found=checked.found | {"began": began, "ended": clock.now()})
+
+
+def _interruptible(ws: Workspace, attempt: Attempt, session: Session, order: Order, head: str) -> Checked:
     held = (signal.SIGTERM, signal.SIGINT)
     signal.pthread_sigmask(signal.SIG_BLOCK, held)  # a stop that comes now is pending until it can be taken
     try:
@@ -68,7 +73,7 @@ def verify(ws: Workspace, attempt: Attempt, session: Session, order: Order, head
         if stop is not None:
             return not_run(order, head, stop)
         with interruptible(_seconds_left(ws, attempt)):
-            return _verified(ws, attempt, session, order, head, bases)
+            return _verified(ws, attempt, session, order, head)
     except (KugetsuError, OSError) as problem:  # the work is there, whatever keeps it from being verified
         return not_run(order, head, redact(str(problem), limit=clean_run.WHY_LENGTH))
     except Interrupted as stopped:
@@ -77,7 +82,7 @@ def verify(ws: Workspace, attempt: Attempt, session: Session, order: Order, head
         spawn.begin_finalizing()
 
 
-def _verified(ws: Workspace, attempt: Attempt, session: Session, order: Order, head: str, bases: list[str]) -> Checked:
+def _verified(ws: Workspace, attempt: Attempt, session: Session, order: Order, head: str) -> Checked:
     tree = trees.Tree(trees.path(ws.paths.run(attempt.id)), attempt.lease)
     place = Place(
         nonce=attempt.lease,
@@ -86,6 +91,7 @@ def _verified(ws: Workspace, attempt: Attempt, session: Session, order: Order, h
         attempt=attempt.id,
         step=lambda _: tree.step(time.monotonic()),
     )
+    bases = comparison.refs_in(session.source, session.base_branch)
     base = comparison.base_of(order.clone, head, bases, session.base_commit or "").commit
     found, text = clean_run.of_work(ws, order, head, base, place)
     return Checked(found, feedback_of(order, found, text) if found["code"] in UNVERIFIED else None)

@@ -74,11 +74,18 @@ def copy(source: str, worktree: str, patterns: Sequence[str]) -> Copied:
     return done
 
 
+def matching(source: str, patterns: Sequence[str]) -> list[str]:
+    """The ignored files of the clone that match a pattern; none in a bare one. Raises GitFailed."""
+    if not patterns or checkouts.is_bare(source):
+        return []
+    options = ["-z", "--others", "--ignored", *(f"--exclude={pattern}" for pattern in patterns)]
+    names = git(["ls-files", *options], source, timeout=LIST_SECONDS).split("\0")
+    return _ignored(source, [name for name in names if name and not name.endswith("/")])
+
+
 def _wanted(source: str, worktree: str, patterns: Sequence[str], done: Copied) -> list[str]:
     """The files to copy that are not in the worktree; why others are not copied is added to the notes of ``done``."""
-    options = ["-z", "--others", "--ignored", *(f"--exclude={pattern}" for pattern in patterns)]
-    matching = git(["ls-files", *options], source, timeout=LIST_SECONDS).split("\0")
-    ignored = _ignored(source, [name for name in matching if name and not name.endswith("/")])
+    ignored = matching(source, patterns)
     links = [name for name in ignored if not run_files.is_regular(f"{source}/{name}")]
     if links:
         done.notes.append(f"not copied, because it is no regular file, or a link: {listed(links)}")

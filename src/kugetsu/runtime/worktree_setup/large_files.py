@@ -14,13 +14,23 @@ from kugetsu.runtime.git import transport
 from kugetsu.runtime.git.command import ask, git
 
 _POINTER = b"version https://git-lfs.github.com/spec/v1"
+SETTINGS = ".lfsconfig"
 _MOST = 20_000
 """Files that are looked at; a pointer among the first shows that the others are pointers too."""
 
 
-def fetch(worktree: str, deadline: float) -> list[str]:
+def settings_of(source: str, commit: str) -> list[str]:
+    """The settings that a commit has for git-lfs: the server above all. Raises GitFailed if git cannot read them."""
+    out = git(["config", "-z", "--blob", f"{commit}:{SETTINGS}", "--list"], source)
+    return ["=".join(one.split("\n", 1)) for one in out.split("\0") if one]
+
+
+def fetch(worktree: str, base_commit: str, deadline: float) -> list[str]:
     """Let the worktree have the content of the files that its attributes give to git-lfs; notes for people, where that
-    is not possible. Raises GitFailed if the server does not give it."""
+    is not possible. Raises GitFailed if the server does not give it.
+
+    git-lfs asks the server that the work branch names, so a branch that names another than the base commit gets
+    nothing: an agent wrote that."""
     if not uses_lfs(worktree):
         return []
     pointers = _pointers(worktree)
@@ -31,6 +41,8 @@ def fetch(worktree: str, deadline: float) -> list[str]:
         return [f"{what} kept by git-lfs have no content: install git-lfs, then run git lfs install"]
     if ask(["config", "--get", "filter.lfs.process"], worktree).code != 0:
         return [f"{what} kept by git-lfs have no content: it is not set up for this user; run git lfs install"]
+    if not _has_settings_of(base_commit, worktree):
+        return [f"{what} kept by git-lfs have no content: {SETTINGS} is not as the base branch has it"]
     answer = transport.ask(["lfs", "pull"], worktree, timeout=max(deadline - time.monotonic(), 1.0))
     if answer.code != 0:
         cause = error_lines.cause(answer.err.splitlines()) or f"exit code {answer.code}"
@@ -39,10 +51,29 @@ def fetch(worktree: str, deadline: float) -> list[str]:
     return [f"{counted(len(left), 'file')} ({listed(left)}) have no content after git lfs pull"] if left else []
 
 
+def _has_settings_of(base_commit: str, worktree: str) -> bool:
+    """Whether git-lfs finds the base commit's settings wherever it reads them: in the worktree, the index, HEAD."""
+    wanted = _blob(f"{base_commit}:{SETTINGS}", worktree)
+    found = {_blob(f"{place}:{SETTINGS}", worktree) for place in ("", "HEAD")}
+    if os.path.lexists(f"{worktree}/{SETTINGS}"):
+        found.add(git(["hash-object", "--no-filters", "--", SETTINGS], worktree))
+    return found == {wanted}
+
+
+def _blob(name: str, worktree: str) -> str | None:
+    answer = ask(["rev-parse", "-q", "--verify", name], worktree)
+    return answer.out.strip() if answer.code == 0 else None
+
+
 def uses_lfs(worktree: str) -> bool:
-    """Whether the top folder's attributes name git-lfs, which writes them there."""
+    """Whether the worktree's attributes, in any folder, name git-lfs. Raises GitFailed."""
+    files = git(["ls-files", "-z", "--", ".gitattributes", "*/.gitattributes"], worktree).split("\0")
+    return any(_names_lfs(os.path.join(worktree, name)) for name in files if name)
+
+
+def _names_lfs(path: str) -> bool:
     try:
-        return b"filter=lfs" in run_files.read(f"{worktree}/.gitattributes", 1 << 20)
+        return b"filter=lfs" in run_files.read(path, 1 << 20)
     except OSError:
         return False
 

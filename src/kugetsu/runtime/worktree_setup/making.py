@@ -4,21 +4,25 @@ repeated: what is there stays as it is.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from kugetsu.agents import error_lines
+from kugetsu.domain.worktree_setup import CHANGED
 from kugetsu.host import run_files
 from kugetsu.host.paths import Paths
 from kugetsu.model.errors import KugetsuError
+from kugetsu.model.plural import counted
 from kugetsu.redaction.funnel import CUT, redact
 from kugetsu.runtime.env_files import note_copied
+from kugetsu.runtime.git import copies
+from kugetsu.runtime.git.changes import changed_files
 from kugetsu.runtime.process import command_line
-from kugetsu.runtime.worktree_setup import copying, large_files, recipe, submodules
+from kugetsu.runtime.worktree_setup import copying, large_files, submodules
 from kugetsu.runtime.worktree_setup.recipe import Recipe
+from kugetsu.runtime.worktree_setup.supplied import Supplied
 
 OUTPUT = "setup.log"
 """The file in a run's folder that has the command's whole output."""
@@ -33,15 +37,18 @@ SHORTEST_SECONDS = 1.0
 class Place:
     """A checkout to make ready, and with what.
 
-    ``source`` is the clone that it is made from, ``base_commit`` its commit of the base branch, ``output`` the file for
-    the command's output, ``paths`` are those of KUGETSU_DIR; ``environment`` is complete, ``nonce`` and ``held`` are a
-    lease's (`command_line.run`); ``deadline`` is on the monotonic clock: no step goes on after it.
+    ``source`` is the clone that it is made from, ``base_commit`` its commit of the base branch, ``supplied`` what that
+    supplies and ``refused`` why it may not be used (`supplied.refusal`). ``output`` is the file for the command's
+    output, ``paths`` are those of KUGETSU_DIR; ``environment`` is complete, ``nonce`` and ``held`` are a lease's
+    (`command_line.run`); ``deadline`` is on the monotonic clock: no step goes on after it.
     """
 
     paths: Paths
     source: str
     worktree: str
     base_commit: str
+    supplied: Supplied
+    refused: str | None
     output: str
     environment: Mapping[str, str]
     nonce: str
@@ -68,11 +75,13 @@ class Outcome:
         """Whether the checkout is ready."""
         return self.code == "done"
 
-    def data(self, wanted: Recipe, worktree: str) -> dict[str, Any]:
+    def data(self, wanted: Recipe, supplied: Supplied, worktree: str) -> dict[str, Any]:
         """The data of `worktree.set_up`."""
         return {
             "worktree": worktree,
             "sha": wanted.sha,
+            **({"supplied": supplied.sha} if supplied.sha is not None else {}),
+            **({"lines": supplied.lines} if self.code == CHANGED else {}),
             "code": self.code,
             "command": wanted.command or None,
             "exit": self.exit,
@@ -86,8 +95,8 @@ class Outcome:
 def make_ready(wanted: Recipe, place: Place, tell: Callable[[str, Outcome], object] | None = None) -> Outcome:
     """Do what a recipe says to a checkout; never raises for what goes wrong in it.
 
-    ``tell(step, so_far)`` is called after each step: ``copy``, ``submodules``, ``large_files``, ``command``. The first
-    that fails is the last.
+    ``tell(step, so_far)`` is called after each step: ``changed``, ``copy``, ``submodules``, ``large_files``,
+    ``command``. The first that fails is the last.
     """
     began = time.monotonic()
     outcome = Outcome()
@@ -106,16 +115,20 @@ def make_ready(wanted: Recipe, place: Place, tell: Callable[[str, Outcome], obje
     return outcome
 
 
-def is_needed(wanted: Recipe, source: str, worktree: str) -> bool:
+def is_needed(wanted: Recipe, supplied: Supplied, worktree: str) -> bool:
     """Whether there may be anything to do in a worktree; for most repositories nothing, as a look at files tells."""
-    if wanted.command or wanted.patterns or (wanted.submodules and submodules.exist(worktree)):
+    if wanted.command or wanted.patterns or supplied.sha or (wanted.submodules and submodules.exist(worktree)):
         return True
-    includes = any(os.path.lexists(f"{top}/{recipe.INCLUDES}") for top in (worktree, source))
-    return includes or large_files.uses_lfs(worktree)
+    return large_files.uses_lfs(worktree)
+
+
+def _require_accepted(wanted: Recipe, place: Place, outcome: Outcome) -> None:  # noqa: ARG001
+    if place.refused is not None:
+        raise KugetsuError(place.refused)
 
 
 def _copy(wanted: Recipe, place: Place, outcome: Outcome) -> None:
-    patterns = [*recipe.included(place.source, place.base_commit), *wanted.patterns]
+    patterns = [*place.supplied.patterns, *wanted.patterns]
     copied = copying.copy(place.source, place.worktree, patterns)
     # The secrets in them are known before anything can print them.
     note_copied(place.paths, [f"{place.source}/{name}" for name in copied.names])
@@ -129,12 +142,29 @@ def _check_out_submodules(wanted: Recipe, place: Place, outcome: Outcome) -> Non
 
 
 def _fetch_large_files(wanted: Recipe, place: Place, outcome: Outcome) -> None:  # noqa: ARG001
-    outcome.notes += large_files.fetch(place.worktree, place.deadline)
+    outcome.notes += large_files.fetch(place.worktree, place.base_commit, place.deadline)
 
 
 def _run(wanted: Recipe, place: Place, outcome: Outcome) -> None:
     if not wanted.command:
         return
+    work = set(changed_files(place.worktree))
+    try:
+        _run_command(wanted, place, outcome)
+    finally:
+        outcome.notes += _note_left(place.worktree, work)
+
+
+def _note_left(worktree: str, work: set[str]) -> list[str]:
+    """Note what the command left beside the ``work`` that was there before it."""
+    names = [name for name in changed_files(worktree) if name not in work]
+    # What an earlier set-up left is still its own.
+    if copies.note_left(worktree, sorted({*names, *copies.left(worktree)})):
+        return []
+    return [f"WORKTREE_SETUP leaves {counted(len(names), 'file')} that git does not ignore: they count as uncommitted"]
+
+
+def _run_command(wanted: Recipe, place: Place, outcome: Outcome) -> None:
     seconds = max(min(wanted.minutes * 60, place.deadline - time.monotonic()), SHORTEST_SECONDS)
     ran = command_line.run(
         wanted.command,
@@ -181,6 +211,7 @@ def _cause(text: str) -> str:
 
 
 _STEPS: dict[str, Callable[[Recipe, Place, Outcome], None]] = {
+    CHANGED: _require_accepted,
     "copy": _copy,
     "submodules": _check_out_submodules,
     "large_files": _fetch_large_files,

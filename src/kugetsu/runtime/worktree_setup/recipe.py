@@ -1,5 +1,5 @@
-"""What makes a worktree of a repository ready: from the user's settings and the base branch, never from the work
-branch, which an agent writes."""
+"""What the user's settings say that makes a worktree of a repository ready; what the repository itself supplies to that
+is in `supplied`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import json
 from dataclasses import dataclass
 
 from kugetsu.host.config import Config
-from kugetsu.runtime.git.command import ask
 
 INCLUDES = ".worktreeinclude"
 """The file of a repository that names ignored files to copy, in the form of a .gitignore."""
@@ -44,10 +43,3 @@ def of(config: Config) -> Recipe:
         submodules=config.text("WORKTREE_SUBMODULES") == "auto",
         secrets=config.flag("VERIFY_SECRETS"),
     )
-
-
-def included(source: str, base_commit: str) -> list[str]:
-    """The patterns of the `.worktreeinclude` of the base commit; none without one."""
-    answer = ask(["cat-file", "blob", f"{base_commit}:{INCLUDES}"], source)
-    lines = answer.out.splitlines() if answer.code == 0 else []
-    return [line.rstrip() for line in lines if line.strip() and not line.startswith("#")]

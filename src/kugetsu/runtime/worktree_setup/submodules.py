@@ -34,7 +34,7 @@ def check_out(source: str, worktree: str, base_commit: str, deadline: float) -> 
 
     ``source`` is the clone, ``deadline`` on the monotonic clock. Raises GitFailed with git's own last line.
     """
-    ours, base = _named("HEAD", worktree), _named(base_commit, source)
+    ours, base = named("HEAD", worktree), named(base_commit, source)
     links = set(changes.submodules(worktree))
     known = {name: one["path"] for name, one in ours.items() if one.get("path") in links}
     strange = [path for name, path in known.items() if ours[name].get("url") != base.get(name, {}).get("url")]
@@ -48,7 +48,7 @@ def check_out(source: str, worktree: str, base_commit: str, deadline: float) -> 
     return notes
 
 
-def _named(commit: str, folder: str) -> dict[str, dict[str, str]]:
+def named(commit: str, folder: str) -> dict[str, dict[str, str]]:
     """Path and URL of the submodules that a commit names, by their names."""
     answer = ask(["config", "-z", "--blob", f"{commit}:{FILE}", "--get-regexp", _KEYS], folder)
     found: dict[str, dict[str, str]] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kugetsu.domain import gates as asked
 from kugetsu.domain.report import GROUPS, PERSONAL, SENT_BACK, Item, Report
+from kugetsu.domain.worktree_setup import CHANGED
 from kugetsu.model import result_words
 from kugetsu.model.plural import counted
 from kugetsu.runtime.notifications.notice import issue_url
@@ -145,7 +146,7 @@ def _row(item: Item, state: State, facts: ClaimFacts, servers: Mapping[str, str]
         "agent_seconds": round(task.usage.seconds, 3),
         "others": item.others,
         "changed_at": task.changed_at,
-        "next": _next(item),
+        "next": _after_set_up(item, state, facts) or _next(item),
     }
 
 
@@ -203,14 +204,24 @@ def title_of(item: Item) -> str:
 
 
 def _waits(item: Item, state: State, facts: ClaimFacts) -> tuple[str | None, str | None, bool]:
-    """Why a task waits, until when, and whether only a person ends that."""
+    """Why a task waits, until when, and whether a person has to see to it."""
     closed = asked.first_closed(state, item.task, facts)
     if closed is None:
         return None, None, False
     stranded = asked.stranded(state, item.task) if closed.gate == "dependencies" else None
     closed = stranded or closed
-    stuck = stranded is not None or (closed.until is None and closed.gate in gates.FOR_A_PERSON)
+    unready = closed.code == "parked_by_set_up"  # it may be tried again, and what failed is the user's to mend
+    stuck = stranded is not None or unready or (closed.until is None and closed.gate in gates.FOR_A_PERSON)
     return gates.reason_of(closed), closed.until, stuck
+
+
+def _after_set_up(item: Item, state: State, facts: ClaimFacts) -> str | None:
+    """The command for a worktree that is not ready: accept what changed, else try all of the set-up."""
+    closed = asked.first_closed(state, item.task, facts) if item.group == "waiting" else None
+    if closed is None or closed.code != "parked_by_set_up" or item.session is None:
+        return None
+    accept = gates.commands_of(closed)[0] if closed.values["step"] == CHANGED else None
+    return accept or f"kugetsu doctor --repo {item.session.repository}"
 
 
 def _next(item: Item) -> str:

@@ -12,6 +12,7 @@ from kugetsu.views import times
 from kugetsu.views.text import harmless
 from kugetsu.views.timeline.shape import (
     OUTCOMES,
+    PARTS,
     Scale,
     about_hold,
     about_run,
@@ -20,6 +21,8 @@ from kugetsu.views.timeline.shape import (
     lane,
     outcome,
     outcomes,
+    parts,
+    parts_of,
     slots,
     time_of_day,
     tried_again,
@@ -106,6 +109,7 @@ def _escaped(text: str) -> str:
 def _key(found: Timeline) -> list[tuple[str, str]]:
     """The classes of what is drawn, and what they mean."""
     names = [("prepares", "prepares")] if any(run.ran != run.since for run in found.runs) else []
+    names += [(name, PARTS[name].words) for name in parts(found)]
     names += [(name, OUTCOMES[name].words) for name in outcomes(found)]
     return [*names, *([("hold", "a task waits")] if found.holds else [])]
 
@@ -167,6 +171,9 @@ def _slots(drawing: Drawing, found: Timeline) -> None:
                 drawing.bar(outcome(one), ran, b, drawing.y, LANE - 6, title, label, run=True)
             elif one.end is not None:
                 drawing.bar(outcome(one), b, b, drawing.y, LANE - 6, title, run=True)
+            for name, part in parts_of(one):
+                begins, ends = scale.place(part.since), scale.place(part.until)
+                drawing.bar(name, begins, ends, drawing.y + LANE - 11, 5, title)
             if tried_again(one):
                 drawing.mark(a)
         drawing.y += LANE

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kugetsu.domain.intervals import DAEMON, MICRO, Hold, Run
+from kugetsu.domain.phases import Phase
 from kugetsu.domain.timeline import Timeline, gate_of
 from kugetsu.model.clock import from_micros
 from kugetsu.model.record import record
@@ -107,10 +108,14 @@ OUTCOMES = {
     "question": Outcome("?", "asks you"),
     "nothing": Outcome("○", "no commit"),
     "unknown": Outcome("·", "not known"),
+    "checks_failed": Outcome("✗", "verification failed"),
+    "set_up_failed": Outcome("✗", "set-up failed"),
     "failed": Outcome("✗", "failed"),
     "lost": Outcome("!", "lost"),
     "runs": Outcome("▶", "runs"),
 }
+#: The parts of a run besides preparing and working.
+PARTS = {"sets_up": Outcome("▒", "sets up"), "verifies": Outcome("▄", "verifies")}
 _BY_RESULT = {"merged": "pull_request", "push_refused": "kept", "unpushed": "kept", "uncommitted": "kept"}
 
 
@@ -118,9 +123,9 @@ def outcome(run: Run) -> str:
     """What came of a run: a key of `OUTCOMES`."""
     if run.end is None:
         return "runs"
-    if run.end != "succeeded":
-        return "lost" if run.end == "lost" else "failed"
     kind = run.result["kind"] if run.result is not None else "unknown"
+    if run.end != "succeeded":
+        return kind if kind == "set_up_failed" else "lost" if run.end == "lost" else "failed"
     kind = _BY_RESULT.get(kind, kind)
     return kind if kind in OUTCOMES else "unknown"
 
@@ -137,7 +142,28 @@ def ended(run: Run) -> str:
         return "runs"
     if run.end == "succeeded" and run.result is not None:
         return result_words(run.result)
+    if outcome(run) == "set_up_failed":
+        exit_code = run.set_up.exit if run.set_up is not None else None
+        return "set-up failed" + (f" (exit {exit_code})" if exit_code is not None else "")
     return f"{run.end.replace('_', ' ')}: {line(run.reason)}"
+
+
+def parts_of(run: Run) -> list[tuple[str, Phase]]:
+    """The parts of a run that are shown by themselves: a key of `PARTS`, and when it was."""
+    phases = (("sets_up", run.set_up), ("verifies", run.verified))
+    return [(name, phase) for name, phase in phases if phase is not None]
+
+
+def parts(found: Timeline) -> list[str]:
+    """The keys of `PARTS` that its runs have, in their order."""
+    present = {name for run in found.runs for name, _ in parts_of(run)}
+    return [name for name in PARTS if name in present]
+
+
+def turn_of(run: Run, found: Timeline) -> str:
+    """``turn 2`` of a run that answers feedback; else empty."""
+    turn = found.turns.get(run.task)
+    return f"turn {turn}" if turn is not None else ""
 
 
 def title_of(run: Run, found: Timeline) -> str:
@@ -148,11 +174,12 @@ def title_of(run: Run, found: Timeline) -> str:
 def about_run(run: Run, found: Timeline, scale: Scale) -> str:
     """A run in a few lines: what it was for, when, and what came of it."""
     again = " (tried again)" if tried_again(run) else ""
-    title = title_of(run, found)
+    title = " · ".join(filter(None, (turn_of(run, found), title_of(run, found))))
     when = f"{time_of_day(run.since)} for {scale.lasted(run.since, run.until)}"
-    parts = [f"{run.attempt}{again} {run.issue or 'PM agent'}", title, f"{when}, {ended(run)}"]
+    lasted = [f"{PARTS[name].words} for {scale.lasted(one.since, one.until)}" for name, one in parts_of(run)]
+    shown = [f"{run.attempt}{again} {run.issue or 'PM agent'}", title, f"{when}, {ended(run)}", ", ".join(lasted)]
     url = ((run.result or {}).get("pull") or {}).get("url")
-    return "\n".join([*filter(None, parts), *([line(url)] if url else [])])
+    return "\n".join([*filter(None, shown), *([line(url)] if url else [])])
 
 
 def about_hold(hold: Hold, scale: Scale) -> str:
@@ -177,11 +204,24 @@ def data(found: Timeline) -> dict[str, Any]:
                 values[name] = from_micros(values[name])
         return {**values, **more}
 
+    def phase(one: Phase | None) -> dict[str, Any] | None:
+        return with_times(one, ("since", "until", "code")) if one is not None else None
+
     run = ("attempt", "task", "issue", "slot", "since", "ran", "until", "end", "reason", "result", "seq", "end_seq")
     hold, shift = ("task", "issue", "since", "until", "seq"), ("state", "since", "until", "end", "seq")
     return {
         **with_times(found, ("since", "until", "seq", "slots")),
-        "holdings": [with_times(one, run, title=title_of(one, found) or None) for one in found.runs],
+        "holdings": [
+            with_times(
+                one,
+                run,
+                title=title_of(one, found) or None,
+                turn=found.turns.get(one.task),
+                set_up=phase(one.set_up),
+                verified=phase(one.verified),
+            )
+            for one in found.runs
+        ],
         "holds": [with_times(one, hold, gate=gate_of(one), reason=reason_of(one)) for one in found.holds],
         "daemon": [with_times(one, shift) for one in found.shifts],
     }

@@ -11,6 +11,7 @@ from kugetsu.views.tables import Column, table
 from kugetsu.views.text import wrapped
 from kugetsu.views.timeline.shape import (
     OUTCOMES,
+    PARTS,
     Scale,
     ended,
     gate_row,
@@ -18,9 +19,12 @@ from kugetsu.views.timeline.shape import (
     lane,
     outcome,
     outcomes,
+    parts,
+    parts_of,
     slots,
     time_of_day,
     tried_again,
+    turn_of,
 )
 
 #: Columns where the screen does not say how wide it is.
@@ -59,8 +63,13 @@ def _picture(found: Timeline, scale: Scale, screen: Screen, width: int) -> list[
     marks: dict[str, list[str]] = {}
     for name in outcomes(found):
         marks.setdefault(OUTCOMES[name].mark, []).append(OUTCOMES[name].words)
+    between = [f"{PARTS[name].mark} {PARTS[name].words}" for name in parts(found)]
     legend = "  ".join(
-        [f"{PREPARING} prepares  {WORKING} works", *(f"{mark} {' or '.join(words)}" for mark, words in marks.items())]
+        [
+            f"{PREPARING} prepares  {WORKING} works",
+            *between,
+            *(f"{mark} {' or '.join(words)}" for mark, words in marks.items()),
+        ]
     )
     if any(map(tried_again, found.runs)):
         legend += f"  {AGAIN} tried again"
@@ -95,6 +104,10 @@ def _lane(held: list[Run], scale: Scale, room: int) -> str:
             continue
         runs = _columns(scale, room, one.ran, one.until)[0] if one.ran is not None else last
         bar = [PREPARING if first + at < runs else WORKING for at in range(last - first)]
+        for name, part in parts_of(one):
+            begins, ends = _columns(scale, room, part.since, part.until)
+            within = slice(max(begins - first, 0), min(ends, last) - first)
+            bar[within] = PARTS[name].mark * len(bar[within])
         label = f"{AGAIN}{one.attempt}" if tried_again(one) else one.attempt
         if len(bar) > len(label) + 1:
             bar[: len(label)] = label
@@ -142,19 +155,24 @@ def _list(found: Timeline, scale: Scale, screen: Screen) -> list[str]:
             screen.issue(one.issue) if one.issue else "-",
             time_of_day(one.since),
             scale.lasted(one.since, one.until),
-            ended(one),
+            _ended(one, found),
         ]
         for one in found.runs[-LISTED:]
     ]
-    colours = {ended(one): _colour(screen, outcome(one)) for one in found.runs}
+    colours = {_ended(one, found): _colour(screen, outcome(one)) for one in found.runs}
     painted = lambda at, value, cell: colours[value](cell) if at == _END and value in colours else cell  # noqa: E731
     shown = table(screen, heads, rows, paint=painted) if rows else []
     left = len(found.runs) - len(rows)
     return [*shown, *([f"and {left} before these: --since, --json"] if left > 0 else [])]
 
 
+def _ended(run: Run, found: Timeline) -> str:
+    """How a run ended, after which turn of its pull request it was."""
+    return ": ".join(filter(None, (turn_of(run, found), ended(run))))
+
+
 def _colour(screen: Screen, name: str) -> Callable[[str], str]:
     """The colour of an outcome."""
-    if name in ("failed", "lost"):
+    if name in ("failed", "lost", "set_up_failed"):
         return screen.red
     return screen.green if name in ("pull_request", "pushed", "answered", "runs") else screen.yellow

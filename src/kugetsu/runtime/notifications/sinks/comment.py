@@ -6,6 +6,7 @@ also tells kugetsu's comments from others.
 
 from __future__ import annotations
 
+from kugetsu.domain.intake import on_hold
 from kugetsu.forge.failures import ForgeFailure, ForgeUnauthorised
 from kugetsu.forge.protocol import Forge
 from kugetsu.forge.references import without_references
@@ -54,6 +55,10 @@ class Comments(Sink):
         except KugetsuError:
             return None  # `doctor` reports it
         return str(ref) if ref is not None and ref.host != LOCAL else None
+
+    def waits(self, lane: str) -> bool:
+        """Whether a pause keeps kugetsu from writing on the issue."""
+        return on_hold(self._ws.state(), lane, clock.now())
 
     def describe(self) -> tuple[bool, str]:
         """Whether forges may be contacted at all."""

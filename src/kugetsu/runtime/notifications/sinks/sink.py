@@ -35,6 +35,10 @@ class Sink(ABC):
         """Which of its messages the notification belongs to; None if the sink does not take it."""
         return ALL
 
+    def waits(self, lane: str) -> bool:  # noqa: ARG002
+        """Whether nothing may be sent in a lane for now, so that an open delivery is not tried."""
+        return False
+
     @abstractmethod
     def describe(self) -> tuple[bool, str]:
         """Whether it is set up, and how (or what is missing), in a few words without secrets."""

@@ -11,14 +11,16 @@ from typing import Any
 
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import Attempt, Session
+from kugetsu.domain.worktree_setup import CHANGED
 from kugetsu.host import run_files
 from kugetsu.model.errors import NotReady
 from kugetsu.runtime.process.lease import Lease
 from kugetsu.runtime.runner import surroundings
 from kugetsu.runtime.workspace import Workspace
-from kugetsu.runtime.worktree_setup import making, recipe
+from kugetsu.runtime.worktree_setup import making, recipe, supplied
 from kugetsu.runtime.worktree_setup.making import Outcome, Place
 from kugetsu.runtime.worktree_setup.recipe import Recipe
+from kugetsu.runtime.worktree_setup.supplied import Supplied
 
 
 def ensure(ws: Workspace, attempt: Attempt, session: Session, lease: Lease, deadline: float) -> None:
@@ -27,16 +29,20 @@ def ensure(ws: Workspace, attempt: Attempt, session: Session, lease: Lease, dead
     Raises NotReady, LogWriteFailed.
     """
     wanted = recipe.of(ws.config_of(session.repository))
-    if session.worktree is None or session.source is None or _is_done(session, wanted):
+    if session.worktree is None or session.source is None:
         return
     source, worktree, base = session.source, session.worktree, session.base_commit or "HEAD"
-    if not making.is_needed(wanted, source, worktree):
+    found = supplied.of(source, base, wanted)
+    if _is_done(session, wanted, found) or not making.is_needed(wanted, found, worktree):
         return
+    supplied.trust_first(ws, session.repository, found, attempt.id)
     place = Place(
         paths=ws.paths,
         source=source,
         worktree=worktree,
         base_commit=base,
+        supplied=found,
+        refused=supplied.refusal(ws, session.repository, source, found),
         output=os.path.join(ws.paths.run(attempt.id), making.OUTPUT),
         environment=surroundings.of_command(ws, worktree, attempt.id, secrets=wanted.secrets),
         nonce=lease.nonce,
@@ -53,13 +59,14 @@ def ensure(ws: Workspace, attempt: Attempt, session: Session, lease: Lease, dead
         "attempt": attempt.id,
         "session": session.key,
     }
-    data = outcome.data(wanted, worktree)
+    data = outcome.data(wanted, found, worktree)
     ws.log.append([NewEvent("worktree.set_up", data, cause=attempt.claimed, **about)])
     if not outcome.done:
-        raise NotReady(outcome.problem or outcome.code, _evidence(outcome, wanted))
+        hint = supplied.remedy(session.repository or "", found.sha or "") if outcome.code == CHANGED else None
+        raise NotReady(outcome.problem or outcome.code, _evidence(outcome, wanted, found), hint)
 
 
-def _evidence(outcome: Outcome, wanted: Recipe) -> dict[str, Any]:
+def _evidence(outcome: Outcome, wanted: Recipe, found: Supplied) -> dict[str, Any]:
     """As `events.attempts.SetUp`."""
     return {
         "code": outcome.code,
@@ -68,14 +75,16 @@ def _evidence(outcome: Outcome, wanted: Recipe) -> dict[str, Any]:
         "seconds": round(outcome.seconds, 1),
         "problem": outcome.problem,
         "tail": outcome.tail,
+        **({"supplied": found.sha} if outcome.code == CHANGED else {}),
     }
 
 
-def _is_done(session: Session, wanted: Recipe) -> bool:
+def _is_done(session: Session, wanted: Recipe, found: Supplied) -> bool:
     known = session.set_up
     return (
         known is not None
         and known["code"] == "done"
         and known["worktree"] == session.worktree
         and known["sha"] == wanted.sha
+        and known["supplied"] == found.sha
     )

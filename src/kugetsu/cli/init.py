@@ -9,7 +9,7 @@ from kugetsu.cli.call import Call, Command
 from kugetsu.cli.parser import Parser
 from kugetsu.host.paths import Paths
 from kugetsu.runtime import liveness
-from kugetsu.runtime.setup import InitReport, initialise
+from kugetsu.runtime.initialisation import InitReport, initialise
 from kugetsu.views.text import line
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from kugetsu.model.errors import AgentUnavailable, KugetsuError
-from kugetsu.runtime import setup
+from kugetsu.runtime import initialisation
 from kugetsu.runtime.workspace import open_workspace
 from runtime.stage import SOURCE, Stage, bare_stage, stage
 
@@ -35,7 +35,7 @@ def test_everything_is_there_and_for_its_owner_only(stage: Stage) -> None:
 
 def test_a_second_time_changes_nothing(stage: Stage) -> None:
     before, head = contents(stage.directory), stage.ws.log.head()
-    report = setup.initialise(stage.ws, repo=str(stage.repository), force=False)
+    report = initialisation.initialise(stage.ws, repo=str(stage.repository), force=False)
     assert (report.created, report.sessions, report.retired, report.registered) == ([], [], [], None)
     assert contents(stage.directory) == before
     assert stage.ws.log.head() == head
@@ -44,14 +44,14 @@ def test_a_second_time_changes_nothing(stage: Stage) -> None:
 def test_what_was_deleted_is_made_again_and_the_rest_is_left_alone(stage: Stage) -> None:
     (stage.directory / "env" / "dev.env").unlink()
     (stage.directory / "env" / "default.env").write_text("TOKEN=mine\n")
-    report = setup.initialise(stage.ws, repo=None, force=False)
+    report = initialisation.initialise(stage.ws, repo=None, force=False)
     assert report.created == [str(stage.directory / "env" / "dev.env")]
     assert (stage.directory / "env" / "default.env").read_text() == "TOKEN=mine\n"
 
 
 def test_forced_it_makes_new_sessions_and_the_old_ids_stay_in_the_log(stage: Stage) -> None:
     old = {key: session.agent_session for key, session in stage.state.sessions.items()}
-    report = setup.initialise(stage.ws, repo=None, force=True)
+    report = initialisation.initialise(stage.ws, repo=None, force=True)
     assert {key for key, _ in report.sessions} >= {"pm"}
     assert sorted(report.retired) == sorted(f"{key} {agent_session}" for key, agent_session in old.items())
     logged = {event["data"].get("agent_session") for event in stage.events("session.prepared")}
@@ -65,7 +65,7 @@ def test_forced_it_leaves_issues_and_their_work_alone(stage: Stage) -> None:
     stage.agent("echo x > untracked")
     stage.start(1)
     stage.finished("q1")
-    setup.initialise(stage.ws, repo=None, force=True)
+    initialisation.initialise(stage.ws, repo=None, force=True)
     assert (stage.worktree(1) / "untracked").exists()
     assert stage.start(1).state == "running"
     assert stage.finished("q2") == "completed"
@@ -76,7 +76,7 @@ def test_a_missing_agent_is_a_note_and_the_first_start_says_the_same(bare_stage:
 
     repos.make_plain(bare_stage.repository)
     bare_stage.configure(KUGETSU_AGENT_COMMAND="/nowhere/agent")
-    report = setup.initialise(bare_stage.ws, repo=str(bare_stage.repository), force=False)
+    report = initialisation.initialise(bare_stage.ws, repo=str(bare_stage.repository), force=False)
     assert any("/nowhere/agent" in note for note in report.notes)
     assert bare_stage.state.initialised
     with pytest.raises(AgentUnavailable, match="/nowhere/agent"):
@@ -85,14 +85,14 @@ def test_a_missing_agent_is_a_note_and_the_first_start_says_the_same(bare_stage:
 
 def test_a_repository_that_is_not_there_is_refused_with_its_name(stage: Stage) -> None:
     with pytest.raises(KugetsuError) as refused:
-        setup.initialise(stage.ws, repo=str(stage.root / "nowhere"), force=False)
+        initialisation.initialise(stage.ws, repo=str(stage.root / "nowhere"), force=False)
     assert "nowhere" in refused.value.message
 
 
 def test_a_directory_that_is_a_file_is_refused_with_the_remedy(bare_stage: Stage) -> None:
     bare_stage.directory.write_text("a file\n")
     with pytest.raises(KugetsuError) as refused:
-        setup.initialise(open_workspace(os.environ, "test"), repo=None, force=False)
+        initialisation.initialise(open_workspace(os.environ, "test"), repo=None, force=False)
     assert refused.value.hint
     bare_stage.directory.unlink()
 
@@ -101,7 +101,7 @@ def test_a_directory_that_is_a_file_is_refused_with_the_remedy(bare_stage: Stage
 def test_a_directory_that_may_not_be_written_is_refused_with_the_remedy() -> None:
     code = (
         "import os\nfrom kugetsu.model.errors import KugetsuError\n"
-        "from kugetsu.runtime import setup as initialisation\n"
+        "from kugetsu.runtime import initialisation\n"
         "from kugetsu.runtime.workspace import open_workspace\n"
         "import kugetsu.log, kugetsu.model.settings, kugetsu.agents, kugetsu.host.ownership, portalocker, pwd, shlex\n"
         "os.setgid(65534); os.setuid(65534)\n"
@@ -122,7 +122,7 @@ def test_two_at_once_make_one_of_each(bare_stage: Stage) -> None:
     repos.make_plain(bare_stage.repository)
     bare_stage.configure()
     code = (
-        "import os, sys\nfrom kugetsu.runtime import setup as initialisation\n"
+        "import os, sys\nfrom kugetsu.runtime import initialisation\n"
         "from kugetsu.runtime.workspace import open_workspace\n"
         "initialisation.initialise(open_workspace(os.environ, 'x'), repo=sys.argv[1], force=False)\n"
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kugetsu.domain import gates, set_ups
+from kugetsu.domain import gates, worktree_setup
 from kugetsu.domain.facts import Ending
 from kugetsu.domain.state import Attempt, Session, State, Task
 
@@ -26,7 +26,7 @@ FAILED = {"code": "failed", "sha": "a"}
 def test_failures_in_a_row_are_counted_for_one_set_up(
     known: dict[str, Any] | None, found: dict[str, Any], tries: int
 ) -> None:
-    assert set_ups.tries(known, found) == tries
+    assert worktree_setup.tries(known, found) == tries
 
 
 @pytest.mark.parametrize(("tries", "until"), [(1, "10:01"), (2, "10:05"), (3, None)])
@@ -35,7 +35,7 @@ def test_it_is_tried_again_after_1_and_5_minutes_and_then_waits(tries: int, unti
     session.set_up = {**FAILED, "tries": tries}
     attempt = Attempt("q1.1", "q1", "dev", "r#1", "r#1")
     ending = Ending("fail", "unready", "not started", evidence={"set_up": {"code": "failed", "problem": "make: no"}})
-    parked = set_ups.park(session, attempt, ending, NOW)
+    parked = worktree_setup.park(session, attempt, ending, NOW)
     assert (parked["until"] or "")[11:16] == (until or "")
     assert parked["values"] == {
         "attempt": "q1.1",
@@ -63,7 +63,7 @@ def test_the_gate_opens_at_its_time_or_for_another_set_up(
     state, task = State(), Task("q1", "dev", "r#1", "go", "parked")
     session = state.sessions["r#1"] = Session("r#1", "issue")
     session.repository, session.set_up = "r", {**FAILED, "tries": 1}
-    task.parked_for, task.not_before, task.changed_at = set_ups.SETUP, not_before, NOW
+    task.parked_for, task.not_before, task.changed_at = worktree_setup.SETUP, not_before, NOW
     task.reason_values = {"step": "failed", "problem": "make: no", "attempt": "q1.1"}
     facts: Any = {"now": now, "set_ups": shas}
     verdict = gates.parked(state, task, facts)

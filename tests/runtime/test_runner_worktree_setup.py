@@ -7,12 +7,15 @@ import subprocess
 
 import pytest
 
-from kugetsu.domain import set_ups
+from kugetsu.domain import gates, worktree_setup
 from kugetsu.domain.decide import queue
-from kugetsu.model.errors import Conflict
+from kugetsu.model.errors import BadInput, Conflict, NotFound
 from kugetsu.runtime import destroy, facts, reconcile, stop_attempt
 from kugetsu.runtime.dispatcher import dispatch
+from kugetsu.runtime.doctor import acceptance
 from kugetsu.runtime.process import termination
+from kugetsu.views import gates as words
+from runtime import repos
 from runtime.stage import Stage, bare_stage, stage
 
 __all__ = ["bare_stage", "stage"]
@@ -64,6 +67,20 @@ def test_a_copy_keeps_no_worktree_unless_it_was_changed(stage: Stage) -> None:
         destroy.destroy(stage.ws, str(stage.ref(2)), force=False)
 
 
+def test_what_it_leaves_keeps_no_worktree_unless_it_was_changed(stage: Stage) -> None:
+    stage.configure(WORKTREE_SETUP="echo 1 > lock; echo more >> README")
+    stage.agent('test "$NUMBER" = 1 || echo changed > lock\n')
+    for number in (1, 2):
+        stage.finished(stage.start(number).task)
+    assert [one.result_kind for one in stage.state.sessions.values() if one.kind == "issue"] == [
+        "nothing",
+        "uncommitted",
+    ]
+    destroy.destroy(stage.ws, str(stage.ref(1)), force=False)
+    with pytest.raises(Conflict, match=r"1 uncommitted change \(lock\)"):
+        destroy.destroy(stage.ws, str(stage.ref(2)), force=False)
+
+
 def test_a_secret_that_was_copied_is_in_no_event_and_known_to_every_process(stage: Stage) -> None:
     secret, word = "hunter2-and-more", "a1b2c3d4e5f6a7b8"
     (stage.repository / "ignored").mkdir()
@@ -90,7 +107,7 @@ def test_without_anything_to_do_there_is_no_event(stage: Stage) -> None:
 def test_a_failure_starts_no_agent_uses_no_attempt_and_is_tried_again_twice(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(set_ups, "PAUSES", (0.05, 0.05))
+    monkeypatch.setattr(worktree_setup, "PAUSES", (0.05, 0.05))
     stage.configure(MAX_ATTEMPTS="1", WORKTREE_SETUP="echo 'error: registry is down'; exit 4")
     stage.agent('touch "$STAGE/agent-ran"\n')
     task = stage.enqueue(1)
@@ -113,7 +130,7 @@ def test_a_failure_starts_no_agent_uses_no_attempt_and_is_tried_again_twice(
 
 
 def test_a_failure_waits_for_a_person_or_for_another_set_up(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(set_ups, "PAUSES", ())
+    monkeypatch.setattr(worktree_setup, "PAUSES", ())
     stage.configure(WORKTREE_SETUP="exit 4")
     task = stage.start(1).task
     stage.wait("task.parked", task=task)
@@ -126,6 +143,79 @@ def test_a_failure_waits_for_a_person_or_for_another_set_up(stage: Stage, monkey
     assert facts.claim_facts(stage.ws, "daemon")["set_ups"]
     dispatch(stage.ws, "daemon")
     assert stage.finished(task) == "completed"
+
+
+# --- what the repository itself supplies ------------------------------------------------------------------------------
+
+
+def supply(stage: Stage, *patterns: str) -> None:
+    """Commit a .worktreeinclude to the base branch."""
+    repos.commit(stage.repository, ".worktreeinclude", "".join(f"{one}\n" for one in patterns), "what agents need")
+
+
+def test_the_first_that_a_repository_supplies_is_accepted_and_a_change_waits_for_a_person(stage: Stage) -> None:
+    (stage.repository / "ignored").mkdir()
+    for name in ("env", "production"):
+        (stage.repository / "ignored" / name).write_text(f"{name}\n")
+    stage.configure(MAX_RUNS_WITHOUT_PROGRESS="0")
+    stage.agent('ls ignored > "$STAGE/$NUMBER"\n')
+    supply(stage, "ignored/env")
+    assert stage.finished(stage.start(1).task) == "completed"
+    (first,) = stage.events("setup.accepted")
+    assert first["data"]["first"] and first["data"]["lines"] == ["copy ignored/env"] and first["attempt"] == "q1.1"
+
+    supply(stage, "ignored/env", "ignored/prod*")
+    task = stage.start(2).task
+    parked = stage.wait("task.parked", task=task)["data"]
+    sha = parked["values"]["sha"]
+    assert (parked["until"], parked["gate"], parked["values"]["step"]) == (None, "setup", "changed")
+    assert "+ copy ignored/prod*; would copy 1 more file (ignored/production)" in parked["values"]["problem"]
+    dispatch(stage.ws, "daemon")
+    verdict = gates.first_closed(stage.state, stage.state.tasks[task], facts.claim_facts(stage.ws, "daemon"))
+    assert verdict is not None and verdict.until is None
+    assert words.commands_of(verdict)[0] == f"kugetsu doctor --repo {stage.name} --accept {sha[:12]}"
+    assert not (stage.folder / "2").exists() and stage.state.tasks[task].used == 0
+    assert stage.finished(stage.start(1).task) == "completed", "what its own base commit supplies is accepted"
+
+    for _ in range(2):
+        assert acceptance.accept(stage.ws, stage.name, sha[:12])[0].level == "ok"
+    assert [one["data"]["sha"] for one in stage.events("setup.accepted")] == [first["data"]["sha"], sha]
+    dispatch(stage.ws, "daemon")
+    assert stage.finished(task) == "completed"
+    assert stage.file("1") == "env\n" and stage.file("2") == "env\nproduction\n"
+
+
+def test_only_what_is_there_can_be_accepted(stage: Stage) -> None:
+    supply(stage, "ignored")
+    with pytest.raises(NotFound, match="supplies nothing with the hash 0123456789ab"):
+        acceptance.accept(stage.ws, stage.name, "0123456789ab")
+    with pytest.raises(BadInput, match="at least 8"):
+        acceptance.accept(stage.ws, stage.name, "")
+    assert stage.events("setup.accepted") == []
+
+
+def test_what_the_users_own_settings_say_never_asks(stage: Stage) -> None:
+    (stage.repository / "ignored").write_text("secret\n")
+    supply(stage, "none")
+    assert stage.finished(stage.start(1).task) == "completed"
+    stage.configure(WORKTREE_COPY="ignored", WORKTREE_SETUP="true", VERIFY_COMMAND="true")
+    assert stage.finished(stage.start(2).task) == "completed"
+    assert [one["data"]["code"] for one in stage.events("worktree.set_up")] == ["done", "done"]
+
+
+def test_any_change_of_the_recipe_makes_an_existing_worktree_ready_again(stage: Stage) -> None:
+    (stage.repository / "ignored").write_text("secret\n")
+    supply(stage, "none")
+
+    def runs(**settings: str) -> int:
+        stage.configure(**settings)
+        assert stage.finished(stage.start(1).task) == "completed"
+        return len(stage.events("worktree.set_up"))
+
+    assert [runs(MAX_RUNS_WITHOUT_PROGRESS="0"), runs()] == [1, 1]
+    changes = ({"WORKTREE_COPY": "ignored"}, {"WORKTREE_SETUP": "true"}, {"VERIFY_SECRETS": "true"})
+    assert [runs(**one) for one in changes] == [2, 3, 4]
+    assert [runs(WORKTREE_SUBMODULES="never"), runs()] == [5, 5]
 
 
 def test_other_issues_go_on(stage: Stage) -> None:

@@ -2,6 +2,9 @@
 
 A server may be down for a moment, so it is tried again twice; then it waits for a person, or for other settings of the
 set-up: those of the facts have another hash than the recorded ones.
+
+What the repository itself supplies to the set-up is trusted on first use: whoever may write to the base branch could
+have ever more of the user's ignored files copied to agents. What is not accepted yet waits for a person at once.
 """
 
 from __future__ import annotations
@@ -15,6 +18,8 @@ if TYPE_CHECKING:
 
 #: What a task is parked for (`Task.parked_for`), and the gate of its event.
 SETUP = "setup"
+#: The step that fails where the repository supplies what nobody has accepted (`events.verification.WorktreeSetUp`).
+CHANGED = "changed"
 #: The verdict of an attempt whose worktree could not be made ready.
 UNREADY = "unready"
 #: Seconds after the first failures in a row; after the next one it waits for a person.
@@ -22,6 +27,9 @@ PAUSES = (60.0, 300.0)
 
 #: The values of a park, and where the evidence has them.
 _SAID = {"step": "code", "problem": "problem", "command": "command"}
+
+#: Hexadecimal digits of a hash that screens show, and a person types to accept it.
+SHOWN_DIGITS = 12
 
 
 def park(session: Session | None, attempt: Attempt, ending: Ending, now: str) -> dict[str, Any]:
@@ -32,6 +40,8 @@ def park(session: Session | None, attempt: Attempt, ending: Ending, now: str) ->
     until = add_seconds(now, PAUSES[tries - 1]) if 0 < tries <= len(PAUSES) else None
     seen = ending.evidence.get("set_up") or {}
     values = {"attempt": attempt.id, "tries": tries, **{name: seen.get(key) for name, key in _SAID.items()}}
+    if seen.get("code") == CHANGED and session is not None:
+        until, values = None, {**values, "repository": session.repository, "sha": seen["supplied"]}
     parked = {"until": until, "stated": False, "limit": None, "gate": SETUP}
     return {**parked, "reason": "parked_by_set_up", "values": values}
 
@@ -41,12 +51,29 @@ def is_other(state: State, task: Task, facts: ClaimFacts) -> bool:
     session = state.sessions.get(task.session)
     if session is None or session.set_up is None or session.repository is None:
         return False
+    if session.set_up["code"] == CHANGED and is_accepted(state, session.repository, session.set_up["supplied"]):
+        return True
     return facts.get("set_ups", {}).get(session.repository) not in (None, session.set_up["sha"])
+
+
+def is_accepted(state: State, repository: str, sha: str) -> bool:
+    """Whether what a repository supplies to the set-up, by its hash, may be used."""
+    return sha in state.accepted.get(repository, {"shas": ()})["shas"]
+
+
+def asked(state: State, repository: str) -> dict[str, Session]:
+    """What tasks wait for that a person accepts: by its hash, a session of them, whose ``set_up`` has it."""
+    found = {}
+    for session in waiting(state):
+        known = session.set_up
+        if known is not None and session.repository == repository and known["code"] == CHANGED:
+            found[known["supplied"]] = session
+    return {sha: session for sha, session in found.items() if not is_accepted(state, repository, sha)}
 
 
 def tries(known: dict[str, Any] | None, found: dict[str, Any]) -> int:
     """How often in a row a set-up failed, with ``found`` as the latest (`events.verification.WorktreeSetUp`)."""
-    if found["code"] == "done":
+    if found["code"] in ("done", CHANGED):
         return 0
     again = known is not None and known["sha"] == found["sha"]
     return 1 + (known["tries"] if again and known is not None else 0)

@@ -36,13 +36,13 @@ class InitReport:
 def initialise(ws: Workspace, *, repo: str | None, force: bool) -> InitReport:
     """Set kugetsu up in its directory. ``repo`` (a path or URL) is registered; ``force`` remakes the base and PM
     sessions and retires the old ones. Raises KugetsuError with the remedy; what was made stays and is not repeated."""
-    report = set_up(ws)
+    report = make_directory(ws)
     repository = _register(ws, repo, report)
     _sessions(ws, report, repository, force)
     return report
 
 
-def set_up(ws: Workspace) -> InitReport:
+def make_directory(ws: Workspace) -> InitReport:
     """The directory with its templates and log: everything but the sessions, which need the agent."""
     report = InitReport()
     lay_out(ws, report)

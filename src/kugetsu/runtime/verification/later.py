@@ -1,0 +1,104 @@
+"""Verify the work of a session after its run: what that did not tell, because its runner was killed or its time was up.
+
+The daemon's `verifier` does it, with an intent in the log, so that one that is killed counts; a person with
+`kugetsu verify`. Where it passes the pull request is intended that the run would have got, where it fails the next turn
+gets its output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from kugetsu.domain import verification
+from kugetsu.domain.decide import verification as decide
+from kugetsu.domain.events import Event
+from kugetsu.domain.intake import is_paused
+from kugetsu.domain.results import NOT_TO_OPEN, UNKNOWN, UNVERIFIED
+from kugetsu.domain.state import Session, State
+from kugetsu.model.errors import KugetsuError
+from kugetsu.redaction.funnel import redact
+from kugetsu.runtime import pull_opening, scratch_lease
+from kugetsu.runtime.git import comparison
+from kugetsu.runtime.verification import clean_run, of_attempt
+from kugetsu.runtime.verification.clean_run import Order, Place
+from kugetsu.runtime.workspace import Workspace
+
+
+class StoppedError(Exception):
+    """It is no longer wanted."""
+
+
+def due(ws: Workspace, state: State, now: str) -> Iterator[tuple[Session, Order]]:
+    """The sessions whose work is to be verified now, and what is run."""
+    for session in state.sessions.values():
+        known = session.verified
+        if known is None or known["code"] not in UNKNOWN or is_paused(state, session.key, now):
+            continue
+        order = order_of(ws, session)
+        if order is not None and verification.is_owed(session, order.sha):
+            yield session, order
+
+
+def order_of(ws: Workspace, session: Session) -> Order | None:
+    """What verifies a session's work; None without VERIFY_COMMAND or a clone."""
+    if session.repository is None or session.source is None:
+        return None
+    return clean_run.order_of(ws.config_of(session.repository), session.repository, session.source)
+
+
+def begun(state: State) -> list[Session]:
+    """The sessions whose later verification has begun and has no outcome."""
+    return [one for one in state.sessions.values() if one.verified is not None and one.verified["begun"] is not None]
+
+
+def run(ws: Workspace, session: Session, order: Order, go_on: Callable[[], bool]) -> list[Event]:
+    """Verify a session's work, while ``go_on``; the events of its outcome. Raises LogWriteFailed, LogDamaged."""
+    known = session.verified
+    assert known is not None
+    head, about = known["commit"], {"command": redact(order.command), "sha": order.sha, "commit": known["commit"]}
+    intent = ws.log.transact(lambda state: decide.begin(state, session.key, head, order.sha, about["command"]))
+    if not intent:
+        return []
+
+    def step(_: str) -> None:
+        if not go_on():
+            raise StoppedError
+
+    text = ""
+    try:
+        with scratch_lease.hold(ws) as lease:
+            folder = ws.paths.make(f"{ws.paths.scratch}/{lease.nonce}")
+            bases = comparison.refs_in(session.source, session.base_branch)
+            base = comparison.base_of(order.clone, head, bases, session.base_commit or "").commit
+            found, text = clean_run.of_work(ws, order, head, base, Place(lease.nonce, folder, step=step))
+    except StoppedError:
+        found = {**about, "code": "not_run", "why": "stopped"}
+    except (KugetsuError, OSError) as problem:
+        found = {**about, "code": "not_run", "why": redact(str(problem), limit=clean_run.WHY_LENGTH)}
+    return record(ws, session.key, order, found, text, by_hand=False)
+
+
+def close(ws: Workspace, session: Session) -> list[Event]:
+    """Record the outcome of one whose process was killed."""
+    known = session.verified or {}
+    found = {**{name: known.get(name) for name in ("commit", "sha")}, "command": "", "code": "not_run"}
+    said = decide.data_of({**found, "why": "verifier_killed"}, by_hand=False)
+    return ws.log.transact(lambda state: decide.verified(state, session.key, said))
+
+
+def record(ws: Workspace, key: str, order: Order, found: dict[str, Any], text: str, *, by_hand: bool) -> list[Event]:
+    """Record what a verification ``found`` of the commits of the session ``key``, with its output ``text``, and what
+    follows; [] if that says nothing new (`decide.verified`)."""
+    state = ws.state()
+    session = state.sessions.get(key)
+    if session is None:
+        return []
+    item = of_attempt.feedback_of(order, found, text) if found["code"] in UNVERIFIED else None
+    opening = None
+    if found["code"] not in NOT_TO_OPEN and found["commit"] == session.head:
+        evidence = {name: getattr(session, name) for name in ("head", "commits", "pushed", "pull")}
+        task = (session.verified or {}).get("task")
+        opening = pull_opening.intent_of(ws, state, session, {**evidence, "verification": found}, task)
+    said = decide.data_of(found, by_hand=by_hand)
+    return ws.log.transact(lambda state: decide.verified(state, key, said, item, opening))

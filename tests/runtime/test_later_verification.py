@@ -1,0 +1,201 @@
+"""Work whose run did not verify it is verified later: by the daemon, a few times at most, or by a person."""
+
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+import pytest
+
+from forge.scripted import ScriptedForge
+from kugetsu.domain.state import Session
+from kugetsu.domain.verification import MOST_TRIES
+from kugetsu.model import clock, result_words
+from kugetsu.runtime import folders, pull_opening, reconcile
+from kugetsu.runtime.git import scratch
+from kugetsu.runtime.process import identity
+from kugetsu.runtime.process.named_lease import VERIFIER
+from kugetsu.runtime.reviews import owed
+from kugetsu.runtime.verification import by_hand, later
+from runtime.forged import PUSH, forge, forged, no_observer_is_left
+from runtime.repos import run
+from runtime.stage import COMMIT, Stage, bare_stage, stage
+from runtime.supervised import eventually
+
+__all__ = ["bare_stage", "forge", "forged", "no_observer_is_left", "stage"]
+
+HANGS = """trap "" TERM; setsid sh -c 'trap "" TERM; echo $$ > "$STAGE/grandchild"; exec sleep 600' & \
+while ! test -s "$STAGE/grandchild"; do sleep 0.02; done; touch "$STAGE/verifying"; wait; sleep 600"""
+"""It hangs, and neither it nor its child heeds SIGTERM."""
+
+
+@pytest.fixture
+def opening(forged: Stage, forge: ScriptedForge) -> Stage:
+    """A stage whose pushed work gets a pull request."""
+    forged.configure(OPEN_PULL_REQUEST="missing", RETRY_BACKOFF_SECONDS="0")
+    forge.issue("acme/web", 14, title="Login is slow")
+    return forged
+
+
+def session(stage: Stage) -> Session:
+    return stage.state.sessions[str(stage.ref(14))]
+
+
+def killed_while_verifying(stage: Stage, command: str = HANGS) -> Session:
+    """Work that was pushed and never verified: its runner was killed."""
+    stage.agent(COMMIT + PUSH)
+    stage.configure(VERIFY_COMMAND=command)
+    stage.start(14)
+    stage.file("verifying")
+    stage.kill(stage.state.attempts["q1.1"].runner)
+    assert reconcile.reconcile(stage.ws) == ["q1.1"]
+    (stage.folder / "verifying").unlink()
+    found = session(stage)
+    assert found.result is not None and found.result["verification"]["code"] == "not_run"
+    assert not stage.events("pull.opening")
+    return found
+
+
+def due(stage: Stage) -> list[str]:
+    return [one.key for one, _ in later.due(stage.ws, stage.state, clock.now())]
+
+
+def verify(stage: Stage, command: str, go_on: bool = True) -> list[dict[str, Any]]:
+    """Verify what is due with this command, as the daemon's process does."""
+    stage.configure(VERIFY_COMMAND=command)
+    (found,) = later.due(stage.ws, stage.state, clock.now())
+    return list(later.run(stage.ws, *found, lambda: go_on))
+
+
+def test_the_daemon_verifies_it_and_opens_the_pull_request(opening: Stage, forge: ScriptedForge) -> None:
+    killed_while_verifying(opening, f'test -e "$STAGE/well" || {{ {HANGS}; }}')
+    (opening.folder / "well").touch()
+    opening.start_daemon()
+    opening.wait("pull.opened")
+    (intent,), (said,) = opening.events("work.verifying"), opening.events("work.verified")
+    assert (said["data"]["code"], said["data"]["by_hand"], said["cause"]) == ("passed", False, intent["seq"])
+    assert said["data"]["commit"] == run(opening.worktree(14), "rev-parse", "HEAD")
+    (pull,) = forge.pulls("acme/web")
+    assert "- `Work on q1.1`" in pull.body
+    assert eventually(lambda: not VERIFIER.alive(opening.ws.paths)), "it ends when nothing is to be verified"
+    result = session(opening).result
+    assert result is not None and result_words.words(result) == "PR #15, verified"
+    assert opening.state.tasks["q1"].result == result
+
+
+def test_a_verification_that_is_killed_counts_and_then_it_is_a_persons(opening: Stage) -> None:
+    killed_while_verifying(opening)
+    opening.start_daemon()
+    for number in range(1, MOST_TRIES + 1):
+        opening.file("verifying")
+        (opening.folder / "verifying").unlink()
+        assert opening.events("work.verifying")[-1]["data"]["tries"] == number
+        who = VERIFIER.holder(opening.ws.paths)
+        assert who is not None
+        identity.signal(who, signal.SIGKILL)
+        opening.until(lambda number=number: len(opening.events("work.verified")) == number)
+    assert [one["data"]["why"] for one in opening.events("work.verified")] == ["verifier_killed"] * MOST_TRIES
+    assert due(opening) == [] and not later.begun(opening.state)
+    assert folders.names(opening.ws.paths.scratch) == []
+    left = identity.stat(opening.written_pid("grandchild"))
+    assert left is None or left.dead
+    known = session(opening).verified
+    assert known is not None and known["tries"] == MOST_TRIES
+    assert not opening.events("pull.opening")
+
+
+def test_a_time_limit_that_is_met_each_time_does_not_go_round(opening: Stage) -> None:
+    killed_while_verifying(opening)
+    opening.configure(VERIFY_MINUTES="0.01")
+    (said,) = verify(opening, HANGS)
+    assert said["data"]["code"] == "too_slow"
+    assert due(opening) == []
+    assert verify(opening, "true")[0]["data"]["code"] == "passed", "another command is another matter"
+    assert [one["data"]["tries"] for one in opening.events("work.verifying")] == [1, 1]
+
+
+def test_one_that_fails_is_the_next_turn_and_no_pull_request(opening: Stage) -> None:
+    killed_while_verifying(opening)
+    said, seen = verify(opening, "echo 'Error: bad'; test ! -e work")
+    assert (said["type"], said["data"]["code"], seen["type"]) == ("work.verified", "failed", "feedback.seen")
+    assert seen["data"]["items"][0]["log"] == "Error: bad"
+    assert session(opening).result_kind == opening.state.tasks["q1"].result_kind == "checks_failed"
+    assert due(opening) == [] and session(opening).owed is None
+
+
+def test_one_that_was_stopped_is_no_try(opening: Stage) -> None:
+    killed_while_verifying(opening)
+    for _ in range(MOST_TRIES + 1):
+        (said,) = verify(opening, "sleep 600", go_on=False)
+        assert (said["data"]["code"], said["data"]["why"]) == ("not_run", "stopped")
+    known = session(opening).verified
+    assert known is not None and known["tries"] == 0
+    assert due(opening) == [session(opening).key]
+
+
+def by_a_person(stage: Stage, command: str) -> list[dict[str, Any]]:
+    stage.configure(VERIFY_COMMAND=command)
+    known = session(stage)
+    order = later.order_of(stage.ws, known)
+    assert order is not None and known.head is not None
+    found, text = by_hand.of_work(stage.ws, order, known.head, known.base_commit, lambda _: None)
+    return list(later.record(stage.ws, known.key, order, found, text, by_hand=True))
+
+
+def test_a_person_who_verifies_lets_the_pull_request_be_opened(opening: Stage, forge: ScriptedForge) -> None:
+    killed_while_verifying(opening)
+    assert by_a_person(opening, "no-such-program") == [], "nothing is known of the work"
+    said, intent = by_a_person(opening, "true")
+    assert (said["type"], said["data"]["by_hand"], intent["type"]) == ("work.verified", True, "pull.opening")
+    assert pull_opening.open_owed(opening.ws, session(opening))
+    assert len(forge.pulls("acme/web")) == 1
+    assert by_a_person(opening, "true") == [] and by_a_person(opening, "test ! -e work") == [], "what passed stays so"
+    assert due(opening) == []
+
+
+def test_work_that_failed_by_a_flake_passes_by_hand(opening: Stage) -> None:
+    opening.agent(COMMIT + PUSH)
+    opening.configure(VERIFY_COMMAND="test ! -e work")
+    opening.start(14)
+    opening.finished("q1")
+    assert session(opening).result_kind == "checks_failed" and due(opening) == []
+    events = by_a_person(opening, "true")
+    assert [one["type"] for one in events] == ["work.verified", "pull.opening", "feedback.seen"]
+    assert events[2]["data"]["gone"] and session(opening).result_kind == "pushed"
+
+
+def test_a_run_that_crashes_lets_no_older_pull_request_through(opening: Stage, forge: ScriptedForge) -> None:
+    forge.answer("POST", "/pulls", status=503)
+    opening.agent(COMMIT + PUSH)
+    opening.configure(VERIFY_COMMAND="test ! -e bad", MAX_ATTEMPTS="1")
+    opening.start(14)
+    opening.wait("pull.failed")
+    assert [one.key for one in owed.due(opening.state, clock.now())] == [session(opening).key]
+    opening.agent("touch bad; git add bad; git commit -qm bad\n" + PUSH)
+    opening.start(14, "more")
+    opening.finished("q2")
+    assert session(opening).result_kind == "checks_failed"
+    opening.agent("exit 1\n")
+    opening.start(14, "again")
+    assert opening.finished("q3") == "error"
+    assert owed.due(opening.state, clock.now()) == [], "its branch has what failed"
+    assert not pull_opening.open_owed(opening.ws, session(opening))
+    assert forge.pulls("acme/web") == []
+    opening.agent("git rm -q bad; git commit -qm good\n" + PUSH + "exit 1\n")
+    opening.start(14, "crash again")
+    assert opening.finished("q4") == "error"
+    assert owed.due(opening.state, clock.now()) == [], "nobody has verified what it has by now"
+    by_a_person(opening, "true")
+    assert owed.due(opening.state, clock.now()) == [session(opening)]
+
+
+def test_nothing_is_left_of_a_stopped_one(opening: Stage) -> None:
+    killed_while_verifying(opening)
+    began = opening.folder / "verifying"
+    opening.configure(VERIFY_COMMAND=HANGS)
+    (found,) = later.due(opening.ws, opening.state, clock.now())
+    (said,) = later.run(opening.ws, *found, lambda: not began.exists())
+    assert said["data"]["why"] == "stopped"
+    assert scratch.left_over(opening.ws.paths, ()) == []
+    left = identity.stat(opening.written_pid("grandchild"))
+    assert left is None or left.dead

@@ -1,0 +1,74 @@
+#!/usr/bin/env python3
+"""A fault campaign: what happens at random, and kill -9 at random moments, for as long as you like; then everything is
+checked.
+
+    python tools/fault_campaign --seconds 300 --seed 7
+    python tools/fault_campaign --loop --minutes 10
+
+Works in a directory of its own (``--keep`` leaves it for a look), with scripted agents in real processes. Whatever was
+killed, at the end every task is finished, every attempt has exactly one outcome, no claim ever exceeded the cap, the
+log and every decision in it verify, no process of an ended attempt is left, and no stranger was touched. ``--loop``:
+two scripted forges that fail in every way, on which people label, review, push and merge; then also what `promises`
+says. Prints a summary; exit status 1 when something of that does not hold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import shutil
+import sys
+import tempfile
+
+_TOOLS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path[:1] = [_TOOLS, os.path.join(os.path.dirname(_TOOLS), "tests")]
+
+from fault_campaign.campaign import Campaign  # noqa: E402 - found through the line above
+from fault_campaign.loop import Loop  # noqa: E402
+from fault_campaign.typed import Typed  # noqa: E402
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a campaign. Returns the exit status."""
+    options = _parser().parse_args(arguments)
+    seconds = options.minutes * 60 if options.minutes is not None else options.seconds
+    seed = options.seed if options.seed is not None else random.SystemRandom().randrange(10**6)
+    print(f"seed {seed}", flush=True)
+    folder = tempfile.mkdtemp(prefix="kugetsu-campaign-")
+    campaign: Campaign = (Loop if options.loop else Typed)(folder, seed, options.cap)
+    try:
+        campaign.run(seconds)
+        broken = campaign.calm_down(options.patience) + campaign.check()
+        state = campaign.ws.state()
+    finally:
+        campaign.clean_up()
+    print(f"{seconds:.0f} s, {state.seq} events, {state.tasks_made} tasks")
+    for name, count in sorted(campaign.done.items()):
+        print(f"  {name:24} {count:6}")
+    for text in broken[:50]:
+        print(f"BROKEN: {text}")
+    print(f"{len(broken)} broken" if broken else "everything holds")
+    if options.keep or broken:
+        print(f"kept: {folder}")
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+    return 1 if broken else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--loop", action="store_true", help="labelled issues, pull requests and forges that fail")
+    parser.add_argument("--seconds", type=float, default=120.0, help="how long faults are injected (default 120)")
+    parser.add_argument("--minutes", type=float, default=None, help="the same in minutes")
+    parser.add_argument("--seed", type=int, default=None, help="of the chance (default: another one each time)")
+    parser.add_argument("--cap", type=int, default=3, help="MAX_CONCURRENT_AGENTS (default 3)")
+    parser.add_argument(
+        "--patience", type=float, default=120.0, help="seconds for finishing what is open (default 120)"
+    )
+    parser.add_argument("--keep", action="store_true", help="leave the directory, and say where it is")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
