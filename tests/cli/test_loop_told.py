@@ -9,7 +9,7 @@ import pytest
 
 from cli.conftest import ISSUE
 from kugetsu.domain import loops
-from kugetsu.domain.decide import intake, reactions
+from kugetsu.domain.decide import intake, reactions, reviews
 from kugetsu.domain.new_event import NewEvent
 
 NOW = "2026-11-23T11:00:00.000000Z"
@@ -211,3 +211,28 @@ def test_a_loop_of_the_past_is_asked_with_the_settings_of_then(kugetsu, turned, 
     now = kugetsu("why", ISSUE, "--json", at=NOW).json["loop"]
     assert (now["max"], now["settings_from"]) == (9, None)
     assert "with " not in every(kugetsu, fits, "why", ISSUE).partition("loop")[2].partition("go on")[0]
+
+
+def test_status_and_report_say_how_old_it_is_and_ask_no_forge(kugetsu, turned, fits):
+    import os
+
+    from kugetsu.forge.pauses import Pause
+    from kugetsu.host.paths import Paths
+    from kugetsu.model.clock import parse
+
+    seen = {"url": URL, "number": 9, "state": "open", "draft": False, "head": "c1", "checks": "failure"}
+    seen |= {"review": None, "mergeable": True}
+    turned.do(lambda state: reviews.observe(state, ISSUE, seen))
+    for command in ("status", "report"):
+        assert "github.com answered" not in every(kugetsu, fits, command)
+    pause, now = Pause(Paths(str(kugetsu.root)).pause("github.com")), parse(NOW) / 1_000_000
+    pause.answered(now - 180)
+    for command in ("status", "report"):
+        told = every(kugetsu, fits, command)
+        assert "github.com answered 3m00s ago" in told and "paused" not in told
+    pause.begin(now + 600, "with a token")
+    for command in ("status", "report"):
+        assert "github.com answered 3m00s ago; paused until 11:10" in every(kugetsu, fits, command)
+        (look,) = kugetsu(command, "--json", at=NOW).json["forges"]
+        assert look["paused_until"] == "2026-11-23T11:10:00.000000Z", look
+    assert os.stat(kugetsu.root / "forges" / "github.com.answered").st_mtime == now - 180, "nobody asked"

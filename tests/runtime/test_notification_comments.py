@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from forge.scripted import ScriptedForge
-from kugetsu.domain.decide import attempts, claims, queue
+from kugetsu.domain.decide import attempts, claims, intake, pauses, queue
 from kugetsu.domain.decide import notifications as decide
+from kugetsu.model import clock
 from kugetsu.model.refs import parse_ref
 from kugetsu.runtime import submit
 from kugetsu.runtime.facts import claim_facts, outcome_facts
@@ -167,6 +169,31 @@ def test_each_issue_gets_its_own_comment(stage: Stage, forge: ScriptedForge) -> 
     assert forge.posted("acme/web", 1)[0].count("cannot") == 2
     told_in = [event["issue"] for event in stage.events("notice.sent")]
     assert told_in == [f"{forge.host}/acme/web#1", f"{forge.host}/acme/web#2"]
+
+
+def test_a_comment_waits_for_as_long_as_the_queue_is_paused(stage: Stage, forge: ScriptedForge) -> None:
+    stage.configure(INTAKE_LABEL="kugetsu", MIN_FREE_MEMORY_MB="0", MIN_FREE_DISK_MB="0")
+    forge.change_issue("acme/web", 1, labels=("kugetsu",))
+    issue = f"{forge.host}/acme/web#1"
+    sight: Any = {"label": "kugetsu", "labels": [], "body": "h", "blockers": [], "right": "write", "labellers": []}
+    sight |= {"labelled_by": "bob", "labelled_at": "2026-11-23T09:00:00Z", "edited_by": None, "edited_at": None}
+    stage.ws.log.transact(lambda state: decide.enable(state, "comment"))
+    stage.ws.log.transact(lambda state: intake.look(state, issue, "Slow", "eve", "none", sight, message="Slow"))
+    fail(stage, "q1")
+    stage.ws.log.transact(lambda state: pauses.pause(state, None, None, clock.now()))
+    box = Outbox(stage.ws, "comment", stage.ws.log.transact, lambda: False)
+    taken = box.take()
+    assert taken is not None
+    box.deliver(taken)
+    (delivery,) = stage.state.outbox["comment"]["open"]
+    for _ in range(decide.MOST_TRIES + 1):
+        assert box.due() == (None, None), "no time to try again, and so no event"
+        box.retry(delivery)  # a notifier that begins anew
+    assert stage.state.outbox["comment"]["open"][delivery]["tries"] == 0 and forge.posted("acme/web", 1) == []
+    stage.ws.log.transact(lambda state: pauses.resume(state, None))
+    assert box.due() != (None, None)
+    box.retry(delivery)
+    assert len(forge.posted("acme/web", 1)) == 1 and stage.state.outbox["comment"]["open"] == {}
 
 
 def test_the_courier_comments_on_the_issue_of_a_task_that_failed(stage: Stage, forge: ScriptedForge) -> None:

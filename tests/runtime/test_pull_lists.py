@@ -28,7 +28,7 @@ def test_look_right_after_a_change_settles_nothing(forged: Stage, forge: Scripte
     listed = lists.find(session)
     assert listed is not None
     seen = {**pull_requests.as_data(listed.url, listed), "checks": "success"}
-    lists.note(session, listed, seen, waiting=False)
+    lists.note(session, listed, seen, waiting=False, conflicts=False)
     assert lists.is_due(session, PATIENCE) is now
 
 
@@ -44,6 +44,6 @@ def test_after_checks_that_passed_there_is_one_more_look(forged: Stage, forge: S
     seen = {**pull_requests.as_data(listed.url, listed), "checks": "success"}
     due = []
     for _ in range(2):
-        lists.note(session, listed, seen, waiting=False)
+        lists.note(session, listed, seen, waiting=False, conflicts=False)
         due.append(lists.is_due(session, 0.0))
     assert due == [True, False]

@@ -319,6 +319,16 @@ def test_a_conflict_is_one_item_for_each_head(reacting: Stage, forge: ScriptedFo
     assert "merge the base branch into this one" in messages.of_task(reacting.ws, "q2")
 
 
+def test_while_the_forge_finds_out_whether_it_conflicts_nothing_starts(reacting: Stage, forge: ScriptedForge) -> None:
+    # Gitea calls a pull request not mergeable until it has tried.
+    forge.change_pull(REPOSITORY, PULL, mergeable=False)
+    with Rounds(reacting) as observer:
+        observer.round()
+        forge.change_pull(REPOSITORY, PULL, mergeable=True)
+        observer.round()
+    assert items(reacting) == []
+
+
 def test_a_comment_of_before_is_not_sent_again_and_a_new_one_is(reacting: Stage, forge: ScriptedForge) -> None:
     forge.say(REPOSITORY, PULL, "@kugetsu-bot one", author="bob")
     reacting.configure(OBSERVE_INTERVAL_MINUTES=OFTEN)

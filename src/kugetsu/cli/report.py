@@ -12,7 +12,7 @@ from kugetsu.domain.state import State
 from kugetsu.domain.timeline import Timeline
 from kugetsu.model.errors import BadInput
 from kugetsu.redaction.funnel import redact
-from kugetsu.runtime.query import points
+from kugetsu.runtime.query import forge_looks, points
 from kugetsu.views.report import markdown, page, rows, text
 
 TYPE_CHECKING = False
@@ -38,6 +38,8 @@ def _report(call: Call) -> int:
     then = points.point(call.workspace, args.at, call.screen.now)
     found = collected(call, then.state, then.now)
     data = rows.data(found, then.state, then.facts, call.workspace.config.servers(), then.past)
+    if then.past is None:
+        data["forges"] = forge_looks.known(call.workspace.paths, then.state, then.now)
     screen = call.screen.at(then.now)
     written: list[str] = []
     if args.html is not None:
@@ -167,6 +169,9 @@ items[].others         how many more tasks of the issue the time has
 items[].changed_at     when the task last changed
 items[].next           the command that comes next
 older[].*              the same of what is open from before
+forges[].host          a forge with labelled issues or open pull requests; empty with --at or --from
+forges[].answered_at   when it answered last, whoever asked, or null
+forges[].paused_until  until when it is not asked, by its rate limit, or null
 as_of.*                the point of --at or --from: seq, at, facts_from, facts_at; null for the present
 written[]              the files that were written"""
 

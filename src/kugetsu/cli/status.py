@@ -69,7 +69,12 @@ def _watch(call: Call) -> int:
 def collect(call: Call) -> StatusData:
     """What the screen shows now."""
     now = points.present(call.workspace, call.screen.now)
-    return view.collect(now.state, call.workspace.paths.root, now.facts, now.probes)
+    data = view.collect(now.state, call.workspace.paths.root, now.facts, now.probes)
+    if now.state.intake or any(session.pull for session in now.state.sessions.values()):
+        from kugetsu.runtime.query import forge_looks  # start-up: most have no forge
+
+        data["forges"] = forge_looks.known(call.workspace.paths, now.state, now.now)
+    return data
 
 
 JSON = """\
@@ -113,6 +118,9 @@ attention[].subject  what needs attention
 attention[].state    its state
 attention[].text     why
 attention[].command  the command that helps
+forges[].host        a forge with labelled issues or open pull requests; empty with --at or --from
+forges[].answered_at  when it answered last, whoever asked, or null
+forges[].paused_until  until when it is not asked, by its rate limit, or null
 as_of.seq            with --at or --from: the last event included; else as_of is null
 as_of.at             the time of that point (UTC)
 as_of.facts_from     the event whose recorded facts the gates used, or null

@@ -6,7 +6,7 @@ from itertools import islice
 
 from kugetsu.cli.call import Call, Command
 from kugetsu.cli.parser import Parser
-from kugetsu.domain import causes, gates, recorded_facts
+from kugetsu.domain import causes, gates
 from kugetsu.domain.causes import Reader
 from kugetsu.domain.machines import OPEN_REVIEW
 from kugetsu.domain.scheduling import forecast
@@ -133,6 +133,8 @@ def _turn_recorded(call: Call, subject: Subject, at: Point) -> tuple[int, Reacti
     None for the present, and where none was recorded by then."""
     if at.past is None or (call.args.at is None and call.foreign is not None and call.foreign.has_settings):
         return None
+    from kugetsu.domain import recorded_facts  # start-up: only the past needs it
+
     found = None
     for event in subject.events(call.workspace):
         if event["seq"] > at.state.seq:

@@ -119,6 +119,11 @@ class Client(responses.Server):
         if self._pause is not None and seconds > 0:
             self._pause.begin(self.now() + seconds, self.credential.summary)
 
+    def note_answer(self) -> None:
+        """Keep when the forge answered last."""
+        if self._pause is not None:
+            self._pause.answered(self.now())
+
     def headers(self, *, body: bool, etag: str = "") -> dict[str, str]:
         """The headers of a request, with the token when there is one; conditional on an ``etag``."""
         headers = dict(self._headers)
@@ -341,6 +346,7 @@ class Call:
     def _followed(self, method: str, url: str, body: bytes | None, etag: str, *, log: bool) -> responses.Answer:
         for _ in range(_MAX_REDIRECTS + 1):
             answer = self._once(method, url, self._client.headers(body=body is not None, etag=etag), body, log=log)
+            self._client.note_answer()
             self._client.begin_pause(responses.used_up(answer, self._client.now()))
             if etag and answer.status == responses.NOT_MODIFIED:
                 return answer

@@ -1,4 +1,6 @@
-"""Until when a forge accepts no requests: kept in a file, so that every process heeds what one of them was told."""
+"""Until when a forge accepts no requests: kept in a file, so that every process heeds what one of them was told. And
+when it answered last, in the time of another file, so that screens can say how old is what they show.
+"""
 
 from __future__ import annotations
 
@@ -34,6 +36,30 @@ class Pause:
         with contextlib.suppress(OSError, KugetsuError):
             os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
             atomic.write(self._path, f"{until:.3f} {access}".encode())
+
+    def until(self, now: float) -> float | None:
+        """The end of a pause, for whomever it holds, in seconds since 1970; None for none."""
+        until, _ = self._read()
+        return until if now < until <= now + _DAY else None
+
+    def answered(self, now: float) -> None:
+        """The forge has answered, whatever it was asked."""
+        with contextlib.suppress(OSError, KugetsuError):
+            if not os.path.exists(self._answered):
+                os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
+                atomic.write(self._answered, b"")
+            os.utime(self._answered, (now, now))
+
+    def answered_at(self) -> float | None:
+        """When it answered last, in seconds since 1970; None if it is not known."""
+        try:
+            return os.stat(self._answered).st_mtime
+        except OSError:
+            return None
+
+    @property
+    def _answered(self) -> str:
+        return f"{self._path}.answered"
 
     def _read(self) -> tuple[float, str]:
         try:

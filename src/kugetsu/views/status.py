@@ -66,6 +66,7 @@ def collect(state: State, directory: str, facts: ClaimFacts, probes: Probes, as_
         "asks": asks,
         "to_review": to_review,
         "attention": attention + _attention(state, agents, daemon, waiting, facts),
+        "forges": [],
         "as_of": as_of,
     }
 
@@ -341,6 +342,10 @@ def lines(data: StatusData, screen: Screen, set_up: str = "kugetsu init") -> lis
         from kugetsu.views import asking
 
         shown += asking.lines(data["asks"], data["to_review"], screen)
+    if data["forges"]:
+        from kugetsu.views import forge_looks  # start-up: most have no forge
+
+        shown += forge_looks.lines(data["forges"], screen, data["now"])
     if data["attention"]:
         shown += [_attention_head(screen), *_attention_lines(data["attention"], screen)]
     elif not any(data["queue"].values()) and data["as_of"] is None:

@@ -6,6 +6,7 @@ from typing import TypedDict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from kugetsu.runtime.query.forge_looks import ForgeLook
     from kugetsu.runtime.query.points import Asked
     from kugetsu.views.asking import Asking
     from kugetsu.views.attached import AttachedData
@@ -73,4 +74,5 @@ class StatusData(TypedDict):
     asks: Asking
     to_review: Asking
     attention: list[Attention]
+    forges: list[ForgeLook]
     as_of: Asked | None

@@ -88,14 +88,23 @@ def sent(state: State, sink: str, delivery: str, detail: str) -> list[NewEvent]:
 
 @decision("notifications.failed")
 def failed(
-    state: State, sink: str, delivery: str, reason: str, *, now: str, again: bool = True, asked: float = 0.0
+    state: State,
+    sink: str,
+    delivery: str,
+    reason: str,
+    *,
+    now: str,
+    again: bool = True,
+    asked: float = 0.0,
+    waits: bool = False,
 ) -> list[NewEvent]:
     """It was not delivered: retry after a pause (at least ``asked`` seconds), or give up if that is useless (``again``
-    False) or after `MOST_TRIES` tries. [] if it is not open."""
+    False) or after `MOST_TRIES` tries; one that only ``waits``, for a queue that is paused, used none. [] if it is not
+    open."""
     entry = _entry(state, sink, delivery)
     if entry is None:
         return []
-    tries = entry["tries"] + 1
+    tries = entry["tries"] + (not waits)
     pause = max(pause_after(tries), min(asked, LONGEST_ASKED))
     not_before = add_seconds(now, pause) if again and tries < MOST_TRIES else None
     data: dict[str, Any] = {
@@ -106,7 +115,7 @@ def failed(
         "not_before": not_before,
         "reason": reason,
     }
-    facts = {"now": now, "again": again, "asked": asked}
+    facts = {"now": now, "again": again, "asked": asked, **({"waits": True} if waits else {})}
     issue = _issue(sink, entry["lane"])
     return [NewEvent("notice.failed", data, issue=issue, cause=entry["sending"] or None, facts=facts)]
 

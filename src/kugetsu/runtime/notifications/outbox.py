@@ -151,6 +151,7 @@ class Outbox:
                 now=clock.now(),
                 again=outcome.again,
                 asked=outcome.asked,
+                waits=outcome.waits,
             )
         )
 

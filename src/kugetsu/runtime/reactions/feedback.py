@@ -70,7 +70,7 @@ class Feedback:
 @dataclass(slots=True)
 class Reading:
     """One look at an open pull request. ``known`` are the items that the loop knows; ``checks`` and ``reviews`` were
-    read before."""
+    read before; ``conflicts``: it cannot be merged, and could not for a while (`survey.conflicts`)."""
 
     people: People
     outputs: Outputs
@@ -78,6 +78,7 @@ class Reading:
     known: dict[str, Item]
     checks: tuple[Check, ...]
     reviews: tuple[Review, ...]
+    conflicts: bool
 
     def of(self, kinds: list[str]) -> Feedback:
         """The feedback of these kinds. Raises ForgeFailure."""
@@ -217,11 +218,9 @@ class Reading:
     def _conflicts(self) -> Iterator[tuple[str, Callable[[], Item | None]]]:
         """That it cannot be merged into its base branch, once for each head."""
         pull = self.pull
-        if pull.mergeable is False:
-            yield (
-                f"conflict:{pull.head_sha}:{_mark(pull.base_branch)}",
-                lambda: {"name": one_line(pull.base_branch, NAME)},
-            )
+        name = f"conflict:{pull.head_sha}:{_mark(pull.base_branch)}"
+        if pull.mergeable is False and (self.conflicts or self.known.get(name, {}).get("open")):
+            yield name, lambda: {"name": one_line(pull.base_branch, NAME)}
 
 
 def _mark(name: str) -> str:

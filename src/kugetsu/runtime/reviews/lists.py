@@ -117,15 +117,24 @@ class Lists:
             return True
         return looked.seldom and time.monotonic() - looked.at >= interval * SELDOM
 
-    def note(self, session: Session, listed: PullRequest | None, pull: dict[str, Any] | None, *, waiting: bool) -> None:
+    def note(
+        self,
+        session: Session,
+        listed: PullRequest | None,
+        pull: dict[str, Any] | None,
+        *,
+        waiting: bool,
+        conflicts: bool,
+    ) -> None:
         """Remember a close look, with the session as it is recorded now and the pull request as it was seen;
-        ``waiting``: a task waits for it, which the close of its issue would end."""
+        ``waiting``: a task waits for it, which the close of its issue would end; ``conflicts`` as in `Reading`."""
         before = self.looked.get(session.key)
         is_open = pull is not None and pull["state"] == "open"
         unknown = pull is not None and is_open and pull["mergeable"] is None and not pull["draft"]
         tries = before.tries + 1 if before is not None and before.listed == listed and unknown else 1
         settled = pull is None or not is_open or (pull["checks"] in AT_REST and (not unknown or tries >= MOST_TRIES))
         settled = settled and not (is_open and listed is not None and _just_changed(listed))
+        settled = settled and (pull is None or not is_open or pull["mergeable"] is not False or conflicts)
         checks = pull["checks"] if pull is not None and is_open else None
         again = before is not None and before.settled and before.late and before.listed == listed
         late = checks in ("none", "success")

@@ -30,7 +30,7 @@ from kugetsu.runtime.reactions.retiring import Retiring
 from kugetsu.runtime.reactions.turns import Turns
 from kugetsu.runtime.reviews import owed, subjects
 from kugetsu.runtime.reviews.lists import SELDOM, Lists, Repository
-from kugetsu.runtime.reviews.survey import Reader, Survey, record
+from kugetsu.runtime.reviews.survey import Reader, Survey, conflicts, record
 from kugetsu.runtime.workspace import Workspace
 
 #: Sessions looked at closely in one round; those that were not come first in the next.
@@ -192,7 +192,8 @@ class Observer(DaemonChild):
         if closely and now is not None and sight.problem is None:
             waiting = bool(state.of_issue.get(session.key))
             self._act(session.key, lambda: self._turns.recheck(state, session.key))
-            self._lists.note(now, listed, sight.pull, waiting=waiting)
+            sure = conflicts(self._ws, session, sight.pull)
+            self._lists.note(now, listed, sight.pull, waiting=waiting, conflicts=sure)
 
     def _tell_untold(self) -> None:
         """Say once where the token may not ask who may write: there only those who are listed count."""

@@ -151,11 +151,12 @@ class Survey:
             return
         where, owner, repo, _ = parse_pull_url(url, self.ws.config.servers())
         known = decide_reactions.known_items(self.ws.state(), session.key, url)
+        stays = conflicts(self.ws, session, sight.pull)
         listed, name = tuple(settings.text("REACTION_AUTHORS").split()), settings.text("REACTION_NAME")
 
         def ask(forge: Forge) -> Feedback:
             people = People(forge, owner, repo, reader.rights, listed, name, Runs(self.ws, session.key))
-            return Reading(people, reader.outputs, pull, known, sight.checks, sight.reviews).of(kinds)
+            return Reading(people, reader.outputs, pull, known, sight.checks, sight.reviews, stays).of(kinds)
 
         try:
             sight.feedback = self.forges.ask(where, ask)
@@ -175,6 +176,18 @@ def checks_of(ws: Workspace, session: Session, pull: dict[str, Any]) -> str | No
     since = known.get("at") if known.get("head") == pull["head"] else None
     waited = clock.seconds_between(since, clock.now()) if since is not None else 0.0
     return "none" if waited >= settle else pull_requests.NOT_STARTED
+
+
+def conflicts(ws: Workspace, session: Session, pull: dict[str, Any] | None) -> bool:
+    """Whether a pull request cannot be merged, and could not at the same head REACTION_DELAY_MINUTES ago: Gitea says
+    that it cannot also while it finds out, after each push to the branch or its base."""
+    known = session.pull or {}
+    if pull is None or pull["mergeable"] is not False or known.get("mergeable") is not False:
+        return False
+    if known.get("head") != pull["head"]:
+        return False
+    delay = ws.config_of(session.key).number("REACTION_DELAY_MINUTES") * 60
+    return clock.seconds_between(known["at"], clock.now()) >= delay
 
 
 def record(ws: Workspace, session: Session, sight: Sight) -> list[Event]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from kugetsu.domain.facts import ClaimFacts
     from kugetsu.domain.state import State
+    from kugetsu.runtime.query.forge_looks import ForgeLook
     from kugetsu.runtime.query.points import AsOf
     from kugetsu.views.screen import Screen
 
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
         cost: float
         items: list[RowData]
         older: list[RowData]
+        forges: list[ForgeLook]
         as_of: AsOf | None
 
 
@@ -115,6 +117,7 @@ def data(
         "cost": round(found.cost, 6),
         "items": items,
         "older": [_row(item, state, facts, servers) for item in found.older],
+        "forges": [],
         "as_of": as_of,
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kugetsu.domain.report import GROUPS, PERSONAL
-from kugetsu.views import point, times
+from kugetsu.views import forge_looks, point, times
 from kugetsu.views.names import shortened
 from kugetsu.views.report.rows import TITLES, behind_words, done_words, facts_of, name, needs_a_person, next_of, period
 from kugetsu.views.screen import Screen
@@ -40,7 +40,7 @@ def lines(report: ReportData, screen: Screen, *, everything: bool = False) -> li
     for group in GROUPS:
         rows = [row for row in report["items"] if row["group"] == group]
         shown += text.group(group, rows, report["done"] if group == "done" else {}, behind_words(report, group))
-    return shown + text.older(report["older"])
+    return [*shown, *text.older(report["older"]), *forge_looks.lines(report["forges"], screen, report["now"])]
 
 
 class _Text:

@@ -82,6 +82,8 @@ class Comments(Sink):
                 return _post(forge, ref, message, again)
             finally:
                 forge.close()
+        except permission.PausedError as problem:
+            return Outcome(False, f"not posted: {problem.message}", waits=True)
         except permission.WithdrawnError as problem:
             return Outcome(False, f"not posted: {problem.message}", again=False)
         except ForgeFailure as problem:

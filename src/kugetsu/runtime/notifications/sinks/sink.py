@@ -15,13 +15,15 @@ ALL = "all"
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of a delivery. ``text`` says it in a line without secrets; of one that was not ``sent``, ``again``
-    says whether another try may help, and ``asked`` for how many seconds the receiver wants to be left alone."""
+    says whether another try may help, ``asked`` for how many seconds the receiver wants to be left alone, and ``waits``
+    that it was not tried: it may not be sent just now."""
 
     sent: bool
     text: str
     _: KW_ONLY
     again: bool = True
     asked: float = 0.0
+    waits: bool = False
 
 
 class Sink(ABC):
