@@ -159,6 +159,8 @@ def _copy(top: int, into: int, name: str) -> str | None:
             try:
                 with open(out, "wb") as new:
                     while chunk := file.read(_CHUNK):
+                        if new.tell() + len(chunk) > MOST_BYTES:  # it grows while it is read, for ever perhaps
+                            raise OSError(None, f"it has grown beyond {MOST_BYTES >> 20} MB")
                         content.update(chunk)
                         new.write(chunk)
                     os.fchmod(out, stat.S_IMODE(mode) & 0o777)
