@@ -193,6 +193,13 @@ def test_a_file_that_grows_while_it_is_copied_ends_as_an_error(it: Ready, monkey
     assert not (it.worktree / ".env").exists() and not (it.worktree / ".kugetsu-copying").exists()
 
 
+def test_what_a_killed_copy_left_goes_although_nothing_is_copied_any_more(it: Ready) -> None:
+    it.add()
+    (it.worktree / ".kugetsu-copying").write_text("half")
+    assert it.running("true").done
+    assert not (it.worktree / ".kugetsu-copying").exists()
+
+
 def test_a_copy_counts_as_nobodys_work_until_it_is_changed(it: Ready) -> None:
     (it.source / ".env").write_text("A=1\n")
     it.copying(".env")
