@@ -116,6 +116,19 @@ def test_a_forge_that_forgets_for_a_while_who_set_the_label_queues_nothing_twice
     assert world.state.intake[ISSUE]["code"] == "done_before" and tasks(world) == ["q1"]
 
 
+def test_an_issue_that_a_forge_did_not_show_for_a_while_is_queued_again_unless_its_task_has_ended() -> None:
+    world = World()
+    look(world)
+    gone(world, "missing")
+    assert world.state.tasks["q1"].state == "cancelled"
+    look(world, history=of_the_log(world))
+    assert world.state.intake[ISSUE]["code"] == "queued" and tasks(world) == ["q1", "q2"]
+    end(world, "completed")
+    gone(world, "missing")
+    look(world, history=of_the_log(world))
+    assert world.state.intake[ISSUE]["code"] == "done_before" and tasks(world) == ["q1", "q2"]
+
+
 def test_reopened_with_the_old_label_it_is_not_queued_again() -> None:
     world = World()
     look(world)
