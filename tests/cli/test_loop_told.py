@@ -91,6 +91,15 @@ def test_a_brake_is_told_everywhere(kugetsu, turned, fits):
     assert refused.code != 0 and "kugetsu continue" in refused.err
 
 
+def test_a_brake_of_a_closed_pull_request_asks_nothing_of_anybody(kugetsu, turned, fits):
+    react(turned, most=5)
+    pull = {"number": 9, "url": URL, "state": "closed", "head": "c1", "checks": "failure", "review": None}
+    turned.do(lambda state: reviews.observe(state, ISSUE, {**pull, "mergeable": None, "draft": False}))
+    assert "over to you" not in every(kugetsu, fits, "status")
+    said = every(kugetsu, fits, "why", ISSUE)
+    assert "over to you" not in said and "its pull request is closed" in said
+
+
 def test_who_said_what_started_a_turn(kugetsu, turned, fits):
     see(turned, REMARK, gone=("check:1",))
     turned.at("10:40:00")
@@ -98,6 +107,8 @@ def test_who_said_what_started_a_turn(kugetsu, turned, fits):
     assert (
         "remark by mary on login.py:7: Name it login_time." in kugetsu("why", queued["task"], at=NOW, COLUMNS="200").out
     )
+    said = kugetsu("why", queued["task"], at=NOW, COLUMNS="200").out
+    assert said.count("it answers: ") == 1, "not what an earlier turn answered"
     assert "remark by mary on login.py:7" in kugetsu("history", ISSUE, at=NOW, COLUMNS="200").out
     every(kugetsu, fits, "history", ISSUE)
 

@@ -229,6 +229,13 @@ def test_where_rights_are_not_told_nobody_counts_and_it_is_said(reacting: Stage,
     assert log.count("name reviewers in REACTION_AUTHORS") == 1
 
 
+def test_what_a_server_says_of_its_failure_obeys_nothing_in_the_log(reacting: Stage, forge: ScriptedForge) -> None:
+    forge.answer("GET", "/pulls", status=403, body={"message": "no\x1b[2J\x1b]0;owned\x07"})
+    look(reacting)
+    log = (reacting.directory / "logs" / "daemon.log").read_text()
+    assert "owned" in log and "\x1b" not in log and "\x07" not in log
+
+
 def test_killed_between_any_two_steps_each_item_gets_one_turn(reacting: Stage, forge: ScriptedForge) -> None:
     failing(forge)
     forge.say(REPOSITORY, PULL, "kugetsu-bot: and the docs", author="bob")

@@ -188,6 +188,8 @@ def test_a_cancel_ends_one_that_ignores_sigterm_with_its_grandchild(stage: Stage
     stage.configure(VERIFY_COMMAND=STUBBORN)
     stage.start(1)
     stage.file("verifying-q1.1")
+    seen = liveness.progress(stage.ws, stage.state, stage.state.attempts["q1.1"])
+    assert seen is not None and seen.last == "verifying", "it prints nothing"
     stop_attempt.cancel(stage.ws, "q1")
     assert stage.finished("q1") == "cancelled"
     left = identity.stat(stage.written_pid("grandchild"))

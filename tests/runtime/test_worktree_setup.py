@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from kugetsu.model import setting_kinds
 from kugetsu.runtime.git import changes, command, comparison, copies, pins
 from kugetsu.runtime.process import identity, termination
 from kugetsu.runtime.process.lease import Lease
@@ -168,7 +169,10 @@ def test_the_users_own_patterns_leave_out_what_the_repository_asks_for(it: Ready
         (it.source / name).write_text(f"{name}\n")
     (it.source / ".worktreeinclude").write_text(".env*\n")
     it.commit()
-    assert it.copying("!.env.production").copied == [".env"]
+    assert it.copying(*setting_kinds.read_copies("!.env.production").split()).copied == [".env"]
+    for bad in ("!../.env", "!", "!!.env", "../.env"):
+        with pytest.raises(ValueError, match="neither a file name"):
+            setting_kinds.read_copies(bad)
 
 
 def test_too_many_files_are_an_error_that_names_the_setting(it: Ready, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,6 +183,21 @@ def test_too_many_files_are_an_error_that_names_the_setting(it: Ready, monkeypat
     outcome = it.copying(".env*")
     assert outcome.code == "copy"
     assert "match 2 files" in str(outcome.problem) and "WORKTREE_COPY" in str(outcome.problem)
+
+
+def test_a_file_that_grows_while_it_is_copied_ends_as_an_error(it: Ready, monkeypatch: pytest.MonkeyPatch) -> None:
+    (it.source / ".env").write_text("x" * 100)
+    monkeypatch.setattr(copying, "_require_few", lambda *given: monkeypatch.setattr(copying, "MOST_BYTES", 99))
+    outcome = it.copying(".env")
+    assert outcome.code == "copy" and "it has grown beyond" in str(outcome.problem)
+    assert not (it.worktree / ".env").exists() and not (it.worktree / ".kugetsu-copying").exists()
+
+
+def test_what_a_killed_copy_left_goes_although_nothing_is_copied_any_more(it: Ready) -> None:
+    it.add()
+    (it.worktree / ".kugetsu-copying").write_text("half")
+    assert it.running("true").done
+    assert not (it.worktree / ".kugetsu-copying").exists()
 
 
 def test_a_copy_counts_as_nobodys_work_until_it_is_changed(it: Ready) -> None:

@@ -6,15 +6,15 @@ from typing import Any, cast
 
 import pytest
 
-from kugetsu.domain.decide import attempts, claims, intake, queue, reviews, undo
+from kugetsu.domain.decide import attempts, claims, intake, pauses, persons, queue, reactions, reviews, undo
 from kugetsu.domain.events import Event
 from kugetsu.domain.facts import Ending, IntakeFacts
-from kugetsu.domain.intake import blockers_in, history_of, priority_of
+from kugetsu.domain.intake import blockers_in, history_of, is_asked_for, on_hold, priority_of
 from kugetsu.domain.replay.checker import ReplayChecker
 from kugetsu.domain.state import State
 from kugetsu.model.clock import add_seconds, seconds_between
 from kugetsu.views import intake as words
-from property.simulation import ISSUES, START, World
+from property.simulation import ISSUES, PROCESS, START, World
 
 ISSUE = ISSUES[0]
 LABELLED = "2026-11-23T09:00:00Z"
@@ -114,6 +114,19 @@ def test_a_forge_that_forgets_for_a_while_who_set_the_label_queues_nothing_twice
     assert code(world, labelled_by=None, labelled_at=None) == "needs_label"
     look(world, history=of_the_log(world))
     assert world.state.intake[ISSUE]["code"] == "done_before" and tasks(world) == ["q1"]
+
+
+def test_an_issue_that_a_forge_did_not_show_for_a_while_is_queued_again_unless_its_task_has_ended() -> None:
+    world = World()
+    look(world)
+    gone(world, "missing")
+    assert world.state.tasks["q1"].state == "cancelled"
+    look(world, history=of_the_log(world))
+    assert world.state.intake[ISSUE]["code"] == "queued" and tasks(world) == ["q1", "q2"]
+    end(world, "completed")
+    gone(world, "missing")
+    look(world, history=of_the_log(world))
+    assert world.state.intake[ISSUE]["code"] == "done_before" and tasks(world) == ["q1", "q2"]
 
 
 def test_reopened_with_the_old_label_it_is_not_queued_again() -> None:
@@ -300,6 +313,69 @@ def test_one_piece_of_work(state_of_pull: str, labelled_at: str, then: str) -> N
     world = World()
     with_pull(world, state_of_pull)
     assert code(world, labelled_at=labelled_at) == then
+
+
+FUTURE = "2027-01-01T00:00:00Z"
+
+
+def persons_run(world: World, how: str = "succeed", **more: Any) -> None:
+    """A run that a person asked for, and its end."""
+    world.start(0, 1)
+    world.run(0, 0)
+    (attempt,) = world.state.attempts
+    ending = Ending(how, "done" if how == "succeed" else "give_up", "it ended", **more)
+    world.do(lambda state: attempts.finish(state, attempt, ending, world.outcome_facts()))
+
+
+def test_one_piece_of_work_at_a_time_and_a_run_that_died_frees_the_issue() -> None:
+    world = World()
+    world.start(0, 1)
+    assert code(world, labelled_at=FUTURE) == "has_work"
+    world.run(0, 0)
+    assert code(world, labelled_at=FUTURE) == "has_work"
+    world.do(lambda state: attempts.finish(state, "q1.1", Ending("lose", "give_up", "it died"), world.outcome_facts()))
+    assert code(world, labelled_at=FUTURE) == "queued" and tasks(world) == ["q1", "q2"]
+
+
+def test_an_issue_in_which_a_person_works_waits_for_him() -> None:
+    world = World()
+    persons_run(world)
+    world.do(lambda state: persons.attach(state, ISSUE, "lease", PROCESS, "alice", "desk"))
+    assert code(world, labelled_at=FUTURE) == "has_work"
+    assert world.state.intake[ISSUE]["values"]["person"] is True
+    world.do(lambda state: persons.leave(state, ISSUE, "lease", "left", "he is done", {}))
+    assert code(world, labelled_at=FUTURE) == "queued"
+
+
+def test_a_pull_request_that_is_still_to_be_opened_counts_as_open() -> None:
+    world = World()
+    intent = {"head": "c1", "branch": "fix/issue-1", "base": "main", "title": "Slow", "draft": False}
+    evidence = {"commits": 1, "pushed": True, "head": "c1", "dirty": 0, "branch": "fix/issue-1"}
+    persons_run(world, evidence=evidence, opening=intent)
+    assert code(world, labelled_at=FUTURE) == "open_pull"
+    owed = world.state.sessions[ISSUE].owed
+    assert owed is not None
+    world.do(lambda state: reviews.failed(state, ISSUE, owed["seq"], "no", "", world.now, 10.0, passes=False))
+    assert code(world, labelled_at=FUTURE) == "queued"
+
+
+def test_a_pause_holds_what_a_label_or_feedback_asked_for_and_nothing_of_a_person() -> None:
+    def held(world: World) -> bool:
+        return on_hold(world.state, ISSUE, world.now)
+
+    world = World()
+    persons_run(world)
+    world.do(lambda state: pauses.pause(state, None, None, world.now))
+    assert not held(world)
+    world.do(lambda state: pauses.resume(state, None))
+    said = {"id": "comment:1", "kind": "comments", "counts": True, "author": "bob", "text": "Rename it."}
+    facts: Any = {"now": world.now, "kinds": ["comments"], "delay_seconds": 0.0, "max_reactions": 5}
+    world.do(lambda state: reactions.observe(state, ISSUE, "https://example.org/o/a/pulls/7", None, [said], []))
+    world.do(lambda state: reactions.react(state, ISSUE, "Rename it.", ["comment:1"], facts))
+    claimed(world)
+    assert not held(world)
+    world.do(lambda state: pauses.pause(state, None, None, world.now))
+    assert held(world) and not is_asked_for(world.state, ISSUE)
 
 
 def test_a_merged_pull_request_counts_after_its_session_was_destroyed() -> None:

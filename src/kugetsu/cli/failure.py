@@ -13,7 +13,7 @@ from kugetsu.host.paths import Paths, ownership_remedy
 from kugetsu.model.errors import KugetsuError, NotSetUp, OutputFailed
 from kugetsu.redaction.funnel import redact
 from kugetsu.views.screen import Screen, width_of
-from kugetsu.views.text import json_text, line
+from kugetsu.views.text import block, json_text, line
 
 
 def report(error: Exception, arguments: Sequence[str]) -> int:
@@ -41,7 +41,7 @@ def in_words(error: KugetsuError) -> None:
 
 
 def _trace(error: Exception) -> str:
-    return redact("".join(traceback.format_exception(error)))
+    return "\n".join(block("".join(traceback.format_exception(error))))
 
 
 def _flush(text: str = "") -> bool:

@@ -34,6 +34,9 @@ MOST_BLOCKERS = 20
 #: How the task of a label event ended → why there is no other one.
 _BEFORE = {"completed": "done_before", "error": "failed_before", "cancelled": "cancelled_before"}
 
+#: Why a task is cancelled whose issue the forge has no longer.
+_MISSING = "intake_missing"
+
 _PRIORITY = re.compile(r"priority\s*[:/]\s*(\w+)", re.IGNORECASE)
 _REFERENCE = r"(?:[\w.-]{1,100}/[\w.-]{1,100})?#\d{1,18}(?!\d)"
 _DEPENDS = re.compile(
@@ -97,7 +100,10 @@ def known(state: State, issue: str, facts: IntakeFacts, history: dict[str, Any] 
 
 def history_of(events: Iterable[Event]) -> dict[str, Any] | None:
     """What an issue's own events tell of its latest label event, as `known`, and of its latest ``merged`` pull request
-    (when that was seen); None without either."""
+    (when that was seen); None without either.
+
+    A task that was cancelled because the forge had the issue no longer does not answer its label: a server also says so
+    of all that a token may not see for a while."""
     entry: dict[str, Any] | None = None
     merged, seen = None, 0
     for event in events:
@@ -110,6 +116,8 @@ def history_of(events: Iterable[Event]) -> dict[str, Any] | None:
             entry |= {"task": event["task"], "ended": None}
         elif entry is not None and event.get("task") == entry["task"] and (kind in FINISHES or kind == "task.requeued"):
             entry["ended"] = FINISHES.get(kind)
+            if kind == "task.cancelled" and event["data"]["reason"] == _MISSING:
+                entry["task"] = entry["ended"] = None
     if entry is None and merged is None:
         return None
     return {**(entry or {"of": [None] * 3, "first": None, "task": None, "ended": None}), "merged": merged}

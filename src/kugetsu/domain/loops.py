@@ -46,6 +46,21 @@ def loop_of(state: State, issue: str) -> dict[str, Any]:
     return state.loops.get(issue) or new_loop(None)
 
 
+def held(state: State, issue: str) -> dict[str, Any] | None:
+    """What was recorded to keep the loop of an issue, and is for a person; of a pull request that is over, only what
+    keeps its session."""
+    brake: dict[str, Any] | None = loop_of(state, issue)["held"]
+    if issue not in state.sessions or brake is None:
+        return None
+    return brake if over(state, issue) is None or brake["code"] == "kept" else None
+
+
+def over(state: State, issue: str) -> str | None:
+    """How the pull request of an issue ended: merged or closed; None if it did not."""
+    session = state.sessions.get(issue)
+    return session.review if session is not None and session.review in ("merged", "closed") else None
+
+
 def standing(loop: dict[str, Any], kinds: list[str]) -> dict[str, dict[str, Any]]:
     """The open items of these ``kinds`` (and of `ALWAYS`) that may start a turn, answered or not, the oldest first."""
     return {

@@ -142,6 +142,15 @@ def read_patterns(text: str) -> str:
     return " ".join(patterns)
 
 
+def read_copies(text: str) -> str:
+    """Patterns of files to copy, as `read_patterns`; one behind ``!`` leaves out what others before it match."""
+    patterns = read_text(text).split()
+    for pattern in patterns:
+        if not read_patterns(pattern.removeprefix("!")):
+            raise ValueError("! stands before a pattern: it is neither a file name nor a path by itself")
+    return " ".join(patterns)
+
+
 def read_verbosity(text: str) -> str:
     """KUGETSU_VERBOSITY."""
     return _one_of(text, "default", "verbose", "quiet")

@@ -144,7 +144,7 @@ _ALL = (
     Setting(
         "WORKTREE_COPY",
         "",
-        kinds.read_patterns,
+        kinds.read_copies,
         "ignored files of the clone that a worktree gets too, by patterns: .env .env.local; see .worktreeinclude",
     ),
     Setting(

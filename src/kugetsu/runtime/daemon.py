@@ -27,8 +27,7 @@ from kugetsu.log.files.segments import SEGMENT_BYTES
 from kugetsu.log.files.watch import Watch
 from kugetsu.model import clock
 from kugetsu.model.errors import Conflict, KugetsuError, LogDamaged, LogWriteFailed
-from kugetsu.redaction.funnel import redact
-from kugetsu.runtime import disk, dispatcher, host_id, liveness, reconcile
+from kugetsu.runtime import disk, dispatcher, host_id, liveness, log_lines, reconcile
 from kugetsu.runtime.notifications.notifier_supervisor import NotifierSupervisor
 from kugetsu.runtime.process import identity
 from kugetsu.runtime.process import lease as leases
@@ -319,7 +318,7 @@ def _stand(ws: Workspace) -> Daemon:
 
 
 def _redacted(record: loguru.Record) -> None:
-    record["message"] = redact(record["message"])
+    record["message"] = log_lines.harmless(record["message"])
 
 
 def _serve(daemon: Daemon) -> None:

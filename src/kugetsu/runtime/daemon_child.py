@@ -14,7 +14,7 @@ from kugetsu.log.files.watch import Watch
 from kugetsu.model import clock
 from kugetsu.model.errors import KugetsuError
 from kugetsu.redaction.funnel import redact
-from kugetsu.runtime import liveness
+from kugetsu.runtime import liveness, log_lines
 from kugetsu.runtime.process import identity
 from kugetsu.runtime.process import lease as leases
 from kugetsu.runtime.process.named_lease import NamedLease
@@ -181,7 +181,7 @@ def write_line(ws: Workspace, name: str, text: str) -> None:
         fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             now = clock.now()
-            os.write(fd, f"{now[:23]}Z INFO {name}: {' '.join(text.split())}\n".encode("utf-8", "replace"))
+            os.write(fd, f"{now[:23]}Z INFO {name}: {log_lines.harmless(text)}\n".encode("utf-8", "replace"))
         finally:
             os.close(fd)
 
@@ -200,7 +200,7 @@ def run(kind: type[DaemonChild], what: str) -> int:
             return 0
         child = kind(ws, held)
     except (KugetsuError, OSError) as problem:
-        print(f"kugetsu {what}: {problem}", file=sys.stderr)
+        print(f"kugetsu {what}: {log_lines.harmless(str(problem))}", file=sys.stderr)
         return 1
     # What it starts must not look like an agent's tool when the daemon was started by an agent.
     os.environ[MARK] = f"{name}-{os.getpid()}"

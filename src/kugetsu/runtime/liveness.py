@@ -85,9 +85,10 @@ def progress(ws: Workspace, state: State, attempt: Attempt) -> Progress | None:
 
     session = state.sessions.get(attempt.session)
     folder = ws.paths.run(attempt.id)
-    verifying = last_activity.of_text(f"{folder}/verify.log")  # after the agent (`verification.of_attempt`)
-    if verifying.last is not None:
-        return last_activity.Progress(last=f"verifying: {verifying.last}", at=verifying.at)
+    if os.path.exists(output := f"{folder}/verify.log"):  # after the agent (`verification.of_attempt`)
+        verifying = last_activity.of_text(output)
+        said = f": {verifying.last}" if verifying.last is not None else ""
+        return last_activity.Progress(last=f"verifying{said}", at=verifying.at)
     if session is not None and session.agent == "command":
         return last_activity.of_text(f"{folder}/output.jsonl")
     return last_activity.of_opencode(f"{folder}/output.jsonl", f"{folder}/stderr.log")

@@ -76,6 +76,8 @@ def remedy(code: str, values: dict[str, Any], issue: str) -> str | None:
         return "have it set by somebody with triage right, or list the account in INTAKE_LABELLERS"
     if code == "needs_label" and values.get("why") == "unknown":
         return f"kugetsu queue enqueue {issue}"
+    if code in ("done_before", "merged_pull"):
+        return "for more work, remove the label and set it again"
     if code in _LABEL_AGAIN:
         return "read the issue, then remove the label and set it again"
     if code == "blocker_unknown":

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from kugetsu.domain.fold.loops import new_loop, used
-from kugetsu.domain.loops import BRAKES
+from kugetsu.domain.loops import BRAKES, over
+from kugetsu.domain.loops import held as held_now
 from kugetsu.model import result_words
 from kugetsu.model.plural import counted
 from kugetsu.views import intake, loops, times
@@ -76,7 +77,8 @@ def loop_data(state: State, issue: str, turn: Turn, most: int, items: Sequence[d
     if not items and not used(loop) and loop["held"] is None:
         return None
     code = turn.code
-    held = loop["held"] if code not in ("later", "busy") else None
+    ended = over(state, issue)
+    held = held_now(state, issue) if code not in ("later", "busy") else None
     if code == "go" and held is not None and held["code"] in BRAKES:
         held = None  # it holds no more; that the issue wants no work is for the forge to say
     return {
@@ -84,7 +86,7 @@ def loop_data(state: State, issue: str, turn: Turn, most: int, items: Sequence[d
         "turns": used(loop),
         "max": most,
         "code": code,
-        "answer": result_words.held(held["code"], held["values"]) if held is not None else _answer(turn, items),
+        "answer": result_words.held(held["code"], held["values"]) if held is not None else _answer(turn, items, ended),
         "until": turn.until,
         "items": [
             {name: item.get(name) for name in ("id", "kind", "counts", "why_not", "event")}
@@ -96,7 +98,9 @@ def loop_data(state: State, issue: str, turn: Turn, most: int, items: Sequence[d
     }
 
 
-def _answer(turn: Turn, items: Sequence[dict[str, Any]]) -> str:
+def _answer(turn: Turn, items: Sequence[dict[str, Any]], ended: str | None) -> str:
+    if ended is not None:
+        return f"its pull request is {ended}"
     if turn.code == "not_named" and items:
         kinds = sorted({item["kind"] for item in items if item["counts"]})
         return f"REACTIONS does not name {' and '.join(kinds)}: they start no turn"

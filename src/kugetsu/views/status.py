@@ -186,16 +186,16 @@ def _unsaved(state: State) -> list[Attention]:
 
 def _loops(state: State) -> list[Attention]:
     """Pull requests whose feedback no turn answers any more."""
-    held = [key for key, loop in state.loops.items() if loop["held"] is not None and key in state.sessions]
-    if not held:
+    if not any(loop["held"] is not None for loop in state.loops.values()):
         return []
+    from kugetsu.domain import loops
     from kugetsu.model import result_words
 
-    found = []
-    for key in held[-LISTED:]:
-        brake = state.loops[key]["held"]
-        found.append(_entry(key, "needs you", result_words.held(brake["code"], brake["values"]), f"kugetsu why {key}"))
-    return found
+    held = [(key, brake) for key in state.loops if (brake := loops.held(state, key)) is not None]
+    return [
+        _entry(key, "needs you", result_words.held(brake["code"], brake["values"]), f"kugetsu why {key}")
+        for key, brake in held[-LISTED:]
+    ]
 
 
 def _labels(state: State) -> list[Attention]:

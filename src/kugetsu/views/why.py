@@ -133,13 +133,20 @@ def task_lines(data: WhyTask, screen: Screen) -> list[str]:
     if task["reason"] and task["reason"] not in data["answer"]:
         shown += paragraph(f"the last attempt: {line(task['reason'])}", screen, "  ")
     shown += _rescued(data["because"], screen)
-    for event in data["because"]:
-        if event["type"] == "feedback.seen":
-            shown += paragraph(f"it answers: {words(event)} (event {event['seq']})", screen, "  ")
+    for event in _answered(data["because"], task["task"]):
+        shown += paragraph(f"it answers: {words(event)} (event {event['seq']})", screen, "  ")
     shown += _labelled("next", _next(data, screen), screen)
     if data["line"] is not None:
         shown += _labelled("line", _in_line(data["line"]), screen)
     return [*shown, *_gate_lines(data["gates"], screen), *screen.side_by_side(_evidence(data, task, screen))]
+
+
+def _answered(because: list[Event], task: str) -> list[Event]:
+    """The feedback that a task answers; what led to it includes that of earlier turns."""
+    queued = [event["data"] for event in because if event["type"] == "task.queued" and event.get("task") == task]
+    items = {name for data in queued for name in data.get("reaction", {}).get("items", ())}
+    seen = [event for event in because if event["type"] == "feedback.seen"]
+    return [event for event in seen if any(item["id"] in items for item in event["data"]["items"])]
 
 
 def _headline(data: WhyTask, task: TaskData, screen: Screen) -> str:

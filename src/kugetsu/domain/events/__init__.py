@@ -23,7 +23,7 @@ _MODULES = {
     "sessions": ("issue", "session"),
     "system": ("daemon", "files", "kugetsu", "log", "notice", "notices", "record", "repository", "setting", "sink"),
     "tasks": ("counters", "hold", "queue", "task"),
-    "verification": ("base", "work", "worktree"),
+    "verification": ("base", "setup", "work", "worktree"),
 }
 """Module → the first words of the kinds that it declares."""
 

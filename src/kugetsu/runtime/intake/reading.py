@@ -15,6 +15,7 @@ from kugetsu.forge.protocol import Blocker, Forge, Issue, Labelled, Right
 from kugetsu.model.errors import BadInput
 from kugetsu.model.plural import counted
 from kugetsu.model.refs import IssueRef
+from kugetsu.redaction.funnel import redact
 from kugetsu.runtime.forges import Forges, one_line
 
 T = TypeVar("T")
@@ -164,8 +165,13 @@ def digest(issue: Labelled | Issue) -> str:
 
 
 def message_of(issue: Labelled) -> str:
-    """The issue's own text as a task's message, cut to `MESSAGE_MOST` bytes with a note."""
-    whole = f"{' '.join(issue.title.split())}\n\n{issue.body}".replace("\0", "").strip().encode("utf-8", "replace")
-    cut = whole[:MESSAGE_MOST].decode("utf-8", "ignore")
-    left = len(whole) - MESSAGE_MOST
+    """The issue's own text as a task's message, cut to `MESSAGE_MOST` bytes with a note.
+
+    Nobody typed it for the agent, so it is kept as any text of a forge is: without what looks like a secret.
+    """
+    whole = f"{' '.join(issue.title.split())}\n\n{issue.body}".replace("\0", "").strip()
+    # Twice the room: a secret that the cut would halve is found whole.
+    clean = redact(whole[: 2 * MESSAGE_MOST]).encode("utf-8", "replace")
+    cut = clean[:MESSAGE_MOST].decode("utf-8", "ignore")
+    left = len(whole.encode("utf-8", "replace")) - MESSAGE_MOST
     return f"{cut}\n({counted(left, 'more byte')} left out here)" if left > 0 else cut

@@ -15,7 +15,7 @@ from kugetsu.domain.decide import notifications as decide
 from kugetsu.domain.decide import reports
 from kugetsu.domain.state import State
 from kugetsu.model import clock
-from kugetsu.runtime import daemon_child
+from kugetsu.runtime import daemon_child, log_lines
 from kugetsu.runtime.daemon_child import WATCHFUL_SECONDS, DaemonChild
 from kugetsu.runtime.notifications import daily_report
 from kugetsu.runtime.notifications.channel import Worker, join_all
@@ -57,7 +57,7 @@ class Notifier(DaemonChild):
                     os.replace(self._log_path, self._log_path + ".1")
             fd = os.open(self._log_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
-                os.write(fd, f"{clock.now()} {' '.join(text.split())}\n".encode("utf-8", "replace"))
+                os.write(fd, f"{clock.now()} {log_lines.harmless(text)}\n".encode("utf-8", "replace"))
             finally:
                 os.close(fd)
 

@@ -48,13 +48,13 @@ def copy(source: str, worktree: str, patterns: Sequence[str]) -> Copied:
     Raises KugetsuError if these are too many or too large, or cannot be written; GitFailed.
     """
     done = Copied()
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(f"{worktree}/{_PASSING}")  # of a copy that was killed
     if not patterns:
         return done
     if checkouts.is_bare(source):
         done.notes.append(f"no ignored file was copied: {source} has no files; register a clone that has them")
         return done
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(f"{worktree}/{_PASSING}")  # of a copy that was killed
     wanted = _wanted(source, worktree, patterns, done)
     _require_few(source, wanted)
     hashes = {}
@@ -159,6 +159,8 @@ def _copy(top: int, into: int, name: str) -> str | None:
             try:
                 with open(out, "wb") as new:
                     while chunk := file.read(_CHUNK):
+                        if new.tell() + len(chunk) > MOST_BYTES:  # it grows while it is read, for ever perhaps
+                            raise OSError(None, f"it has grown beyond {MOST_BYTES >> 20} MB")
                         content.update(chunk)
                         new.write(chunk)
                     os.fchmod(out, stat.S_IMODE(mode) & 0o777)

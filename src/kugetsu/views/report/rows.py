@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kugetsu.domain import gates as asked
+from kugetsu.domain import loops
 from kugetsu.domain.report import GROUPS, PERSONAL, SENT_BACK, Item, Report
 from kugetsu.domain.worktree_setup import CHANGED
 from kugetsu.model import result_words
@@ -161,7 +162,7 @@ def _remarks(item: Item, state: State) -> list[str]:
         said.append(f"the server: {line(refused['words'])}")
     if item.session is not None and item.session.owed is not None:
         said.append("its pull request is still to be opened")
-    brake = state.loops.get(item.task.issue or "", {}).get("held")
+    brake = loops.held(state, item.task.issue or "")
     if brake is not None:
         said.append(line(result_words.held(brake["code"], brake["values"])))
     return said

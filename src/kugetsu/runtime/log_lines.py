@@ -1,0 +1,11 @@
+"""What becomes a line of a log file for people: text by others (a forge's error, a path) obeys nothing there."""
+
+from __future__ import annotations
+
+from kugetsu.redaction.funnel import redact
+
+
+def harmless(text: str) -> str:
+    """A text as one line without secrets: white space is single spaces, and what a terminal obeys is escaped."""
+    line = " ".join(redact(text).split())
+    return line if line.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
