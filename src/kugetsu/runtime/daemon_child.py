@@ -11,6 +11,7 @@ from contextlib import suppress
 
 from kugetsu.domain.events import Identity
 from kugetsu.log.files.watch import Watch
+from kugetsu.model import clock
 from kugetsu.model.errors import KugetsuError
 from kugetsu.redaction.funnel import redact
 from kugetsu.runtime import liveness
@@ -85,6 +86,17 @@ class DaemonChild:
     def write(self, text: str) -> None:
         """Write a line for a person."""
         raise NotImplementedError
+
+    def write_to_daemon_log(self, name: str, text: str) -> None:
+        """Write a line of ``name``'s into the daemon's log; it is lost when there is no space."""
+        path = os.path.join(self._ws.paths.logs, "daemon.log")
+        with suppress(OSError):
+            fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                now = clock.now()
+                os.write(fd, f"{now[:23]}Z INFO {name}: {' '.join(text.split())}\n".encode("utf-8", "replace"))
+            finally:
+                os.close(fd)
 
     def listen(self) -> None:
         """SIGTERM ends it after the current work; signals of a terminal are ignored."""

@@ -90,9 +90,10 @@ class NamedLease:
         return content if isinstance(content, dict) else {}
 
 
-#: The process that delivers notifications (called so in earlier versions), the one that looks at pull requests, and the
-#: one that is opening a pull request.
+#: The process that delivers notifications (called so in earlier versions), the one that looks at pull requests, the one
+#: that is opening a pull request, and the one that appends to a shared log for all others.
 NOTIFIER = NamedLease("courier")
 OBSERVER = NamedLease("observer")
 OPENER = NamedLease("opener")
-NAMES = (NOTIFIER.name, OBSERVER.name, OPENER.name)
+RELAY = NamedLease("relay")
+NAMES = (NOTIFIER.name, OBSERVER.name, OPENER.name, RELAY.name)

@@ -10,11 +10,9 @@ and appends only what changed, so that a killed one leaves nothing half done. Ru
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 
 from kugetsu.domain.events import Event
 from kugetsu.domain.state import Session, State
@@ -66,15 +64,8 @@ class Observer(DaemonChild):
         super().__init__(ws, held)
 
     def write(self, text: str) -> None:
-        """Write a line into the daemon's log; it is lost when there is no space."""
-        path = os.path.join(self._ws.paths.logs, "daemon.log")
-        with suppress(OSError):
-            fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            try:
-                now = clock.now()
-                os.write(fd, f"{now[:23]}Z INFO observer: {' '.join(text.split())}\n".encode("utf-8", "replace"))
-            finally:
-                os.close(fd)
+        """Write a line into the daemon's log."""
+        self.write_to_daemon_log("observer", text)
 
     def step(self) -> float:
         """Open what is owed, queue a turn, retire what is merged, or look at what comes next in the round; the seconds
