@@ -21,6 +21,13 @@ GROUPS = {
     "tests/e2e/test_kugetsu_opencode.py": "another opencode",
     "tests/e2e/test_project_config.py": "another opencode",
     "tests/e2e/test_pm_agent.py": "another opencode",
+    # One PostgreSQL server for them all, a second of initdb.
+    "tests/log/test_contract.py": "postgres",
+    "tests/log/test_shared.py": "postgres",
+    "tests/log/test_shared_network.py": "postgres",
+    "tests/log/test_shared_relay.py": "postgres",
+    "tests/faults/test_shared_log.py": "postgres",
+    "tests/cli/test_log_share.py": "postgres",
     # Prism takes seconds to start, once for each description.
     "tests/forge/test_descriptions.py": "prism",
     # What takes longest: begun first, it is not what everybody waits for at the end.

@@ -302,7 +302,7 @@ def test_a_forked_child_has_a_connection_of_its_own_and_leaves_its_parents_alone
     before = sockets()
     log = open_shared(tmp_path / "a" / "log", database)
     note(log, "parent")
-    watch = log.watch()  # a thread with a connection of its own, too
+    log.keep()  # a thread with a connection of its own, too
     other = open_shared(tmp_path / "b" / "log", database)
     note(other, "other")
     assert log.wait(1, 30)
@@ -320,7 +320,6 @@ def test_a_forked_child_has_a_connection_of_its_own_and_leaves_its_parents_alone
     note(other)
     assert log.wait(23, 30)
     assert log.verify().ok
-    watch.close()
     close(log, other)
 
 
@@ -345,7 +344,7 @@ def test_who_keeps_the_mirror_is_followed_by_another(tmp_path: Path, database: s
     first, second = (open_shared(tmp_path / "a" / "log", database) for _ in range(2))
     other = open_shared(tmp_path / "b" / "log", database)
     for log in (first, second):
-        log.watch().close()
+        log.keep()
     note(other)
     assert second.wait(0, 30)
     first.close()

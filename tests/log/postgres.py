@@ -20,6 +20,7 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
@@ -51,14 +52,21 @@ def binaries() -> Path | None:
     return Path(found.submodule_search_locations[0]) / "pginstall" / "bin"
 
 
+def unprivileged() -> dict[str, Any]:
+    """What makes `subprocess` start a program that refuses to run as root."""
+    return {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
+
+
 class Server:
     """One server. `close` ends it by SIGINT (SIGTERM would wait for its clients) and removes its folder."""
 
     def __init__(self, programs: Path) -> None:
         self._programs = programs
+        self.settings = dict(_SETTINGS)
+        self.port = 5432
         room = os.environ.get("PYTEST_DEBUG_TEMPROOT") or None
         self.folder = Path(tempfile.mkdtemp(prefix="kpg-", dir=room))
-        self._user = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
+        self._user = unprivileged()
         if self._user:
             os.chown(self.folder, NOBODY, NOBODY)
         self._environment = {"PATH": os.environ["PATH"], "LC_ALL": "C", "TZ": "UTC"}
@@ -72,7 +80,7 @@ class Server:
             stderr=subprocess.STDOUT,
             cwd=self.folder,
             env=self._environment,
-            **self._user,  # type: ignore[call-overload]
+            **self._user,
         )
         self.start()
         self.run("CREATE DATABASE template_kugetsu")
@@ -88,7 +96,7 @@ class Server:
 
     def start(self) -> None:
         """Start the server and wait until it takes connections."""
-        words = [word for name, value in _SETTINGS.items() for word in ("-c", f"{name}={value}")]
+        words = [word for name, value in self.settings.items() for word in ("-c", f"{name}={value}")]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [str(self._programs / "postgres"), "-D", str(self.folder / "data"), "-k", str(self.folder), *words],
@@ -97,8 +105,8 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 cwd=self.folder,
                 env=self._environment,
-                preexec_fn=_end_with_parent,
-                **self._user,  # type: ignore[call-overload]
+                preexec_fn=end_with_parent,
+                **self._user,
             )
         deadline = time.monotonic() + 60
         while True:
@@ -131,7 +139,7 @@ class Server:
 
     def url(self, database: str, **more: str) -> str:
         """A database's URL for libpq."""
-        words = {"host": str(self.folder), "user": "postgres", "dbname": database, **more}
+        words = {"host": str(self.folder), "port": str(self.port), "user": "postgres", **more, "dbname": database}
         return " ".join(f"{name}={value}" for name, value in words.items())
 
     def run(self, statement: str, database: str = "postgres") -> None:
@@ -150,8 +158,8 @@ class Server:
         self.run(f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")
 
 
-def _end_with_parent() -> None:
-    """A server whose tests were killed ends, too."""
+def end_with_parent() -> None:
+    """In a server's process before it starts: it ends when its tests are killed."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
 
 

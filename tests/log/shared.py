@@ -9,6 +9,7 @@ from typing import Any
 from kugetsu.domain.events import Event
 from kugetsu.log.files.segments import Head
 from kugetsu.log.files.verify import Stats, Verification
+from kugetsu.log.files.watch import Watch
 from kugetsu.log.shared import marker
 from kugetsu.log.shared.engine import SharedLog
 from kugetsu.log.shared.marker import Marker
@@ -32,6 +33,10 @@ def open_shared(directory: Path, url: str, kind: type[SharedLog] = SharedLog, **
 class Pulling(SharedLog):
     """A shared log that is brought up to date before each read, as a daemon that listens does it from outside: so that
     what a log promises can be asked of a host that did not append it."""
+
+    def watch(self) -> Watch:
+        self.keep()
+        return super().watch()
 
     def state(self) -> Any:
         self.pull()

@@ -1,5 +1,5 @@
-"""What CPython has behind `signal`, `threading`, `weakref`, `hashlib`, `json` and `collections.abc`: the one place that
-uses private modules.
+"""What CPython has behind `signal`, `socket`, `threading`, `weakref`, `hashlib`, `json` and `collections.abc`: the one
+place that uses private modules.
 
 The public modules are written in Python around these and load `enum` and `re`, or all of `collections`. They add to
 each start, in units of `python -c pass` (paired runs): signal 0.45, threading and weakref 0.35, hashlib 0.25, json 0.7,
@@ -13,6 +13,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
+    import socket
     from collections.abc import Callable, Mapping
     from threading import RLock
     from typing import Any
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 else:
     try:
         import _signal as signal
+        import _socket as socket
         from _collections_abc import Mapping
         from _thread import RLock
         from _weakref import ref
@@ -29,7 +31,7 @@ else:
         from threading import RLock
         from weakref import ref
 
-__all__ = ["Mapping", "RLock", "json_parts", "ref", "sha256", "signal"]
+__all__ = ["Mapping", "RLock", "json_parts", "ref", "sha256", "signal", "socket"]
 
 
 def sha256() -> Callable[[bytes], Any]:

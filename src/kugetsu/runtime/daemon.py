@@ -28,6 +28,7 @@ from kugetsu.log.files.watch import Watch
 from kugetsu.model import clock
 from kugetsu.model.errors import Conflict, KugetsuError, LogDamaged, LogWriteFailed
 from kugetsu.runtime import disk, dispatcher, host_id, liveness, log_lines, reconcile
+from kugetsu.runtime.log_relay_supervisor import RelaySupervisor
 from kugetsu.runtime.notifications.notifier_supervisor import NotifierSupervisor
 from kugetsu.runtime.process import identity
 from kugetsu.runtime.process import lease as leases
@@ -92,7 +93,7 @@ class Daemon:
         self.settings_watch = Watch(ws.paths.root)
         self.secrets_watch = Watch(ws.paths.env, rights=True)
         self.complaint: str | None = None
-        self.children = (NotifierSupervisor(ws), ObserverSupervisor(ws), VerifierSupervisor(ws))
+        self.children = (RelaySupervisor(ws), NotifierSupervisor(ws), ObserverSupervisor(ws), VerifierSupervisor(ws))
         self.wake_read, self.wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def listen(self) -> None:

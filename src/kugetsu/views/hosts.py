@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kugetsu.domain.events.attempts import AttemptLate
     from kugetsu.domain.events.hosts import HostJoined, HostLost, HostReturned, LeftWork
-    from kugetsu.domain.events.system import SettingShared
+    from kugetsu.domain.events.system import DaemonLost, SettingShared
 
 
 def joined(data: HostJoined) -> str:
@@ -47,6 +47,12 @@ def late(data: AttemptLate) -> str:
 def shared(data: SettingShared) -> str:
     """A setting of all hosts."""
     return f"{data['key']} {data['old'] or 'unset'} → {data['new'] or 'unset'} on all hosts"
+
+
+def daemon_lost(data: DaemonLost) -> str:
+    """Which process it was."""
+    pid = data["identity"]["pid"] if data["identity"] is not None else "?"
+    return f"pid {pid} exited without recording a reason"
 
 
 def heard(seconds: float | None) -> str:

@@ -27,7 +27,6 @@ from kugetsu.domain.events.sessions import (
     SessionRescued,
 )
 from kugetsu.domain.events.system import (
-    DaemonLost,
     FilesPruned,
     NoticeFailed,
     NoticeSending,
@@ -390,11 +389,6 @@ def _sending(data: NoticeSending) -> str:
     return f"{data['sink']}: {counted(len(data['seqs']), 'notification')}"
 
 
-def _daemon_lost(data: DaemonLost) -> str:
-    pid = data["identity"]["pid"] if data["identity"] is not None else "?"
-    return f"pid {pid} exited without recording a reason"
-
-
 #: Kinds whose words are a template of their data.
 _TEMPLATES = {
     "log.created": "log {log_id:.12}, kugetsu {kugetsu}",
@@ -490,7 +484,7 @@ _TELL: dict[str, Callable[[Any], str]] = {
     "record.imported": _imported,
     "files.pruning": _pruned,
     "files.pruned": _pruned,
-    "daemon.lost": _daemon_lost,
+    "daemon.lost": hosts.daemon_lost,
     "host.joined": hosts.joined,
     "host.lost": hosts.lost,
     "host.returned": hosts.returned,

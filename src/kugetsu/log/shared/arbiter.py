@@ -1,4 +1,4 @@
-"""What decides which append comes next: the database itself, or the daemon's socket that leads to it."""
+"""What decides which append comes next: the database itself, or the relay on this host that leads to it."""
 
 from __future__ import annotations
 
@@ -25,11 +25,12 @@ class Tail:
 class Arbiter(Protocol):
     """Every method raises LogUnreachable, and LogDiverged if its log is not the one that was read."""
 
-    def append(self, at: Head, lines: list[bytes], *, held: bool) -> list[bytes] | None:
+    def append(self, at: Head, lines: list[bytes], *, held: bool, again: bool = False) -> list[bytes] | None:
         """Append a transaction after ``at``, durably; None when it is done, also if an earlier answer was lost.
 
         Else nothing was appended, and the first lines after ``at`` are returned: fold them and decide again.
-        ``held``: the head was held; it is released in any case.
+        ``held``: the head was held; it is released in any case. ``again``: these very lines were sent before, and what
+        came of it is unknown.
         """
 
     def hold(self, at: Head) -> list[bytes] | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from kugetsu.log.codec import encode, events_of, stated
 from kugetsu.log.files.engine import LATEST_EVERY, PERIODIC_EVERY, FileLog
 from kugetsu.log.files.segments import SEGMENT_BYTES, Head
+from kugetsu.log.shared.link import Link
 from kugetsu.log.shared.mirror import Mirror, diverged, pull, pull_page, verified
 from kugetsu.model.lean import RLock
 
@@ -20,9 +21,7 @@ if TYPE_CHECKING:
     from kugetsu.domain.events import Event
     from kugetsu.domain.new_event import NewEvent
     from kugetsu.log.files.verify import Repair, Verification
-    from kugetsu.log.files.watch import Watch
     from kugetsu.log.projection import Projection
-    from kugetsu.log.shared.arbiter import Arbiter
     from kugetsu.log.shared.keeper import Keeper
     from kugetsu.log.shared.postgres import Database
 
@@ -58,7 +57,7 @@ class SharedLog(FileLog):
             periodic_every=periodic_every,
         )
         self._open_database = database
-        self._arbiter: Arbiter | None = None
+        self._arbiter: Link | None = None
         self._mirror_: Mirror | None = None
         self._keeper: Keeper | None = None
 
@@ -181,32 +180,36 @@ class SharedLog(FileLog):
             self._mirror_ = Mirror(self.directory, self._segment_bytes)
         return self._mirror_
 
-    def _ask(self) -> Arbiter:
+    @property
+    def went_directly(self) -> bool:
+        """Whether it has connected to the database itself, without the relay of a daemon: that takes longer."""
+        return self._arbiter is not None and self._arbiter.is_direct
+
+    def _ask(self) -> Link:
         if self._arbiter is None:
             self._register()
-            self._arbiter = self._open_database()
+            self._arbiter = Link(self.directory, self._open_database)
         return self._arbiter
 
     # -- waiting -----------------------------------------------------------------------------------------------
 
     def follow(self, after: int) -> Iterator[Event | None]:
         """As `FileLog.follow`, of what any host appends."""
-        self._keep()
+        self.keep()
         return super().follow(after)
 
     def wait(self, after: int, timeout: float) -> bool:
         """As `FileLog.wait`, for what any host appends; without a timeout only what the mirror has counts."""
         if timeout > 0:
-            self._keep()
+            self.keep()
         return super().wait(after, timeout)
 
-    def watch(self) -> Watch:
-        """As `FileLog.watch`, for what any host appends."""
-        self._keep()
-        return super().watch()
+    def keep(self) -> None:
+        """Have the mirror kept up to date by a thread of this process while no other process does.
 
-    def _keep(self) -> None:
-        """Have the mirror kept up to date by this process, unless another one does."""
+        `follow` and `wait` call it. `watch` does not: who watches is a daemon or belongs to one, whose relay keeps the
+        mirror, and a process that forks runners has better no threads.
+        """
         with self._mutex:
             if self._keeper is None:
                 from kugetsu.log.shared.keeper import Keeper

@@ -101,7 +101,7 @@ class Keeper:
 
     def _begin(self, database: Database) -> None:
         database.listen()
-        self.polls = not database.hears_itself(_POLL)
+        self.polls = not database.hears_others(_POLL)
 
     def _keep(self, database: Database, mirror: Mirror) -> None:
         """Until it is stopped. Raises LogUnreachable when the connection broke."""

@@ -25,14 +25,15 @@ def open_shared(
 ) -> SharedLog:
     """The shared log whose mirror is ``directory``; arguments as `log.open_log`. Neither connects nor loads the driver
     before the first append."""
+    return SharedLog(directory, projection, by, now, lambda: database_of(directory), guard=guard)
 
-    def database() -> Database:
-        from kugetsu.log.shared.postgres import Database
-        from kugetsu.model.errors import LogUnreachable
 
-        found = marker.read(directory)
-        if found is None:
-            raise LogUnreachable(f"{directory} is not the mirror of a shared log any more", "try again")
-        return Database(found.url)
+def database_of(directory: str) -> Database:
+    """The database of a mirror, not connected yet. Raises LogUnreachable without the driver, or without a marker."""
+    from kugetsu.log.shared.postgres import Database
+    from kugetsu.model.errors import LogUnreachable
 
-    return SharedLog(directory, projection, by, now, database, guard=guard)
+    found = marker.read(directory)
+    if found is None:
+        raise LogUnreachable(f"{directory} is not the mirror of a shared log any more", "try again")
+    return Database(found.url)

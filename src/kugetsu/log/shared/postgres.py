@@ -135,7 +135,7 @@ class Database:
 
     # -- the arbiter -------------------------------------------------------------------------------------------
 
-    def append(self, at: Head, lines: list[bytes], *, held: bool) -> list[bytes] | None:
+    def append(self, at: Head, lines: list[bytes], *, held: bool, again: bool = False) -> list[bytes] | None:
         """See `Arbiter`.
 
         A connection that dies between request and answer leaves open what happened. The very same lines are sent
@@ -143,10 +143,12 @@ class Database:
         """
         deadline = time.monotonic() + self._patience
         arguments = (at.seq, at.sha, [line.decode() for line in lines], CLIENT)
-        lost = False
+        lost = again
         while True:
             try:
                 connection = self._open(deadline)
+                if not held:
+                    self.release()  # else it would be part of that transaction
                 # Held: psycopg's client-side cursor makes one message of both statements.
                 cursor = psycopg.ClientCursor(connection) if held else connection.cursor()
                 rows = cursor.execute(_APPEND + ("; COMMIT" if held else ""), arguments).fetchall()
@@ -213,10 +215,23 @@ class Database:
         """From now on `notified` tells of appends. Read the tail after this, never before."""
         self._asked("LISTEN kugetsu")
 
-    def hears_itself(self, timeout: float) -> bool:
-        """Whether a notification of this session's own arrives: behind a pooler in transaction mode none does."""
-        self._asked("NOTIFY kugetsu")
-        return self.notified(timeout)
+    def hears_others(self, timeout: float) -> bool:
+        """Whether notifications arrive after `listen`: behind a pooler in transaction mode none does while nothing is
+        asked. One's own would arrive even there, with the answer to the NOTIFY: another connection has to send it."""
+        if not self.is_pooled():
+            return True
+        other = Database(self._url, self._patience)
+        try:
+            other._asked("NOTIFY kugetsu")
+            return self.notified(timeout)
+        finally:
+            other.close()
+
+    def is_pooled(self) -> bool:
+        """Whether the server process that answers is another than the one that was connected to."""
+        asked = self._asked("SELECT pg_backend_pid()").fetchall()[0][0]
+        connection = self._connection
+        return connection is not None and bool(asked != connection.info.backend_pid)
 
     def fileno(self) -> int:
         """The connection's descriptor, to select on; -1 without one."""

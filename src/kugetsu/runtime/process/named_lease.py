@@ -91,9 +91,11 @@ class NamedLease:
 
 
 #: The process that delivers notifications (called so in earlier versions), the one that looks at pull requests, the one
-#: that verifies work whose run did not, and the one that is opening a pull request.
+#: that verifies work whose run did not, the one that is opening a pull request, and the one that appends to a shared
+#: log for all others.
 NOTIFIER = NamedLease("courier")
 OBSERVER = NamedLease("observer")
 OPENER = NamedLease("opener")
 VERIFIER = NamedLease("verifier")
-NAMES = (NOTIFIER.name, OBSERVER.name, VERIFIER.name, OPENER.name)
+RELAY = NamedLease("relay")
+NAMES = (NOTIFIER.name, OBSERVER.name, VERIFIER.name, OPENER.name, RELAY.name)

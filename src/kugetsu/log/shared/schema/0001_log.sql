@@ -81,7 +81,7 @@ BEGIN
     RETURN NEXT (true, after + cardinality(lines), NULL)::answer;
     RETURN;
   END IF;
-  IF after > h.seq OR after > 0 AND (SELECT sha_of(e.line) FROM events e WHERE e.seq = after) IS DISTINCT FROM prev THEN
+  IF after >= h.seq OR after > 0 AND (SELECT sha_of(e.line) FROM events e WHERE e.seq = after) IS DISTINCT FROM prev THEN
     RAISE EXCEPTION 'not the log that was read: event % is another one here, or is not here', after
       USING ERRCODE = 'KG001';
   END IF;

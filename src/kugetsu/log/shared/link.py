@@ -1,0 +1,172 @@
+"""The way of one process to the arbiter: through the relay of this host's daemon, else straight to the database.
+
+The relay is a socket away and loads no driver (15 times what `python -c pass` takes). Without one, or when it dies in
+the middle, the process connects itself.
+"""
+
+from __future__ import annotations
+
+from kugetsu.log.files.segments import Head
+from kugetsu.log.shared.arbiter import PAGE, Tail
+from kugetsu.log.shared.relay_protocol import Address, dumps, error_of, texts
+from kugetsu.model import jsontext
+from kugetsu.model.lean import socket
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from kugetsu.log.shared.postgres import Database
+
+_CHUNK = 256 * 1024
+
+
+class _RelayLostError(Exception):
+    """The relay is gone; what came of the request is unknown."""
+
+
+class Link:
+    """An `Arbiter`. Not for several threads."""
+
+    def __init__(self, directory: str, database: Callable[[], Database]) -> None:
+        self._directory = directory
+        self._open_database = database
+        self._database: Database | None = None
+        self._socket: socket.socket | None = None
+        self._holds_directly = False
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether it has a connection to the database itself."""
+        return self._database is not None
+
+    def append(self, at: Head, lines: list[bytes], *, held: bool, again: bool = False) -> list[bytes] | None:
+        """See `Arbiter`. A relay that dies in the middle leaves open what happened, as a lost connection does: the very
+        same lines are sent again, on another way."""
+        request = {"do": "append", "seq": at.seq, "sha": at.sha, "lines": texts(lines)}
+        while True:
+            if not self._has_relay():
+                self._holds_directly = False
+                return self._direct().append(at, lines, held=held, again=again)
+            try:
+                answer = self._asked({**request, "held": held, "again": again})
+            except _RelayLostError:
+                held, again = False, True
+                continue
+            return None if answer["done"] else _bytes(answer)
+
+    def hold(self, at: Head) -> list[bytes] | None:
+        """See `Arbiter`."""
+        while True:
+            if not self._has_relay():
+                self._holds_directly = True
+                return self._direct().hold(at)
+            try:
+                answer = self._asked({"do": "hold", "seq": at.seq, "sha": at.sha})
+            except _RelayLostError:
+                continue
+            return None if answer["lines"] is None else _bytes(answer)
+
+    def release(self) -> None:
+        """See `Arbiter`."""
+        self._holds_directly = False
+        if self._socket is None:
+            if self._database is not None:
+                self._database.release()
+            return
+        try:
+            self._asked({"do": "release"})
+        except _RelayLostError:
+            return  # and the hold with it
+
+    def tail(self, at: Head, most: int = PAGE) -> Tail:
+        """See `Arbiter`."""
+        while True:
+            if not self._has_relay():
+                return self._direct().tail(at, most)
+            try:
+                answer = self._asked({"do": "tail", "seq": at.seq, "sha": at.sha, "most": most})
+            except _RelayLostError:
+                continue
+            return Tail(_bytes(answer), Head(answer["head_seq"], answer["head_sha"]))
+
+    def forget_parent(self) -> None:
+        """See `Arbiter`."""
+        if self._socket is not None:
+            self._socket.close()  # the parent has its own descriptor of it
+            self._socket = None
+        if self._database is not None:
+            self._database.forget_parent()
+            self._database = None
+
+    def close(self) -> None:
+        """See `Arbiter`."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+    def _direct(self) -> Database:
+        if self._database is None:
+            self._database = self._open_database()
+        return self._database
+
+    def _has_relay(self) -> bool:
+        """Whether the next request goes through a relay: one that has come meanwhile is taken, but not in a hold."""
+        if self._socket is None and not self._holds_directly:
+            self._socket = _connected(self._directory)
+            if self._socket is not None and self._database is not None:
+                self._database.close()
+                self._database = None
+        return self._socket is not None
+
+    def _asked(self, request: dict[str, Any]) -> dict[str, Any]:
+        """The relay's answer. Raises what it raised there, or _RelayLostError."""
+        connection = self._socket
+        assert connection is not None
+        parts: list[bytes] = []
+        try:
+            connection.sendall(dumps(request))
+            while not parts or not parts[-1].endswith(b"\n"):
+                part = connection.recv(_CHUNK)
+                if not part:
+                    raise ConnectionResetError
+                parts.append(part)
+        except OSError as error:
+            self._drop_relay()
+            raise _RelayLostError from error
+        except BaseException:
+            self._drop_relay()  # interrupted in the middle of an exchange
+            raise
+        answer: dict[str, Any] = jsontext.loads(b"".join(parts))
+        refused = error_of(answer)
+        if refused is not None:
+            raise refused
+        return answer
+
+    def _drop_relay(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+
+def _bytes(answer: dict[str, Any]) -> list[bytes]:
+    return [line.encode() for line in answer["lines"]]
+
+
+def _connected(directory: str) -> socket.socket | None:
+    """A connection to this host's relay; None without one."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        address = Address(directory)
+        try:
+            connection.connect(address.path)
+        finally:
+            address.close()
+    except OSError:
+        connection.close()
+        return None
+    return connection
