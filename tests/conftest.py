@@ -15,6 +15,7 @@ import pytest
 
 import forkserver
 import profiles
+import twice
 
 # A shell that puts a job into the background lets it ignore these, and every process of a test would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -65,6 +66,11 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     the groups are busy."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(2 * cores, 16)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _decisions_are_taken_twice() -> None:
+    twice.install()
 
 
 @pytest.fixture(scope="session")

@@ -228,6 +228,9 @@ def import_kugetsu() -> None:
             importlib.import_module(module.name)
     for name in ("loguru", "portalocker", "transitions", "argparse"):
         importlib.import_module(name)
+    sys.path.insert(0, str(Path(__file__).parent))
+    importlib.import_module("twice").install()
+    del sys.path[0]
     sys.modules.pop("orjson", None)
     gc.collect()
     gc.freeze()

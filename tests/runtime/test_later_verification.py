@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from forge.scripted import ScriptedForge
+from kugetsu.domain.decide import verification as decide
 from kugetsu.domain.state import Session
 from kugetsu.domain.verification import MOST_TRIES
+from kugetsu.host import host_file
 from kugetsu.model import clock, result_words
 from kugetsu.runtime import folders, pull_opening, reconcile
 from kugetsu.runtime.git import scratch
@@ -95,7 +97,7 @@ def test_a_verification_that_is_killed_counts_and_then_it_is_a_persons(opening: 
         identity.signal(who, signal.SIGKILL)
         opening.until(lambda number=number: len(opening.events("work.verified")) == number)
     assert [one["data"]["why"] for one in opening.events("work.verified")] == ["verifier_killed"] * MOST_TRIES
-    assert due(opening) == [] and not later.begun(opening.state)
+    assert due(opening) == [] and not later.begun(opening.ws, opening.state)
     assert folders.names(opening.ws.paths.scratch) == []
     left = identity.stat(opening.written_pid("grandchild"))
     assert left is None or left.dead
@@ -121,6 +123,24 @@ def test_one_that_fails_is_the_next_turn_and_no_pull_request(opening: Stage) -> 
     assert seen["data"]["items"][0]["log"] == "Error: bad"
     assert session(opening).result_kind == opening.state.tasks["q1"].result_kind == "checks_failed"
     assert due(opening) == [] and session(opening).owed is None
+
+
+def test_one_that_another_host_began_is_that_hosts(opening: Stage) -> None:
+    killed_while_verifying(opening)
+    opening.configure(VERIFY_COMMAND="true")
+    ((known, order),) = later.due(opening.ws, opening.state, clock.now())
+    assert known.verified is not None
+    intent = known.key, known.verified["commit"], order.sha, "true"
+    opening.ws.log.transact(lambda state: decide.begin(state, *intent))
+    assert [one.key for one in later.begun(opening.ws, opening.state)] == [known.key]
+    file = host_file.path(opening.ws.paths.root)
+    host = host_file.read(opening.ws.paths.root)
+    assert host is not None
+    for seen, begun in (("f" * 32, []), (host, [known.key])):
+        with open(file, "w") as written:
+            written.write(seen)
+        assert [one.key for one in later.begun(opening.ws, opening.state)] == begun
+        assert bool(due(opening)) == bool(begun)
 
 
 def test_one_that_was_stopped_is_no_try(opening: Stage) -> None:

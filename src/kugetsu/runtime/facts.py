@@ -104,9 +104,11 @@ def claim_facts(
         names = {session.repository for session in waiting if session.repository is not None}
         found["set_ups"] = {name: recipe.of(ws.config_of(name)).sha for name in sorted(names)}
     if apart := [task for task in ws.state().waiting() if divergence.is_parked(task)]:
-        from kugetsu.runtime.git import command  # rarely, as well
+        from kugetsu.runtime import host_id  # rarely, as well
+        from kugetsu.runtime.git import command
 
-        folders = {task.session: ws.state().sessions[task.session].worktree for task in apart}
+        parked = [ws.state().sessions[task.session] for task in apart]
+        folders = {session.key: host_id.as_seen_here(ws, session).worktree for session in parked}
         heads = {key: command.commit_of("HEAD", path) for key, path in folders.items() if path and os.path.isdir(path)}
         found["branch_heads"] = heads
     return found

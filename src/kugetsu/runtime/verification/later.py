@@ -18,7 +18,7 @@ from kugetsu.domain.results import NOT_TO_OPEN, UNKNOWN, UNVERIFIED
 from kugetsu.domain.state import Session, State
 from kugetsu.model.errors import KugetsuError
 from kugetsu.redaction.funnel import redact
-from kugetsu.runtime import pull_opening, scratch_lease
+from kugetsu.runtime import host_id, pull_opening, scratch_lease
 from kugetsu.runtime.git import comparison
 from kugetsu.runtime.verification import clean_run, of_attempt
 from kugetsu.runtime.verification.clean_run import Order, Place
@@ -30,10 +30,12 @@ class StoppedError(Exception):
 
 
 def due(ws: Workspace, state: State, now: str) -> Iterator[tuple[Session, Order]]:
-    """The sessions whose work is to be verified now, and what is run."""
+    """The sessions whose work is to be verified now, and what is run; another host verifies its own."""
     for session in state.sessions.values():
         known = session.verified
-        if known is None or known["code"] not in UNKNOWN or is_paused(state, session.key, now):
+        if known is None or not host_id.is_own(ws, session.host):
+            continue
+        if known["code"] not in UNKNOWN or is_paused(state, session.key, now):
             continue
         order = order_of(ws, session)
         if order is not None and verification.is_owed(session, order.sha):
@@ -47,9 +49,10 @@ def order_of(ws: Workspace, session: Session) -> Order | None:
     return clean_run.order_of(ws.config_of(session.repository), session.repository, session.source)
 
 
-def begun(state: State) -> list[Session]:
-    """The sessions whose later verification has begun and has no outcome."""
-    return [one for one in state.sessions.values() if one.verified is not None and one.verified["begun"] is not None]
+def begun(ws: Workspace, state: State) -> list[Session]:
+    """The sessions whose later verification has begun on this host and has no outcome."""
+    known = [one for one in state.sessions.values() if one.verified is not None and one.verified["begun"] is not None]
+    return [session for session in known if host_id.is_own(ws, session.host)]
 
 
 def run(ws: Workspace, session: Session, order: Order, go_on: Callable[[], bool]) -> list[Event]:

@@ -38,7 +38,7 @@ class Verifier(DaemonChild):
         if not self._cleared:
             scratch_lease.forget_killed(self._ws)
             self._cleared = True
-        for session in later.begun(self._ws.state()):
+        for session in later.begun(self._ws, self._ws.state()):
             self._written(session.key, later.close(self._ws, session))
         for session, order in later.due(self._ws, self._ws.state(), clock.now()):
             self._written(session.key, later.run(self._ws, session, order, lambda key=session: self._wants(key)))  # type: ignore[misc]

@@ -19,4 +19,4 @@ class VerifierSupervisor(ChildSupervisor):
 
     def needed(self, state: State) -> bool:
         """Whether there is something to verify."""
-        return bool(later.begun(state)) or any(later.due(self._ws, state, clock.now()))
+        return bool(later.begun(self._ws, state)) or any(later.due(self._ws, state, clock.now()))
