@@ -9,14 +9,13 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-import psycopg
-
 from kugetsu.log.files.append import Appender
 from kugetsu.log.files.reader import read_lines
 from kugetsu.log.files.segments import SEGMENT_BYTES, Head, first_seqs, is_shared, locate
 from kugetsu.log.files.verify import verify
 from kugetsu.log.projection import Projection
 from kugetsu.log.shared import marker, schema
+from kugetsu.log.shared.driver import psycopg
 from kugetsu.log.shared.marker import Marker
 from kugetsu.log.shared.mirror import Mirror, diverged, pull
 from kugetsu.log.shared.postgres import Database
