@@ -53,9 +53,7 @@ def _migrate(call: Call) -> int:
 
     migrated = migrate(call.args.url)
     changed = migrated.now != migrated.before
-    said = (
-        f"the schema went from version {migrated.before} to {migrated.now}" if changed else "the schema is up to date"
-    )
+    said = f"the schema is version {migrated.now}, {f'before {migrated.before}' if changed else 'as before'}"
     call.show({"before": migrated.before, "schema": migrated.now, "roles": migrated.roles}, [said])
     if not call.json and not migrated.roles:
         call.note(*_NO_ROLES)
@@ -84,8 +82,7 @@ COMMANDS = {
         _share_arguments,
         _share,
         json=f"{_HEAD}\nschema  the version of the database's schema\nroles   whether its roles exist now",
-        examples="kugetsu log share 'postgresql://kugetsu@db.example/kugetsu?sslmode=verify-full'\n"
-        "kugetsu log share - < url",
+        examples="kugetsu log share 'postgresql://kugetsu@db/kugetsu?sslmode=verify-full'\nkugetsu log share - < url",
         exits=(5,),
     ),
     "log unshare": Command(
@@ -106,7 +103,7 @@ COMMANDS = {
         _migrate,
         json="before  the version that it had; 0: there was none\nschema  the version now\n"
         "roles   whether its roles exist now",
-        examples="kugetsu log migrate postgresql://kugetsu@db.example/kugetsu",
+        examples="kugetsu log migrate postgresql://kugetsu@db/kugetsu",
     ),
     "log push": Command(
         "[--json]",

@@ -12,7 +12,7 @@ from kugetsu.log.shared.schema import Migrated
 from kugetsu.model.errors import Conflict
 from kugetsu.model.plural import counted
 from kugetsu.runtime import liveness
-from kugetsu.runtime.setup import InitReport, lay_out
+from kugetsu.runtime.initialisation import InitReport, lay_out
 from kugetsu.runtime.workspace import Workspace
 
 

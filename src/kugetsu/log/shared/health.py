@@ -95,4 +95,4 @@ def _examined(database: Database, connection: psycopg.Connection[Any], url: str)
 
 
 def _row(connection: psycopg.Connection[Any], statement: str) -> tuple[Any, ...]:
-    return tuple(connection.execute(statement).fetchall()[0])  # type: ignore[call-overload]
+    return tuple(connection.execute(statement).fetchall()[0])
