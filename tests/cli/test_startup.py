@@ -23,7 +23,7 @@ print(json.dumps([status, loaded]), file=sys.stderr)
 """
 
 
-def _loaded(kugetsu, *words):
+def modules_of(kugetsu, *words):
     done = subprocess.run(
         [sys.executable, "-c", _LOADED, *words],
         capture_output=True,
@@ -63,21 +63,21 @@ HEAVY |= ORJSON
 
 @pytest.mark.parametrize("words", [("status",), ("queue", "list"), ("list",), ("queue", "stats")])
 def test_looking_imports_nothing_heavy(long, words):
-    assert _loaded(long, *words) & HEAVY == set()
+    assert modules_of(long, *words) & HEAVY == set()
 
 
 def test_why_and_history_import_nothing_heavy(long):
-    assert _loaded(long, "why", "q1") & HEAVY == set()
-    assert _loaded(long, "history", "--all") & HEAVY == set()
+    assert modules_of(long, "why", "q1") & HEAVY == set()
+    assert modules_of(long, "history", "--all") & HEAVY == set()
 
 
 def test_enqueue_imports_the_lock_and_nothing_else_that_is_heavy(long):
-    loaded = _loaded(long, "queue", "enqueue", "a/b#1", "x")
+    loaded = modules_of(long, "queue", "enqueue", "a/b#1", "x")
     assert not loaded & {"transitions", "loguru", "subprocess", "argparse", "orjson"}
 
 
 def test_a_command_imports_its_own_module_only(long):
-    loaded = {name for name in _loaded(long, "status") if name.startswith("kugetsu.cli.")}
+    loaded = {name for name in modules_of(long, "status") if name.startswith("kugetsu.cli.")}
     assert loaded == {
         "kugetsu.cli.main",
         "kugetsu.cli.catalogue",
@@ -98,5 +98,5 @@ def test_every_command_starts_in_an_interpreter_of_its_own(kugetsu, name):
 
 
 def test_version_and_help_open_nothing(kugetsu):
-    assert "kugetsu.log" not in _loaded(kugetsu, "--version")
+    assert "kugetsu.log" not in modules_of(kugetsu, "--version")
     assert not kugetsu.root.exists()

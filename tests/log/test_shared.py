@@ -161,6 +161,23 @@ def test_the_url_is_for_its_owner_only(tmp_path: Path) -> None:
     assert marker.read(str(tmp_path)) == marker.Marker("postgresql://me:secret@db/kugetsu")
 
 
+@pytest.mark.parametrize(
+    ("url", "passwords"),
+    [
+        ("postgresql://me:secret@db:5432/k", ["secret"]),
+        ("postgresql://me:se%40cret@db/k?sslmode=require", ["se%40cret", "se@cret"]),
+        ("postgresql://db/k?password=secret&sslmode=require", ["secret"]),
+        ("host=db password=secret dbname=k", ["secret"]),
+        ("host=db password='a secret' dbname=k", ["a secret"]),
+        ("postgresql://me@db/k", []),
+        ("host=db password=", []),
+        ("service=kugetsu", []),
+    ],
+)
+def test_the_passwords_of_a_url_are_known_to_whoever_redacts(url: str, passwords: list[str]) -> None:
+    assert marker.passwords_in(url) == passwords
+
+
 # -- decisions -------------------------------------------------------------------------------------------------
 
 

@@ -284,6 +284,9 @@ class Call:
     def close(self) -> None:
         """Give the log's descriptors back."""
         if self._workspace is not None:
+            if self._workspace.went_directly and not self.json:
+                self.note("no daemon to append for it: connected to the database itself, which takes longer")
+                self.note("hint: kugetsu queue-daemon start")
             self._workspace.close()
             self._workspace = None
 

@@ -82,6 +82,12 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "log export": ("log_export", "export events as JSON lines, or OpenTelemetry traces"),
         "log stats": ("log", "count events, bytes and segments of the log"),
     },
+    "many hosts": {
+        "log share": ("log_share", "move the log into a PostgreSQL database, for many hosts"),
+        "log unshare": ("log_share", "take a shared log back into the files of this host"),
+        "log migrate": ("log_share", "bring a shared log's database to this kugetsu's schema"),
+        "log push": ("log_share", "give a restored database the events that it lost"),
+    },
     "clean up": {
         "destroy": ("destroy", "end sessions; refuses while unsaved work would be lost"),
         "prune": ("prune", "remove what is no longer needed; keeps all unsaved work"),

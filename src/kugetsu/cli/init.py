@@ -8,6 +8,8 @@ from kugetsu.cli import progress
 from kugetsu.cli.call import Call, Command
 from kugetsu.cli.parser import Parser
 from kugetsu.host.paths import Paths
+from kugetsu.model.errors import BadInput
+from kugetsu.model.plural import counted
 from kugetsu.runtime import liveness
 from kugetsu.runtime.initialisation import InitReport, initialise
 from kugetsu.views.text import line
@@ -19,11 +21,16 @@ def _arguments(parser: Parser) -> None:
         "--repo", metavar="PATH|URL", completes="folder", help="register a clone, or the URL of a repository"
     )
     parser.add_argument("--force", action="store_true", help="make new base and PM sessions, and retire the old ones")
+    parser.add_argument(
+        "--join", metavar="URL", help="join the shared log in this database; - reads the URL from stdin"
+    )
 
 
 def _init(call: Call) -> int:
     _require_a_folder(Paths.of(call.environment))
     ws = call.workspace
+    if call.args.join is not None:
+        return _join(call)
     with progress.shown(call.environment, "init: making the base and PM sessions"):
         report = initialise(ws, repo=call.args.repo, force=call.args.force)
     data = {
@@ -41,6 +48,28 @@ def _init(call: Call) -> int:
         warn_of_old_state(call)
         runs = liveness.daemon(ws.paths, call.state())
         call.note(f"next: {'' if runs else 'kugetsu queue-daemon start, then: '}kugetsu queue enqueue REF MESSAGE")
+    return 0
+
+
+def _join(call: Call) -> int:
+    if call.args.repo is not None or call.args.force:
+        raise BadInput("--join sets up this host alone: --repo and --force are for the log that it joins")
+    from kugetsu.runtime.log_sharing import join
+
+    report, head = join(call.workspace, call.args.join)
+    root = call.workspace.paths.root
+    data = {
+        "directory": root,
+        "created": report.created,
+        "registered": None,
+        "source": None,
+        "sessions": [],
+        "retired": [],
+        "notes": [],
+    }
+    call.show(data, [f"{line(root)} has joined the shared log: {counted(head.seq, 'event')}"])
+    if not call.json:
+        call.note("next: kugetsu doctor, then: kugetsu queue-daemon start")
     return 0
 
 
@@ -73,7 +102,7 @@ def _lines(root: str, report: InitReport) -> list[str]:
 
 COMMANDS = {
     "init": Command(
-        "[--repo PATH|URL] [--force] [--json]",
+        "[--repo PATH|URL] [--force] [--join URL] [--json]",
         "A second run changes nothing. Settings are in the file `config` of that folder (KUGETSU_DIR, ~/.kugetsu).\n"
         "The instructions for agents come with kugetsu; your own workflow.md or pm-agent.md in that folder replaces\n"
         "them (kugetsu help skill list).",
@@ -88,6 +117,7 @@ sessions[].session        a session that was created: base:host/owner/repo or pm
 sessions[].agent_session  the agent's own id for it
 retired[]                 sessions that --force retired
 notes[]                   remarks""",
-        examples="kugetsu init --repo ~/src/project",
+        examples="kugetsu init --repo ~/src/project\n"
+        "kugetsu init --join postgresql://kugetsu_box2@db/kugetsu  # one more host of a shared log",
     )
 }

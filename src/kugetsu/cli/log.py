@@ -92,6 +92,8 @@ def _verify(call: Call) -> int:
     call.show(data, lines)
     if not call.json and call.foreign is None:
         _show_remedy(call, bool(damage), torn is not None)
+    if found.unreached is not None:
+        call.note(line(f"only this host's mirror was checked: {found.unreached}"))
     ignored = log_seal.ignored(call.args.head)
     if ignored is not None:
         call.note(ignored)

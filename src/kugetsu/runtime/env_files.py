@@ -12,6 +12,7 @@ import time
 from kugetsu.host import run_files
 from kugetsu.host.config_file import NonsenseLine, parse, read_file, read_leniently
 from kugetsu.host.paths import Paths
+from kugetsu.log.files.segments import SHARED
 from kugetsu.model.errors import BadInput
 
 TYPE_CHECKING = False
@@ -134,30 +135,32 @@ def _secrets_in(path: str) -> list[str]:
 
 
 class Known:
-    """The secrets of the env files, of files copied into worktrees and of an environment, for `funnel.know`: read again
-    when they change.
+    """The secrets of the env files, of a shared log's URL, of files copied into worktrees and of an environment, for
+    `funnel.know`: read again when they change.
 
     Values once seen stay known to the process: an agent that got one may still print it.
     """
 
-    __slots__ = ("_environment", "_folder", "_found", "_looked", "_stamps")
+    __slots__ = ("_environment", "_folder", "_found", "_log", "_looked", "_stamps")
 
     def __init__(self, paths: Paths, environment: Mapping[str, str]) -> None:
         self._folder = paths.env
+        self._log = paths.log
         self._environment = environment
         self._stamps: dict[str, tuple[int, int, int]] | None = None
         self._found: tuple[str, ...] = ()
         self._looked = -FRESH_SECONDS
 
     def __call__(self, fresh: bool = False) -> tuple[str, ...]:
-        """The values; six `stat` calls (10 µs) and one for each copied file, if the last check was FRESH_SECONDS ago or
-        ``fresh``."""
+        """The values; seven `stat` calls (10 µs) and one for each copied file, if the last check was FRESH_SECONDS ago
+        or ``fresh``."""
         now = time.monotonic()
         if not fresh and now - self._looked < FRESH_SECONDS:
             return self._found
         self._looked = now
         stamps = {}
-        for path in (*(f"{self._folder}/{name}" for name in FILES), *_copied(self._folder)):
+        names = (f"{self._folder}/{name}" for name in FILES)
+        for path in (*names, f"{self._log}/{SHARED}", *_copied(self._folder)):
             try:
                 status = os.stat(path)
             except OSError:  # not there, or not ours to read: then no agent has it from there
@@ -173,6 +176,11 @@ class Known:
 
         found = secrets_of(self._environment) if self._stamps is None else []
         for path in files:
+            if os.path.dirname(path) == self._log:
+                from kugetsu.log.shared import marker
+
+                found += marker.secrets(self._log)
+                continue
             if os.path.dirname(path) != self._folder:
                 found += _secrets_in(path)
                 continue

@@ -86,6 +86,11 @@ class Workspace:
             )
         return self._log
 
+    @property
+    def went_directly(self) -> bool:
+        """Whether an append to a shared log had no daemon to go through."""
+        return self._log is not None and getattr(self._log, "went_directly", False)
+
     def state(self) -> State:
         """The fold of everything committed now."""
         state: State = self.log.state()

@@ -56,6 +56,8 @@ class Verification:
     problems: list[Problem] = field(default_factory=list)
     torn: Torn | None = None
     note: str | None = None
+    #: Why a shared log's database could not be compared with its mirror; None if it was, or if there is none.
+    unreached: str | None = None
     #: Events whose data does not fit their kind, by seq: not damage, and never acted on.
     malformed: dict[int, str] = field(default_factory=dict)
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 from kugetsu.log.codec import encode, events_of, stated
 from kugetsu.log.files.engine import LATEST_EVERY, PERIODIC_EVERY, FileLog
 from kugetsu.log.files.segments import SEGMENT_BYTES, Head
-from kugetsu.log.shared.link import Link
-from kugetsu.log.shared.mirror import Mirror, diverged, pull, pull_page, verified
 from kugetsu.model.lean import RLock
 
 TYPE_CHECKING = False
@@ -23,6 +21,8 @@ if TYPE_CHECKING:
     from kugetsu.log.files.verify import Repair, Verification
     from kugetsu.log.projection import Projection
     from kugetsu.log.shared.keeper import Keeper
+    from kugetsu.log.shared.link import Link
+    from kugetsu.log.shared.mirror import Mirror
     from kugetsu.log.shared.postgres import Database
 
 
@@ -137,6 +137,8 @@ class SharedLog(FileLog):
 
     def _is_newest(self, at: Head) -> bool:
         """Whether nothing follows ``at``; else the mirror has more of it now."""
+        from kugetsu.log.shared.mirror import pull_page
+
         return not pull_page(self._mirror(), self._ask(), at)
 
     def _hold(self, place: Callable[[], Head]) -> Head:
@@ -167,16 +169,22 @@ class SharedLog(FileLog):
 
         Raises LogUnreachable, LogDiverged, LogDamaged, LogWriteFailed.
         """
+        from kugetsu.log.shared.mirror import pull
+
         with self._mutex:
             return pull(self._mirror(), self._ask())
 
     def _take_over(self, at: Head, lines: list[bytes]) -> None:
         """Extend the mirror by what an append or a hold found behind ``at``."""
         if lines:
+            from kugetsu.log.shared.mirror import verified
+
             self._mirror().extend(at, verified(at, lines))
 
     def _mirror(self) -> Mirror:
         if self._mirror_ is None:
+            from kugetsu.log.shared.mirror import Mirror
+
             self._mirror_ = Mirror(self.directory, self._segment_bytes)
         return self._mirror_
 
@@ -187,6 +195,8 @@ class SharedLog(FileLog):
 
     def _ask(self) -> Link:
         if self._arbiter is None:
+            from kugetsu.log.shared.link import Link
+
             self._register()
             self._arbiter = Link(self.directory, self._open_database)
         return self._arbiter
@@ -220,15 +230,17 @@ class SharedLog(FileLog):
     # -- checking ----------------------------------------------------------------------------------------------
 
     def verify(self, expected_head: Head | None = None) -> Verification:
-        """Check every line of the mirror, then that the database has the same event at its end.
-
-        Raises LogUnreachable.
-        """
+        """Check every line of the mirror, then that the database has the same event at its end."""
         from kugetsu.log.files.segments import name
         from kugetsu.log.files.verify import Problem
+        from kugetsu.model.errors import LogUnreachable
 
         found = super().verify(expected_head)
-        tail = self._ask().tail(found.head, 1)
+        try:
+            tail = self._ask().tail(found.head, 1)
+        except LogUnreachable as error:
+            found.unreached = error.message
+            return found
         if tail.lines:
             same = stated(tail.lines[0]) is not None and _follows(found.head, tail.lines[0])
         else:
@@ -244,6 +256,7 @@ class SharedLog(FileLog):
         What was cut is lost only if the database does not have it: then LogDiverged is raised before anything is cut.
         """
         from kugetsu.log.files.verify import Repair
+        from kugetsu.log.shared.mirror import diverged
         from kugetsu.log.shared.repair import good_end
 
         with self._mutex:

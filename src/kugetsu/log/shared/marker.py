@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import os
 
-from kugetsu.host import atomic
-from kugetsu.log.files.append import failed
 from kugetsu.log.files.segments import SHARED, is_shared, read_sealed
 from kugetsu.model.errors import KugetsuError
 from kugetsu.model.record import value
@@ -35,9 +33,39 @@ def read(directory: str) -> Marker | None:
     return Marker(content["url"])
 
 
+def secrets(directory: str) -> list[str]:
+    """The passwords in the marker's URL, as they are and as the URL writes them; none if it is not readable."""
+    try:
+        found = read(directory)
+    except KugetsuError:
+        return []
+    return passwords_in(found.url) if found is not None else []
+
+
+def passwords_in(url: str) -> list[str]:
+    """The passwords in a URL or in `name=value` words, as they are and as they are written. Loads no driver, nor what
+    else `kugetsu status` would wait for."""
+    _, is_url, rest = url.partition("://")
+    if is_url:
+        user, _, _ = rest.partition("/")[0].partition("?")[0].rpartition("@")
+        written = [user.partition(":")[2]]
+        written += [pair[9:] for pair in rest.partition("?")[2].split("&") if pair.startswith("password=")]
+    else:
+        value = url.partition("password=")[2]
+        written = [value[1:].partition("'")[0] if value.startswith("'") else (value.split() or [""])[0]]
+    found = [text for text in written if text]
+    if any("%" in text for text in found):
+        from urllib.parse import unquote
+
+        found += [unquote(text) for text in found]
+    return found
+
+
 def write(directory: str, marker: Marker) -> None:
     """Make the folder a mirror: from here on no log in files appends to it. Raises LogWriteFailed."""
+    from kugetsu.host import atomic
     from kugetsu.log.codec import GENESIS, seal
+    from kugetsu.log.files.append import failed
     from kugetsu.model import jsontext
 
     line, _ = seal(GENESIS, jsontext.dumps({"url": marker.url})[:-1])
@@ -49,6 +77,8 @@ def write(directory: str, marker: Marker) -> None:
 
 def remove(directory: str) -> None:
     """Make the folder a log in files again. Raises LogWriteFailed."""
+    from kugetsu.log.files.append import failed
+
     try:
         os.unlink(os.path.join(directory, SHARED))
     except OSError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from kugetsu.log.shared import marker
 from kugetsu.log.shared.engine import SharedLog
 
 TYPE_CHECKING = False
@@ -30,6 +29,7 @@ def open_shared(
 
 def database_of(directory: str) -> Database:
     """The database of a mirror, not connected yet. Raises LogUnreachable without the driver, or without a marker."""
+    from kugetsu.log.shared import marker
     from kugetsu.log.shared.postgres import Database
     from kugetsu.model.errors import LogUnreachable
 

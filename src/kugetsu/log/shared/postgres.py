@@ -1,4 +1,4 @@
-"""The arbiter that is PostgreSQL, through psycopg, the only module that imports it.
+"""The arbiter that is PostgreSQL.
 
 No statement depends on the session (unnamed statements, no settings, no advisory lock): a pooler in transaction mode
 does for appends. The hold of the head is one simple-query message, never a pipeline: in one, PostgreSQL's timer of
@@ -15,16 +15,8 @@ from typing import Any, LiteralString
 
 from kugetsu.log.files.segments import Head
 from kugetsu.log.shared.arbiter import CLIENT, PAGE, Tail
+from kugetsu.log.shared.driver import conninfo, psycopg
 from kugetsu.model.errors import KugetsuError, LogDiverged, LogUnreachable, LogWriteFailed
-
-try:
-    import psycopg
-    from psycopg import conninfo
-except ImportError as missing:
-    raise LogUnreachable(
-        f"the log of this directory is shared over PostgreSQL, whose driver is missing ({missing})",
-        "install it beside kugetsu: pip install 'kugetsu[hosts]'",
-    ) from missing
 
 PATIENCE = 10.0
 """Seconds for which a lost connection is tried again before LogUnreachable: a server's restart takes less."""

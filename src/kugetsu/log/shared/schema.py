@@ -10,8 +10,7 @@ import re
 from importlib import resources
 from typing import Any
 
-import psycopg
-
+from kugetsu.log.shared.driver import psycopg
 from kugetsu.log.shared.postgres import Database
 from kugetsu.model.errors import LogUnreachable
 from kugetsu.model.record import value

@@ -9,14 +9,13 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-import psycopg
-
 from kugetsu.log.files.append import Appender
 from kugetsu.log.files.reader import read_lines
 from kugetsu.log.files.segments import SEGMENT_BYTES, Head, first_seqs, is_shared, locate
 from kugetsu.log.files.verify import verify
 from kugetsu.log.projection import Projection
 from kugetsu.log.shared import marker, schema
+from kugetsu.log.shared.driver import psycopg
 from kugetsu.log.shared.marker import Marker
 from kugetsu.log.shared.mirror import Mirror, diverged, pull
 from kugetsu.log.shared.postgres import Database
@@ -96,10 +95,11 @@ def unshare(directory: str) -> Head:
 def join(directory: str, url: str) -> Head:
     """Make an empty folder the mirror of the log that the database has; its head. Nothing is left behind on failure.
 
-    Raises Conflict, LogUnreachable, LogDamaged, LogWriteFailed.
+    A mirror that joins again gets the new URL (another role, another address), if it is the same log there, also if its
+    end was lost there: see `push`. Raises Conflict, LogUnreachable, LogDiverged, LogDamaged, LogWriteFailed.
     """
     if is_shared(directory):
-        raise Conflict("this directory has joined a shared log already", "kugetsu doctor")
+        return _join_again(directory, url)
     if first_seqs(directory):
         raise Conflict(
             f"{directory} holds a log of its own: only one log can be shared",
@@ -120,6 +120,22 @@ def join(directory: str, url: str) -> Head:
         finally:
             mirror.close()
     finally:
+        database.close()
+
+
+def _join_again(directory: str, url: str) -> Head:
+    database, mirror = Database(url), Mirror(directory)
+    try:
+        own = mirror.head()
+        head = database.tail(own, 1).head
+        if head.seq < own.seq:
+            _require_a_beginning(directory, head, own)
+        else:
+            head = pull(mirror, database)
+        marker.write(directory, Marker(url))
+        return head
+    finally:
+        mirror.close()
         database.close()
 
 

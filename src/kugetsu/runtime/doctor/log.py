@@ -10,6 +10,7 @@ from kugetsu.domain import invariants
 from kugetsu.domain.events import CATALOGUE
 from kugetsu.model.plural import counted
 from kugetsu.runtime import usage_repair
+from kugetsu.runtime.doctor import shared_log
 from kugetsu.runtime.doctor.context import Context
 from kugetsu.runtime.doctor.finding import Finding, Fix, Found
 
@@ -26,6 +27,7 @@ def check(context: Context) -> Iterator[Finding]:
     if not context.has_log:
         yield found.problem("exists", "there is no log", "kugetsu init")
         return
+    yield from shared_log.check(context)
     state = context.state()
     if state is None:
         problem = context.state_problem()

@@ -1,0 +1,130 @@
+"""A shared log: whether its database can be reached, keeps what it acknowledges, and is as this host's mirror is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kugetsu.log.files.segments import is_shared
+from kugetsu.model.errors import LogUnreachable
+from kugetsu.model.plural import counted
+from kugetsu.runtime import liveness
+from kugetsu.runtime.doctor.context import Context
+from kugetsu.runtime.doctor.finding import Finding, Found
+from kugetsu.runtime.process.named_lease import RELAY
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kugetsu.log.shared.health import Health
+
+_OFFSET_SECONDS = 2.0
+"""By how much this host's clock may differ: times of events are of the host that made them, and are compared."""
+
+found = Found("log")
+
+
+def check(context: Context) -> Iterator[Finding]:
+    """The findings; none for a log in files."""
+    if not is_shared(context.paths.log):
+        return
+    from kugetsu.log.shared import marker
+
+    known = marker.read(context.paths.log)
+    assert known is not None
+    try:
+        from kugetsu.log.shared import health
+
+        asked = health.examine(known.url)
+    except LogUnreachable as problem:
+        yield found.problem("reachable", problem.message, problem.hint)
+        yield from _relay(context)
+        return
+    yield found.ok("reachable", f"{asked.place}, {asked.version}, {asked.round_trip * 1000:.1f} ms away")
+    yield from _role(asked)
+    yield from _schema(asked)
+    yield from _server(asked)
+    yield from _clock(asked)
+    yield from _mirror(context, asked)
+    yield from _relay(context)
+
+
+def _role(asked: Health) -> Iterator[Finding]:
+    if asked.closed:
+        text = "the shared log was closed: a host took it back into its files"
+        yield found.problem("open", text, "kugetsu log share, on that host")
+    if not asked.may_append:
+        yield found.problem("role", "this role may not append", "GRANT kugetsu_writer TO the role of this host")
+    elif asked.may_change:
+        text = "this role owns the log, and could change it"
+        yield found.warning("role", text, "log in as a member of kugetsu_writer (kugetsu help many-hosts)")
+    else:
+        yield found.ok("role", "this role may append, and neither change nor delete")
+    if not asked.encrypted and not asked.local:
+        text = "the connection is not encrypted: whoever is on the network reads the log"
+        yield found.warning("encryption", text, "add sslmode=verify-full to the URL")
+
+
+def _schema(asked: Health) -> Iterator[Finding]:
+    if asked.schema < asked.needed:
+        text = f"the schema is version {asked.schema}, and this kugetsu has {asked.needed}"
+        yield found.warning("schema", text, "kugetsu log migrate URL, once, as the owner of the schema")
+    elif asked.schema > asked.needed:
+        text = f"the schema is version {asked.schema}, newer than this kugetsu's {asked.needed}"
+        yield found.warning("schema", text, "upgrade kugetsu on this host")
+    else:
+        yield found.ok("schema", f"schema version {asked.schema}")
+
+
+def _server(asked: Health) -> Iterator[Finding]:
+    for setting in asked.loose:
+        text = f"{setting}: what the database acknowledged may be lost when its machine fails"
+        yield found.problem("durable", text, f"set {setting.partition(' ')[0]} on")
+    for old in asked.old_transactions:
+        text = f"a transaction is open for long, and makes every append slower: {old}"
+        yield found.warning("transactions", text, "end it: SELECT pg_terminate_backend(pid)")
+    if asked.pooled:
+        text = "a pooler is in between: in transaction mode no wake-up comes through, and this host asks every second"
+        yield found.ok("pooler", text)
+
+
+def _clock(asked: Health) -> Iterator[Finding]:
+    offset = max(abs(asked.offset) - asked.round_trip / 2, 0.0)
+    if offset > _OFFSET_SECONDS:
+        way = "ahead of" if asked.offset > 0 else "behind"
+        yield found.warning("clock", f"this host's clock is {offset:.0f} s {way} the database's", "set it by NTP")
+    else:
+        yield found.ok("clock", "this host's clock agrees with the database's")
+
+
+def _mirror(context: Context, asked: Health) -> Iterator[Finding]:
+    from kugetsu.model.errors import KugetsuError
+
+    try:
+        own = context.ws.log.head()
+    except KugetsuError as problem:
+        yield found.problem("mirror", problem.message, "kugetsu log repair")
+        return
+    behind = asked.head.seq - own.seq
+    if behind < 0:
+        text = f"the database lacks {counted(-behind, 'event')} that this host's mirror has: its end was lost"
+        yield found.problem("mirror", text, "kugetsu log push, on the host that has the most")
+    elif behind == 0 and own != asked.head:
+        yield found.problem("mirror", "the database has another log than this host's mirror", "kugetsu log verify")
+    elif behind and not RELAY.alive(context.paths):
+        text = f"this host's mirror is {counted(behind, 'event')} behind, and nothing keeps it up to date"
+        yield found.warning("mirror", text, "kugetsu queue-daemon start")
+    else:
+        text = (
+            f"this host's mirror is {counted(behind, 'event')} behind" if behind else "this host's mirror is up to date"
+        )
+        yield found.ok("mirror", text)
+
+
+def _relay(context: Context) -> Iterator[Finding]:
+    state = context.state()
+    if state is None or not liveness.daemon(context.paths, state):
+        return
+    if RELAY.alive(context.paths):
+        yield found.ok("relay", "the relay appends for all of this host")
+    else:
+        text = "the relay, which appends to the shared log, is not running; the daemon restarts it"
+        yield found.warning("relay", text, "kugetsu queue-daemon logs")
