@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from kugetsu.domain.decide import hosts, queue
 from kugetsu.host import host_file
 from kugetsu.model.errors import Conflict
 from kugetsu.runtime import daemon_control, destroy, disk, host_id, liveness, reconcile, stop_attempt, submit
@@ -104,6 +105,16 @@ def test_another_hosts_agent_is_asked_to_stop_and_not_signalled(stage: Stage, fo
     runner = stage.state.attempts["q1.1"].runner
     assert runner is not None and identity.alive(runner)
     other.close()
+
+
+def test_a_stop_that_was_requested_on_another_host_is_passed_on(stage: Stage) -> None:
+    at_work(stage)
+    host = host_id.own(stage.ws)
+    stage.ws.log.transact(lambda state: hosts.join(state, host, 1, "one", [], 2))
+    stage.ws.log.transact(lambda state: queue.cancel(state, "q1", "cancel"))  # as the other host appends it
+    stage.start_daemon()
+    assert stage.finished("q1") == "cancelled"
+    assert stage.events("attempt.killed", attempt="q1.1")
 
 
 def test_a_daemon_neither_settles_another_hosts_attempt_nor_waits_for_its_end(stage: Stage, folder: str) -> None:

@@ -93,6 +93,7 @@ agents[].task        the task's id
 agents[].issue       host/owner/repo#N, or null
 agents[].state       claimed, starting or running
 agents[].alive       false if its process has ended and that is not recorded yet; null if it was not checked
+agents[].host        the name of its host, or null if the log is one host's own
 agents[].stopping    why it is being stopped, or null
 agents[].since       when it was claimed
 agents[].tokens      tokens so far, according to its output, like the next three

@@ -27,7 +27,7 @@ from kugetsu.log.files.segments import SEGMENT_BYTES
 from kugetsu.log.files.watch import Watch
 from kugetsu.model import clock
 from kugetsu.model.errors import Conflict, KugetsuError, LogDamaged, LogWriteFailed
-from kugetsu.runtime import disk, dispatcher, host_id, liveness, log_lines, reconcile
+from kugetsu.runtime import disk, dispatcher, host_id, liveness, log_lines, reconcile, stop_attempt
 from kugetsu.runtime.log_relay_supervisor import RelaySupervisor
 from kugetsu.runtime.notifications.notifier_supervisor import NotifierSupervisor
 from kugetsu.runtime.process import identity
@@ -146,6 +146,8 @@ class Daemon:
         here = state.daemon_of(self.host)
         if here.lease != self.lease.nonce:
             raise SystemExit("another daemon took over")
+        for attempt_id in stop_attempt.pass_on(self.ws, state):
+            logger.info("told {} to stop", attempt_id)
         if here.state == "draining" and not self._own_attempts(state):
             return None
         watched = self._watch_runners(state)

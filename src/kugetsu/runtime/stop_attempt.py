@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 from kugetsu.domain.decide import queue
+from kugetsu.domain.state import State
 from kugetsu.host import run_files
 from kugetsu.model.errors import KugetsuError
 from kugetsu.runtime import host_id
@@ -25,6 +26,22 @@ def cancel(ws: Workspace, task_id: str) -> list[dict[str, Any]]:
     return events
 
 
+def pass_on(ws: Workspace, state: State) -> list[str]:
+    """Signal this host's runners whose stop was requested on another host; the ids of their attempts."""
+    told = []
+    for attempt in state.attempts.values() if state.hosts else ():
+        if attempt.stop is None or not host_id.is_own(ws, attempt.host):
+            continue
+        if not os.path.lexists(_file(ws, attempt.id)) and signal_runner(ws, attempt.task):
+            told.append(attempt.id)
+    return told
+
+
+def _file(ws: Workspace, attempt_id: str) -> str:
+    """The file that tells a runner why to stop."""
+    return os.path.join(ws.paths.run(attempt_id), "stop")
+
+
 def signal_runner(ws: Workspace, task_id: str) -> bool:
     """Signal the runner of a task's live attempt that a stop is requested; False if there is no runner to signal, or if
     it is another host's."""
@@ -35,7 +52,8 @@ def signal_runner(ws: Workspace, task_id: str) -> bool:
         return False
     # The file comes first: it holds the reason, and the supervisor looks for it even if the signal is lost.
     try:
-        run_files.replace(os.path.join(ws.paths.make(ws.paths.run(attempt.id)), "stop"), f"{attempt.stop}\n".encode())
+        ws.paths.make(ws.paths.run(attempt.id))
+        run_files.replace(_file(ws, attempt.id), f"{attempt.stop}\n".encode())
     except (KugetsuError, OSError) as problem:  # the log has the reason too, and the signal does the rest
         print(f"kugetsu: cannot write the stop file of {attempt.id}, it gets the signal: {problem}", file=sys.stderr)
     if attempt.runner is None or not identity.signal(attempt.runner, signal.SIGTERM):

@@ -37,8 +37,8 @@ _ONCE_FOR_ALL = ("slots", "daemon", "paused", "agent", "provider")
 def collect(state: State, directory: str, facts: ClaimFacts, probes: Probes, as_of: Asked | None = None) -> StatusData:
     """Everything that the screen shows, as JSON values; ``as_of`` the point that it tells of, when it is not now."""
     live = sorted(state.attempts.values(), key=lambda attempt: (attempt.slot or 1 << 30, attempt.claimed))
-    agents = [_agent(attempt, probes) for attempt in live]
-    daemon = daemon_data(state, probes.daemon_alive)
+    agents = [_agent(state, attempt, probes) for attempt in live]
+    daemon = daemon_data(state, probes.daemon_alive, facts.get("host"))
     waiting = state.waiting()
     attention = [_entry("config", "unknown", text, "kugetsu config list") for text in probes.warnings[:LISTED]]
     if gates.set_back(state, facts["now"]):
@@ -57,7 +57,7 @@ def collect(state: State, directory: str, facts: ClaimFacts, probes: Probes, as_
         "seq": state.seq,
         "daemon": daemon,
         "cap": facts["cap"],
-        "live": sum(attempt.kind == "dev" for attempt in live),
+        "live": len(gates.live_here(state, facts)),
         "agents": agents,
         "attached": attached.collect(state),
         "queue": queue.counts(state),
@@ -80,7 +80,12 @@ def _asking(state: State) -> tuple[Asking, Asking]:
     return asking.collect(state)
 
 
-def _agent(attempt: Attempt, probes: Probes) -> AgentData:
+def _host(state: State, attempt: Attempt) -> str | None:
+    host = state.hosts.get(attempt.host or "")
+    return host.name if host is not None else None
+
+
+def _agent(state: State, attempt: Attempt, probes: Probes) -> AgentData:
     seen = probes.progress(attempt)
     return {
         "slot": attempt.slot,
@@ -89,6 +94,7 @@ def _agent(attempt: Attempt, probes: Probes) -> AgentData:
         "issue": attempt.issue,
         "state": attempt.state,
         "alive": probes.alive(attempt),
+        "host": _host(state, attempt),
         "stopping": attempt.stop,
         "since": attempt.claimed_at,
         "tokens": (seen.tokens or 0) if seen is not None else 0,
@@ -98,9 +104,9 @@ def _agent(attempt: Attempt, probes: Probes) -> AgentData:
     }
 
 
-def daemon_data(state: State, alive: bool) -> DaemonData:
-    """The daemon as the log and its lease show it."""
-    daemon = state.daemon
+def daemon_data(state: State, alive: bool, host: str | None = None) -> DaemonData:
+    """The daemon of a host as the log and its lease show it."""
+    daemon = state.daemon_of(host)
     return {
         "state": daemon.state if alive or not daemon.runs else "lost",
         "pid": daemon.identity.get("pid") if daemon.runs and daemon.identity is not None else None,
@@ -402,7 +408,9 @@ def _slots(data: StatusData, screen: Screen) -> list[str]:
         Column("TOKENS", right=True),
         Column("LAST", gives=True),
     ]
-    held = {agent["slot"]: agent for agent in data["agents"] if agent["slot"] is not None}
+    elsewhere = [agent for agent in data["agents"] if agent["host"] is not None and agent["alive"] is None]
+    here = [agent for agent in data["agents"] if agent not in elsewhere]
+    held = {agent["slot"]: agent for agent in here if agent["slot"] is not None}
     last = max([data["cap"], *held])
     free = [slot for slot in range(1, last + 1) if slot not in held]
     rows = []
@@ -411,7 +419,8 @@ def _slots(data: StatusData, screen: Screen) -> list[str]:
             rows.append(_agent_row(str(slot), held[slot], screen, data["now"]))
         elif len(free) <= LISTED:
             rows.append([str(slot), "-", "", "", "", "", ""])
-    rows += [_agent_row("pm", agent, screen, data["now"]) for agent in data["agents"] if agent["slot"] is None]
+    rows += [_agent_row("pm", agent, screen, data["now"]) for agent in here if agent["slot"] is None]
+    rows += [_agent_row(f"{agent['host']}:{agent['slot'] or 'pm'}", agent, screen, data["now"]) for agent in elsewhere]
     shown = table(screen, heads, rows, paint=lambda at, value, text: screen.state(value, text) if at == 3 else text)
     return shown if len(free) <= LISTED else [*shown, f"and {len(free)} free slots"]
 

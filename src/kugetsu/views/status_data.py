@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 class AgentData(TypedDict):
     """One live attempt. ``slot`` is null for the PM agent; ``alive`` is false when its process is gone and
-    nobody has recorded that yet, null when that cannot be known; ``since`` is the time of its claim."""
+    nobody has recorded that yet, null when that cannot be known, as of another host's; ``host`` is the name of its
+    host in a log that hosts share; ``since`` is the time of its claim."""
 
     slot: int | None
     attempt: str
@@ -22,6 +23,7 @@ class AgentData(TypedDict):
     issue: str | None
     state: str
     alive: bool | None
+    host: str | None
     stopping: str | None
     since: str
     tokens: int

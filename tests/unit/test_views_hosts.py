@@ -1,0 +1,52 @@
+"""A log that hosts share, on the screens: whose agents work where, and nothing of it where a log is one host's own."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from kugetsu.domain.decide import claims, daemon, hosts, queue
+from kugetsu.runtime.query.points import Probes
+from kugetsu.views import hosts as words
+from kugetsu.views import status
+from kugetsu.views.screen import Screen
+from property.simulation import ISSUES, PROCESS, World
+
+ONE, TWO = "1" * 32, "2" * 32
+
+
+def shown(world: World, facts: Any) -> list[str]:
+    probes = Probes(lambda attempt: True if attempt.host in (None, ONE) else None, True, lambda _: None, [])
+    data = status.collect(world.state, "/k", facts, probes)
+    return status.lines(data, Screen(now=world.now, width=80))
+
+
+def claim(world: World, number: int, host: str | None, facts: Any) -> None:
+    given: Any = {"kind": "dev", "issue": ISSUES[number], "message": "go", "via": "enqueue"}
+    task = world.do(partial(queue.enqueue, **given))[0]["task"]
+    offer = claims.ClaimRequest("lease", {**PROCESS, "host": host} if host is not None else PROCESS)
+    assert world.do(lambda state: claims.claim(state, task, offer, facts))
+
+
+def test_agents_of_other_hosts_stand_below_this_hosts_slots() -> None:
+    world = World()
+    world.warmup = 0.0
+    for host, name in ((ONE, "one"), (TWO, "two")):
+        world.do(partial(hosts.join, host=host, term=1, name=name, labels=[], cap=2))
+        world.do(partial(daemon.started, identity={**PROCESS, "host": host}, lease=f"d-{name}"))
+    facts = {host: {**world.claim_facts("daemon"), "host": host, "term": 1} for host in (ONE, TWO)}
+    claim(world, 0, ONE, facts[ONE])
+    claim(world, 1, TWO, facts[TWO])
+    rows = [line.split()[:2] for line in shown(world, facts[ONE])]
+    assert ["1", "q1"] in rows and ["2", "-"] in rows and ["two:1", "q2"] in rows
+    assert any("1/2" in line or "1 of 2" in line for line in shown(world, facts[ONE])), "its own slots"
+
+
+def test_one_host_sees_no_hosts() -> None:
+    world = World()
+    claim(world, 0, None, world.claim_facts())
+    assert not any("host" in line for line in shown(world, world.claim_facts()))
+
+
+def test_how_long_ago_a_host_was_heard_of() -> None:
+    assert words.heard(12.0) == "heard 12s ago" and words.heard(None) == "not heard of"
