@@ -6,9 +6,10 @@ from functools import partial
 from typing import Any
 
 from kugetsu.domain.decide import claims, daemon, hosts, queue
+from kugetsu.domain.scheduling import forecast
 from kugetsu.runtime.query.points import Probes
 from kugetsu.views import hosts as words
-from kugetsu.views import status
+from kugetsu.views import status, why
 from kugetsu.views.screen import Screen
 from property.simulation import ISSUES, PROCESS, World
 
@@ -40,6 +41,20 @@ def test_agents_of_other_hosts_stand_below_this_hosts_slots() -> None:
     rows = [line.split()[:2] for line in shown(world, facts[ONE])]
     assert ["1", "q1"] in rows and ["2", "-"] in rows and ["two:1", "q2"] in rows
     assert any("1/2" in line or "1 of 2" in line for line in shown(world, facts[ONE])), "its own slots"
+
+
+def test_why_says_what_holds_a_task_back_on_each_host() -> None:
+    world = World()
+    for host, name, labels in ((ONE, "one", []), (TWO, "two", ["gpu"])):
+        world.do(partial(hosts.join, host=host, term=1, name=name, labels=labels, cap=2))
+        world.do(partial(daemon.started, identity={**PROCESS, "host": host}, lease=f"d-{name}"))
+    given: Any = {"kind": "dev", "issue": ISSUES[0], "message": "go", "via": "enqueue", "options": {"labels": ["gpu"]}}
+    task = world.state.tasks[world.do(partial(queue.enqueue, **given))[0]["task"]]
+    facts: Any = {**world.claim_facts("daemon"), "host": ONE, "term": 1}
+    data = why.about_task(task, None, forecast(world.state, task, facts, lambda _: 1.0), [])
+    lines = why.task_lines(data, Screen(now=world.now, width=80))
+    assert "  on one  host: one does not offer gpu" in lines
+    assert "  on two  nothing holds it back there" in lines
 
 
 def test_one_host_sees_no_hosts() -> None:

@@ -331,6 +331,9 @@ tasks[].gates[].rests_on   the event that the reason rests on; 0 if there is no 
 tasks[].gates[].until      when it opens without you (UTC), or null
 tasks[].gates[].lift       the command that opens it, or null
 tasks[].gates[].otherwise  the command to use if the first one has no effect, or null
+tasks[].hosts[].host       each host that shares the log, as far as the log tells
+tasks[].hosts[].gate       the first gate that is closed there, or null
+tasks[].hosts[].reason     its reason
 tasks[].next.kind          now, time, event, look (checked again and again) or person (blocked until someone acts)
 tasks[].next.what          what happens then
 tasks[].next.at            when (UTC), or null

@@ -5,9 +5,9 @@ Pure, and asked of the very gates that the dispatcher asks. Times are UTC text.
 
 from __future__ import annotations
 
-from kugetsu.domain import gates, outages, task_options
+from kugetsu.domain import gates, outages, placement, task_options
 from kugetsu.domain.machines import FINISHED_TASK
-from kugetsu.domain.state import Attempt, State, Task
+from kugetsu.domain.state import Attempt, Host, State, Task
 from kugetsu.domain.verdict import Verdict
 from kugetsu.model.clock import add_seconds
 from kugetsu.model.record import field, record
@@ -54,12 +54,14 @@ class QueuePosition:
 
 @record
 class Forecast:
-    """Every gate's verdict in order, the first that is closed, what changes next, the place in line."""
+    """Every gate's verdict in order, the first that is closed, what changes next, the place in line; of a log that is
+    shared, the first closed gate on each host (`placement.by_host`)."""
 
     verdicts: list[Verdict]
     first: Verdict | None
     change: NextChange
     line: QueuePosition | None
+    hosts: list[tuple[Host, Verdict | None]]
 
 
 def forecast(state: State, task: Task, facts: ClaimFacts, hours: Hours) -> Forecast:
@@ -69,7 +71,7 @@ def forecast(state: State, task: Task, facts: ClaimFacts, hours: Hours) -> Forec
     first = closed[0] if closed else None
     change = _change(state, task, facts, first, hours)
     change.needs_daemon = change.kind in ("time", "event", "look") and any(one.gate == "daemon" for one in closed)
-    return Forecast(verdicts, first, change, line(state, task, facts))
+    return Forecast(verdicts, first, change, line(state, task, facts), placement.by_host(state, task, facts))
 
 
 def line(state: State, task: Task, facts: ClaimFacts) -> QueuePosition | None:

@@ -21,6 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, TypedDict
 
+    from kugetsu.domain.verdict import Verdict
     from kugetsu.runtime.query.points import Asked
     from kugetsu.views.queue import TaskData
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
         """`kugetsu why TASK --json`.
 
         ``answer`` is the headline; ``gates`` are in the dispatcher's order, the first closed one is the reason;
+        ``hosts`` are those of a shared log, each with the first gate that is closed there;
         ``next`` is a `scheduling.NextChange`, ``line`` a `scheduling.QueuePosition`; ``because`` the chain of causes,
         oldest first. A task that has left the state has only answer and chain; ``then`` is a command that goes on from
         there."""
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
         task: TaskData | None
         answer: str
         gates: list[dict[str, Any]]
+        hosts: list[dict[str, Any]]
         next: dict[str, Any] | None
         line: dict[str, Any] | None
         because: list[Event]
@@ -57,11 +60,17 @@ def about_task(task: Task, attempt: Attempt | None, seen: Forecast, because: lis
         "task": task_data(task),
         "answer": _answer(task, attempt, seen),
         "gates": [gates.data(verdict) for verdict in seen.verdicts] if not over else [],
+        "hosts": [_on_host(host.name, closed) for host, closed in seen.hosts] if not over else [],
         "next": gates.change_data(seen.change, seen.first),
         "line": values(seen.line) if seen.line is not None else None,
         "because": because,
         "then": None,
     }
+
+
+def _on_host(name: str, closed: Verdict | None) -> dict[str, Any]:
+    reason = gates.reason_of(closed) if closed is not None else "nothing holds it back there"
+    return {"host": name, "gate": closed.gate if closed is not None else None, "reason": reason}
 
 
 def from_history(answer: str, because: list[Event], then: str | None) -> WhyTask:
@@ -70,6 +79,7 @@ def from_history(answer: str, because: list[Event], then: str | None) -> WhyTask
         "task": None,
         "answer": answer,
         "gates": [],
+        "hosts": [],
         "next": None,
         "line": None,
         "because": because,
@@ -138,7 +148,11 @@ def task_lines(data: WhyTask, screen: Screen) -> list[str]:
     shown += _labelled("next", _next(data, screen), screen)
     if data["line"] is not None:
         shown += _labelled("line", _in_line(data["line"]), screen)
-    return [*shown, *_gate_lines(data["gates"], screen), *screen.side_by_side(_evidence(data, task, screen))]
+    shown += _gate_lines(data["gates"], screen)
+    for host in data["hosts"]:
+        held = f"{host['gate']}: {line(host['reason'])}" if host["gate"] else line(host["reason"])
+        shown += paragraph(f"on {line(host['host'])}  {held}", screen, "  ")
+    return [*shown, *screen.side_by_side(_evidence(data, task, screen))]
 
 
 def _answered(because: list[Event], task: str) -> list[Event]:
