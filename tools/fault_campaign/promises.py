@@ -187,7 +187,9 @@ def _pulls(events: list[dict[str, Any]], forge: MisbehavingForge) -> list[str]:
     found = []
     verified: dict[str, str] = {}
     for event in events:
-        verification = (event["data"].get("evidence") or {}).get("verification") if "data" in event else None
+        data = event["data"]
+        later = data if event["type"] == "work.verified" else None  # what a run could not
+        verification = later or (data.get("evidence") or {}).get("verification")
         if verification:
             verified[verification["commit"]] = verification["code"]
     branches = Counter(pull.branch for pull in forge.pulls(forge.name) if pull.state == "open")
