@@ -108,6 +108,8 @@ def test_why_and_the_dispatcher_never_differ() -> None:
                     world.max_fruitless = world.max_fruitless or 1
                 if seed % 3 == 1:
                     world.max_tokens = 30
+                if seed % 3 == 2:
+                    world.repository_caps = world.repository_caps or {"*": 1}
                 dispatcher = "daemon" if world.state.daemon.state in ("running", "draining") else "none"
                 compare(world.state, world.claim_facts(dispatcher), seen)
                 compare(world.state, world.claim_facts("self"), seen)
