@@ -20,6 +20,7 @@ from kugetsu.runtime.pull_requests import MARK
 from kugetsu.runtime.query import messages
 from kugetsu.runtime.reactions import turns as turning
 from kugetsu.runtime.reviews.observer import Observer
+from kugetsu.runtime.verification import later
 from runtime import many_pulls
 from runtime.forged import OFTEN, PUSH, REPOSITORY, TOKEN, forge, forged, let_in, no_observer_is_left, prompt, worked
 from runtime.stage import COMMIT, UNTIL_GO, Stage, bare_stage, stage
@@ -370,6 +371,21 @@ def test_a_comment_of_before_is_not_sent_again_and_a_new_one_is(reacting: Stage,
     assert "> @kugetsu-bot two" in messages.of_task(reacting.ws, "q3")
     assert "@kugetsu-bot one" not in messages.of_task(reacting.ws, "q3")
     assert len(turns(reacting)) == 2
+
+
+def test_closed_while_an_agent_runs_a_later_verification_opens_nothing(reacting: Stage, forge: ScriptedForge) -> None:
+    look(reacting)
+    reacting.configure(OPEN_PULL_REQUEST="missing", VERIFY_COMMAND="no-such-program")
+    reacting.agent(UNTIL_GO + COMMIT + PUSH)
+    first = reacting.start(14)
+    reacting.at_work(first.attempt)
+    close_pull(forge)
+    reacting.go()
+    assert reacting.finished(first.task) == "completed"
+    reacting.configure(VERIFY_COMMAND="true")
+    (found,) = later.due(reacting.ws, reacting.state, clock.now())
+    (said,) = later.run(reacting.ws, *found, lambda: True)
+    assert (said["type"], said["data"]["code"]) == ("work.verified", "passed")
 
 
 def test_closed_without_a_merge_what_waits_is_cancelled(reacting: Stage, forge: ScriptedForge) -> None:

@@ -15,7 +15,7 @@ _RECORDS: dict[str, type[Any]] = {"tasks": Task, "attempts": Attempt, "sessions"
 _PLAIN = tuple(name for name in fields(State) if name not in (*_RECORDS, "finished", "daemon"))
 
 #: Raised with each change of the state's shape or of the fold: older snapshots are then ignored and rebuilt.
-VERSION = "9:" + ";".join(
+VERSION = "10:" + ";".join(
     f"{name}={','.join(names)}"
     for name, names in (
         ("state", _PLAIN),
