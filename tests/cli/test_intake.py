@@ -55,6 +55,7 @@ def test_a_repository_that_is_not_to_be_looked_at_is_refused_with_the_remedy(lab
     labelled.forge.answer("GET", "/issues", status=500, times=0)
     failed = labelled("intake")
     assert failed.code == 1 and "was not looked at" in failed.err
+    assert "no open issue" not in failed.out and "in 0 repositories" in failed.err
     (labelled.root / "env" / "default.env").unlink()
     assert "there is no token" in labelled("intake").err
 

@@ -371,7 +371,8 @@ class Place:
         if self.kind == "gitea":
             told = [c for found in self.repo.feedback.line_comments.values() for c in found if c.review == ident]
             value["comments_count"] = len(told)
-            return value | {"state": _GITEA_REVIEWS[state], "dismissed": state == "dismissed"}
+            official = self.repo.intake.rights.get(author) in ("write", "admin")
+            return value | {"state": _GITEA_REVIEWS[state], "dismissed": state == "dismissed", "official": official}
         if state == "pending":
             del value["submitted_at"]
         return value | {"state": state.upper()}

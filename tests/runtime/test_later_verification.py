@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from forge.scripted import ScriptedForge
+from kugetsu.domain.decide import persons
 from kugetsu.domain.decide import verification as decide
 from kugetsu.domain.state import Session
 from kugetsu.domain.verification import MOST_TRIES
@@ -16,6 +17,7 @@ from kugetsu.model import clock, result_words
 from kugetsu.runtime import folders, pull_opening, reconcile
 from kugetsu.runtime.git import scratch
 from kugetsu.runtime.process import identity
+from kugetsu.runtime.process.identity import own
 from kugetsu.runtime.process.named_lease import VERIFIER
 from kugetsu.runtime.reviews import owed
 from kugetsu.runtime.verification import by_hand, later
@@ -112,8 +114,40 @@ def test_a_time_limit_that_is_met_each_time_does_not_go_round(opening: Stage) ->
     (said,) = verify(opening, HANGS)
     assert said["data"]["code"] == "too_slow"
     assert due(opening) == []
+    opening.configure(VERIFY_MINUTES="0.5")
+    assert due(opening) == [session(opening).key], "it may take longer now, as the remedy says"
     assert verify(opening, "true")[0]["data"]["code"] == "passed", "another command is another matter"
     assert [one["data"]["tries"] for one in opening.events("work.verifying")] == [1, 1]
+
+
+def test_more_minutes_let_the_same_command_end(opening: Stage) -> None:
+    command = 'test -e "$STAGE/quick" || sleep 600'
+    killed_while_verifying(opening, f'touch "$STAGE/verifying"; {command}')
+    opening.configure(VERIFY_MINUTES="0.01")
+    assert verify(opening, command)[0]["data"]["code"] == "too_slow"
+    (opening.folder / "quick").touch()
+    opening.configure(VERIFY_MINUTES="0.5")
+    said, intent = verify(opening, command)
+    assert (said["data"]["code"], intent["type"]) == ("passed", "pull.opening")
+
+
+def test_one_that_ends_when_a_person_has_come_is_run_again_after_them(opening: Stage) -> None:
+    killed_while_verifying(opening)
+    key = session(opening).key
+
+    def comes() -> bool:
+        if session(opening).person is None:
+            opening.ws.log.transact(lambda state: persons.attach(state, key, "lease", own(), "shoko", "desk"))
+        return True  # the look at the log came just before
+
+    opening.configure(VERIFY_COMMAND="sleep 1")
+    (found,) = later.due(opening.ws, opening.state, clock.now())
+    (said,) = later.run(opening.ws, *found, comes)
+    assert (said["data"]["code"], said["data"]["why"]) == ("not_run", "stopped")
+    opening.ws.log.transact(
+        lambda state: persons.leave(state, key=key, lease="lease", how="ended", reason="left", evidence={}, exit=0)
+    )
+    assert [one["type"] for one in verify(opening, "sleep 1")] == ["work.verified", "pull.opening"]
 
 
 def test_one_that_fails_is_the_next_turn_and_no_pull_request(opening: Stage) -> None:

@@ -46,6 +46,7 @@ def review(stage: Stage, key: str) -> str:
 
 def open_pull(stage: Stage, forge: ScriptedForge, number: int = 14) -> str:
     """An issue whose agent pushed, with an open pull request of what it pushed; the session's key."""
+    forge.intake("acme/web").rights["bob"] = "write"
     forge.issue("acme/web", number)
     key = worked(stage, number, script=COMMIT + PUSH)
     head = repos.run(stage.worktree(number), "rev-parse", "HEAD")

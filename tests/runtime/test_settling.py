@@ -10,7 +10,7 @@ from kugetsu.domain.decide import queue
 from kugetsu.model.errors import BadInput, KugetsuError
 from kugetsu.runtime import dispatcher, initialisation, reconcile
 from kugetsu.runtime.process import identity, lease
-from kugetsu.runtime.runner import ending, launch, spawn
+from kugetsu.runtime.runner import ending, launch, run_evidence, spawn
 from kugetsu.runtime.workspace import actor
 from runtime.stage import UNTIL_GO, Stage, bare_stage, stage
 
@@ -48,8 +48,8 @@ def test_an_end_that_the_log_cannot_hold_is_recorded_as_a_loss_and_frees_the_slo
     stage.start(1)
     stage.at_work("q1.1")
     stage.kill(stage.state.attempts["q1.1"].runner)
-    seen = ending.evidence_of
-    monkeypatch.setattr(ending, "evidence_of", lambda session: {**seen(session), "commits": 2**70})
+    seen = run_evidence.of_worktree
+    monkeypatch.setattr(run_evidence, "of_worktree", lambda session: {**seen(session), "commits": 2**70})
     assert reconcile.reconcile(stage.ws) == ["q1.1"]
     assert "cannot be recorded" in stage.wait("attempt.lost")["data"]["reason"]
     assert stage.finished("q1") == "error"

@@ -384,6 +384,18 @@ def test_what_it_leaves_is_nobodys_work_until_it_is_changed(it: Ready) -> None:
     assert changes.changed_files(str(it.worktree)) == ["README", "gen/é/lock", "mine"], "an earlier one is still known"
 
 
+def test_what_is_staged_is_work_whatever_the_set_up_left_there(it: Ready) -> None:
+    it.add()
+    assert it.running("echo 1 > lock; echo 2 >> LICENSE").done
+    assert changes.changed_files(str(it.worktree)) == []
+    for name in ("lock", "LICENSE"):
+        left = (it.worktree / name).read_bytes()
+        (it.worktree / name).write_text("agent\n")
+        run(it.worktree, "add", name)
+        (it.worktree / name).write_bytes(left)
+    assert sorted(changes.changed_files(str(it.worktree))) == ["LICENSE", "lock"]
+
+
 def test_what_it_leaves_is_told_if_it_is_too_much_to_keep_track_of(it: Ready, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(copies, "_MOST_LEFT", 1)
     outcome = it.running("echo 1 > one; echo 2 > two")

@@ -56,6 +56,12 @@ def test_the_url_reads_as_the_canonical_text(ref: IssueRef, kind: str, tail: str
     assert parse_ref(f"https://{ref.host}/{ref.owner}/{ref.repo}/{kind}/{ref.number}{tail}") == ref
 
 
+@pytest.mark.parametrize("text", ["github.com/r#1", "GitHub.com/r#1", "home/r#1"])
+def test_a_server_is_not_taken_for_an_owner(text: str) -> None:
+    with pytest.raises(BadInput, match="is a server: the owner or the repository is missing"):
+        parse_ref(text, default_host="github.com", servers=SERVERS)
+
+
 @given(REFS, st.sampled_from(["issues", "work_items"]), st.sampled_from(["", "/", "#note_7", "/designs"]))
 def test_gitlabs_url_reads_as_the_canonical_text(ref: IssueRef, kind: str, tail: str) -> None:
     if ref.host.endswith((":80", ":443")):

@@ -40,7 +40,8 @@ def unrest(ws: Workspace, state: State, forges: Sequence[MisbehavingForge]) -> l
             found.append(f"{session.key} owes a pull request: {session.owed}")
         if session.key in state.loops:
             turn = loops.next_turn(state, session, facts_of(ws, session.key, now))
-            if turn.code in ("go", "later"):
+            held = state.loops[session.key]["held"]  # for an issue that wants no work the forge is asked seldom
+            if turn.code in ("go", "later") and (held is None or held["code"] not in WITHDRAWN):
                 found.append(f"a turn of {session.key} is due: {turn.items}")
     found += [
         f"{session.key} is merged, and not retired"
@@ -187,7 +188,9 @@ def _pulls(events: list[dict[str, Any]], forge: MisbehavingForge) -> list[str]:
     found = []
     verified: dict[str, str] = {}
     for event in events:
-        verification = (event["data"].get("evidence") or {}).get("verification") if "data" in event else None
+        data = event["data"]
+        later = data if event["type"] == "work.verified" else None  # what a run could not
+        verification = later or (data.get("evidence") or {}).get("verification")
         if verification:
             verified[verification["commit"]] = verification["code"]
     branches = Counter(pull.branch for pull in forge.pulls(forge.name) if pull.state == "open")

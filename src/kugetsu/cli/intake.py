@@ -39,9 +39,11 @@ def _intake(call: Call) -> int:
                 rows.append(_row(outcome))
     told = [{"repository": name, "problem": one_line(problem), "remedy": problem.hint} for name, problem in problems]
     data = {"dry_run": dry, "repositories": list(labels), "issues": rows, "problems": told}
-    call.show(data, view.table_of(rows, call.screen, dry=dry) if rows else ["no open issue has the label"])
+    seen = len(labels) - len(problems)
+    none = ["no open issue has the label"] if seen or not problems else []
+    call.show(data, view.table_of(rows, call.screen, dry=dry) if rows else none)
     if not call.json:
-        call.note(view.summary(rows, len(labels), dry=dry), *view.remedies(rows))
+        call.note(view.summary(rows, seen, dry=dry), *view.remedies(rows))
         for one in told:
             call.note(f"{one['repository']} was not looked at: {one['problem']}", *filter(None, [one["remedy"]]))
     if any(row["queued"] for row in rows) and not dry:

@@ -37,9 +37,14 @@ def _report(call: Call) -> int:
     _check(call)
     then = points.point(call.workspace, args.at, call.screen.now)
     found = collected(call, then.state, then.now)
-    data = rows.data(found, then.state, then.facts, call.workspace.config.servers(), then.past)
+    ws = call.workspace
+
+    def opening(key: str) -> str | None:
+        return ws.config_of(key).text("OPEN_PULL_REQUEST") if then.past is None else None
+
+    data = rows.data(found, then.state, then.facts, ws.config.servers(), opening, then.past)
     if then.past is None:
-        data["forges"] = forge_looks.known(call.workspace.paths, then.state, then.now)
+        data["forges"] = forge_looks.known(ws.paths, then.state, then.now)
     screen = call.screen.at(then.now)
     written: list[str] = []
     if args.html is not None:

@@ -25,6 +25,8 @@ from kugetsu.views.wording import words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from kugetsu.domain.events import Event
     from kugetsu.domain.facts import ReactionFacts
     from kugetsu.views.causes import WhyEvent
@@ -67,10 +69,11 @@ def _why(call: Call) -> int:
     subject = subjects.subject(call.workspace, text)
     at = points.point(call.workspace, call.args.at, call.screen.now)
     answers, more = _answers(call, subject, at)
-    waits = _review(subject, at.state)
+    waits, pull = _review(subject, at.state), _no_pull(call, subject, at)
     label, loop = _on_the_forge(call, subject, at)
     if call.json:
-        told = {"tasks": answers, "more": more, "review": waits, "label": label, "loop": loop, "as_of": at.past}
+        told = {"tasks": answers, "more": more, "review": waits, "no_pull": pull, "label": label, "loop": loop}
+        told["as_of"] = at.past
         call.show(told, [])
         return 0
     screen = call.screen.at(at.now)
@@ -79,6 +82,8 @@ def _why(call: Call) -> int:
         call.show(None, ([""] if number else []) + view.task_lines(answer, screen))
     if waits is not None:
         call.show(None, view.review_lines(subject.key, waits, screen))
+    if pull is not None:
+        call.show(None, view.pull_lines(pull, screen))
     if label is not None or loop is not None:
         from kugetsu.views import loop_why
 
@@ -103,6 +108,23 @@ def _review(subject: Subject, state: State) -> str | None:
     return session.review
 
 
+def _no_pull(call: Call, subject: Subject, at: Point) -> dict[str, Any] | None:
+    """Why the work of an issue, or of a task of it, has no pull request, and what comes next."""
+    task = at.state.tasks.get(subject.key) if subject.kind == "task" else None
+    key = subject.key if subject.kind == "issue" else (task.issue if task is not None else None)
+    session = at.state.sessions.get(key or "")
+    if session is None or session.attempt is not None:
+        return None
+    from kugetsu.domain import missing_pull
+    from kugetsu.views import missing_pull as told
+
+    setting = call.workspace.config_of(session.key).text("OPEN_PULL_REQUEST") if at.past is None else None
+    found = missing_pull.reason(at.state, session, at.now, setting)
+    if found is None:
+        return None
+    return {"code": found[0], "answer": told.words(*found), "next": told.next_command(session.key, *found)}
+
+
 def _on_the_forge(call: Call, subject: Subject, at: Point) -> tuple[WhyLabel | None, WhyLoop | None]:
     """What followed from the label of an issue, and what its pull request waits for."""
     state, key = at.state, subject.key
@@ -117,7 +139,8 @@ def _on_the_forge(call: Call, subject: Subject, at: Point) -> tuple[WhyLabel | N
         return label, None
     loop, recorded = state.loops[key], _turn_recorded(call, subject, at)
     facts = recorded[1] if recorded is not None else turns.facts_of(call.workspace, key, at.now)
-    waiting = [name for name, item in loop["items"].items() if item["open"] and item["turn"] is None]
+    ended = session.review in ("merged", "closed")  # nothing of it is to be answered any more
+    waiting = [name for name, item in loop["items"].items() if item["open"] and item["turn"] is None and not ended]
     items = [
         {**item, "event": loop["items"][item["id"]]["seq"]} for item in turns.items_of(call.workspace, loop, waiting)
     ]
@@ -369,6 +392,10 @@ loop.items[].words         the item in words
 loop.items[].event         the event that it was seen by
 loop.lift                  the command that goes on, or null
 loop.settings_from         with --at: the event that recorded the settings used; null for those of now
+no_pull                    why pushed work has no pull request, or null
+no_pull.code               not_verified, later_work, paused, failed, owed, given_up or never
+no_pull.answer             the same in words
+no_pull.next               the command that comes next, or null
 review                     of an issue on which nothing works or waits: its open review (kugetsu review), or null
 as_of.seq                  with --at or --from: the last event included, or as_of is null
 as_of.at                   the time of that point (UTC)

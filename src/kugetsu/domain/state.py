@@ -265,9 +265,12 @@ class Session:
     #: A pull request that has yet to be opened (`events.reviews.PullOpening`), with ``seq`` (its intent's), ``task``,
     #: ``attempt``, ``tries`` and ``not_before``.
     owed: dict[str, Any] | None = None
+    #: Why the pull request of ``head`` could not be opened yet, or never will be: "reason" and "remedy".
+    unopened: dict[str, Any] | None = None
     #: The latest verification of its work (`events.attempts.Verification`: "commit", "sha", "code", "exit", "seconds",
-    #: "why"), with the "task" and "attempt" of the work, how many "tries" the daemon has begun, the seq of one without
-    #: an outcome as "begun", or None, and "seq", that of the work's end.
+    #: "why"), with the "task" and "attempt" of the work, whether its pull request was "refused" (closed meanwhile), how
+    #: many "tries" the daemon has begun, the seq of one without an outcome as "begun", or None, and "seq", that of the
+    #: work's end.
     verified: dict[str, Any] | None = None
 
     @property

@@ -10,6 +10,7 @@ from kugetsu.domain.results import COMMITTED, NOT_TO_OPEN, UNKNOWN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
     from kugetsu.domain.events import Event
@@ -31,8 +32,9 @@ def is_believed(known: dict[str, Any], seconds: float) -> bool:
     return bool(known["code"] != "timed_out" or known["seconds"] + 1.0 >= seconds)
 
 
-def of_attempt(session: Session, event: Event) -> dict[str, Any] | None:
-    """What a session knows of the verification of its work after an attempt ended: a new one, else what it knew."""
+def of_attempt(session: Session, event: Event, began: str) -> dict[str, Any] | None:
+    """What a session knows of the verification of its work after an attempt that ``began`` then ended: a new one, else
+    what it knew."""
     found = event["data"]["evidence"].get("verification")
     if not found:
         return session.verified
@@ -41,7 +43,9 @@ def of_attempt(session: Session, event: Event) -> dict[str, Any] | None:
     before = session.verified or {}
     again = all(kept[name] == before.get(name) for name in ("commit", "sha"))
     work = {name: event.get(name) for name in ("task", "attempt")}
-    return {**kept, **work, "tries": before["tries"] if again else 0, "begun": None, "seq": event["seq"]}
+    refused = closed_meanwhile(event["data"]["evidence"], began)
+    tries = before["tries"] if again else 0
+    return {**kept, **work, "refused": refused, "tries": tries, "begun": None, "seq": event["seq"]}
 
 
 def said(known: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
@@ -53,11 +57,19 @@ def said(known: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
 def by_hand(found: dict[str, Any], seq: int) -> dict[str, Any]:
     """What a session knows after a person verified a commit of which nothing was known."""
     kept = {name: found[name] for name in _KEPT}
-    return {**kept, "task": None, "attempt": None, "tries": 0, "begun": None, "seq": seq}
+    return {**kept, "task": None, "attempt": None, "refused": False, "tries": 0, "begun": None, "seq": seq}
 
 
-def is_owed(session: Session, sha: str) -> bool:
-    """Whether the daemon is to verify a session's work, where what is run has the hash ``sha``."""
+def closed_meanwhile(evidence: Mapping[str, Any], began: str) -> bool:
+    """Whether somebody closed the pull request during a run that ``began`` then, by its evidence: they want no more of
+    it, and so no other one with its work."""
+    pull = evidence.get("pull") or {}
+    return pull.get("state") == "closed" and (pull.get("over_at") or "") > began
+
+
+def is_owed(session: Session, sha: str, seconds: float | None = None) -> bool:
+    """Whether the daemon is to verify a session's work, where what is run has the hash ``sha`` and may take
+    ``seconds`` (None: as long as before)."""
     known = session.verified
     if known is None or known["commit"] != session.head or session.kind != "issue":
         return False
@@ -67,6 +79,8 @@ def is_owed(session: Session, sha: str) -> bool:
         return False
     if known["sha"] != sha:
         return known["code"] in UNKNOWN
+    if known["code"] == "too_slow":
+        return seconds is not None and not is_believed({**known, "code": "timed_out"}, seconds)
     return bool(known["code"] == "not_run" and known["tries"] < MOST_TRIES)
 
 

@@ -235,6 +235,7 @@ class Gitea(Adapter):
             body=item.text("body", ""),
             submitted_at=item.time("submitted_at", "") if state != "pending" else "",
             commit=item.text("commit_id", ""),
+            official=bool(item.flag("official")),
         )
 
 

@@ -47,6 +47,8 @@ _REVIEWS: dict[str, ReviewState] = {
 }
 
 
+_OF_THE_HOUSE = ("owner", "member", "collaborator")
+
 _EDITS = """query($owner: String!, $repo: String!, $number: Int!) {
   repository(owner: $owner, name: $repo) {
     issue(number: $number) {
@@ -213,6 +215,7 @@ class GitHub(Adapter):
             commit=item.text("commit_id", ""),
             relation=relation_of(item),
             bot=is_bot(item),
+            official=relation_of(item) in _OF_THE_HOUSE,
         )
 
 

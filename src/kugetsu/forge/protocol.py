@@ -200,7 +200,9 @@ class NewPull:
 @dataclass(frozen=True, slots=True)
 class Review:
     """One review of a pull request; `submitted_at` is empty for one that is not sent yet, `commit` (what was reviewed)
-    where the forge does not tell it; `relation` and `bot` as in `Comment`."""
+    where the forge does not tell it; `relation` and `bot` as in `Comment`. `official`: the forge itself counts its
+    author among those who may write, as far as it tells that with the review: Gitea where a review counts for a merge,
+    GitHub of the owner, members of the organisation and collaborators."""
 
     id: int
     author: str
@@ -210,6 +212,7 @@ class Review:
     commit: str = ""
     relation: str = ""
     bot: bool = False
+    official: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,12 +289,17 @@ def checks_of(items: tuple[Check, ...]) -> Checks:
     return Checks("pending" if "pending" in states else "success", items)
 
 
-def verdict_of(reviews: tuple[Review, ...], head: str) -> Verdict | None:
+def is_verdict(review: Review) -> bool:
+    """Whether a review approves, or asks for changes."""
+    return review.state in ("approved", "changes_requested")
+
+
+def verdict_of(reviews: Iterable[Review], head: str) -> Verdict | None:
     """What the latest verdict of each reviewer comes to: changes requested by any of them, else approved. ``outdated``
     where one that counts was given for an earlier commit than ``head``; None without any."""
     latest: dict[str, Review] = {}
     for review in reviews:
-        if review.state in ("approved", "changes_requested"):
+        if is_verdict(review):
             latest[review.author] = review
         elif review.state == "dismissed":
             latest.pop(review.author, None)

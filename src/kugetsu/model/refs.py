@@ -129,7 +129,7 @@ def parse_ref(
         if not path:
             return _from_here(got, number, here)
         segments = path.split("/")
-        host = _first_host(got, segments, default_host)
+        host = _first_host(got, segments, default_host, known)
         if len(segments) == 2 and not names_a_server(host, known):
             said = f"the default server is {_shown(host)}, which is neither a host nor a name of GIT_SERVERS"
             hint = f"kugetsu server default HOST (or first: kugetsu server add {host} URL)"
@@ -278,10 +278,12 @@ def _from_url(got: str, text: str, servers: Mapping[str, str]) -> tuple[str, lis
     return host, segments[:found], number
 
 
-def _first_host(got: str, segments: list[str], default_host: str | None) -> str:
+def _first_host(got: str, segments: list[str], default_host: str | None, known: Mapping[str, str]) -> str:
     if len(segments) == 2:
         if default_host is None:
             _refuse(got, "no default server is set (DEFAULT_GIT_SERVER)")
+        if segments[0].lower() in {default_host, *known}:
+            _refuse(got, f"{_shown(segments[0])} is a server: the owner or the repository is missing")
         return default_host
     if len(segments) > 2:
         return segments[0]

@@ -19,7 +19,7 @@ from kugetsu.domain.decide import reviews as decide
 from kugetsu.domain.intake import on_hold
 from kugetsu.domain.results import NOT_TO_OPEN
 from kugetsu.domain.state import Session, State
-from kugetsu.domain.verification import is_withheld
+from kugetsu.domain.verification import closed_meanwhile, is_withheld
 from kugetsu.forge.failures import (
     ForgeFailure,
     ForgeNotFound,
@@ -74,8 +74,8 @@ def intent_of(
     head, pull = evidence.get("head"), evidence.get("pull") or {}
     if setting == "never" or pull.get("state") == "open":
         return None
-    if pull.get("state") == "closed" and (pull.get("over_at") or "") > began:
-        return None  # somebody wanted no more of it while the agent worked
+    if closed_meanwhile(evidence, began):
+        return None
     if not (head and evidence.get("commits") and evidence.get("pushed") and session.base_branch and session.source):
         return None
     if (evidence.get("verification") or {}).get("code") in NOT_TO_OPEN:

@@ -23,7 +23,7 @@ from kugetsu.redaction.funnel import redact
 from kugetsu.runtime import host_id, liveness, stderr_tail
 from kugetsu.runtime.process import identity, lease, termination, tree
 from kugetsu.runtime.process.termination import EndReport
-from kugetsu.runtime.runner import ending, interactive, spawn
+from kugetsu.runtime.runner import agent_records, ending, interactive, run_evidence, spawn, worktree_end
 from kugetsu.runtime.runner.finalize import conclude
 from kugetsu.runtime.workspace import Workspace
 
@@ -197,17 +197,17 @@ def _ending(ws: Workspace, attempt: Attempt) -> Ending:
         if ended is not None:
             return ending.ending_of(ws, attempt, ended)
     session = ws.state().sessions.get(attempt.session)
-    left = ending.outcome_of(ws, attempt)
-    ending.put_back(ws, attempt)
-    unlocked = ending.clear_locks(ws, attempt, session)
-    evidence = ending.evidence_of(session)
-    evidence |= ending.of_run(ws, attempt, session, ending.commands_of(ws, attempt))
-    kept, not_kept = ending.keep_work(session, attempt.id)
+    left = agent_records.outcome_of(ws, attempt)
+    agent_records.put_back(ws, attempt)
+    unlocked = worktree_end.clear_locks(ws, attempt, session)
+    evidence = run_evidence.of_worktree(session)
+    evidence |= run_evidence.of_run(ws, attempt, session, agent_records.commands_of(ws, attempt))
+    kept, not_kept = worktree_end.keep_work(session, attempt.id)
     return Ending(
         "lose",
         _verdict_of_lost(attempt),
         _what_died(ws, attempt) + unlocked,
-        outcome=ending.claims_of(left),
+        outcome=agent_records.claims_of(left),
         tokens=left.tokens.total if left.tokens is not None else 0,
         cost=left.cost or 0.0,
         evidence=evidence,

@@ -102,6 +102,12 @@ def review_lines(key: str, review: str, screen: Screen) -> list[str]:
     return screen.side_by_side([_REVIEWS[review], f"look: {screen.command(f'kugetsu review {key}')}"])
 
 
+def pull_lines(data: dict[str, Any], screen: Screen) -> list[str]:
+    """Why pushed work has no pull request, and the command that comes next."""
+    shown = _labelled("pull", data["answer"], screen)
+    return shown + (screen.side_by_side([f"      next: {screen.command(data['next'])}"]) if data["next"] else [])
+
+
 def _answer(task: Task, attempt: Attempt | None, seen: Forecast) -> str:
     if task.state == "notified":
         slot = f", slot {attempt.slot}" if attempt is not None and attempt.slot is not None else ""

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from kugetsu.domain.state import Session, State
 
+#: What remains of one that was stopped.
+_STOPPED = ("commit", "sha", "command", "tree")
 _DATA = ("commit", "sha", "code", "command", "exit", "seconds", "tree", "why", "tail")
 
 
@@ -51,10 +53,10 @@ def base(
 
 
 @decision("verification.begin")
-def begin(state: State, key: str, commit: str, sha: str, command: str) -> list[NewEvent]:
+def begin(state: State, key: str, commit: str, sha: str, command: str, seconds: float | None = None) -> list[NewEvent]:
     """Intent: verify the work of a session later (`domain.verification`); [] if that is not owed."""
     session = state.sessions.get(key)
-    if session is None or session.verified is None or not verification.is_owed(session, sha):
+    if session is None or session.verified is None or not verification.is_owed(session, sha, seconds):
         return []
     if session.verified["commit"] != commit or session.verified["begun"] is not None:
         return []
@@ -79,7 +81,8 @@ def verified(
     """What a later verification says of a session's work (``result``: `data_of`), and what follows while that is its
     last: feedback for the next turn (``failed_check``), or the intent of the pull request (``opening``).
 
-    The daemon's is the outcome of its intent. That of a person is [] unless it says more than is known.
+    The daemon's is the outcome of its intent; where somebody works in the session by then it was stopped, whatever it
+    said, and is owed again when they are done. That of a person is [] unless it says more than is known.
     """
     session = state.sessions.get(key)
     if session is None:
@@ -90,6 +93,9 @@ def verified(
         return []
     cause = known.get("begun") or known.get("seq") or session.changed
     about = _about(session, cause)
+    if result["commit"] == session.head and not is_last:
+        kept = {name: result[name] for name in _STOPPED}
+        result = data_of({**kept, "code": "not_run", "why": "stopped"}, by_hand=False)
     new_events = [NewEvent("work.verified", dict(result), **about)]
     if not is_last:
         return new_events

@@ -137,7 +137,7 @@ def attempt_ended(trigger: str) -> Handler:
         session.usage.count(event["type"], data)
         session.usage.seconds += ran
         usage.note_end(session, trigger == "succeed", evidence)
-        session.verified = verification.of_attempt(session, event)
+        session.verified = verification.of_attempt(session, event, attempt.claimed_at)
         reviews.attempt_result(state, event, session)
         if session.state == "working":
             move_session(state, event, session.key, "rest")

@@ -148,6 +148,7 @@ def pull_opening(state: State, event: Event) -> None:
     work = {name: event.get(name) for name in ("task", "attempt")}
     session = _session(state, event)
     if session is not None:
+        session.unopened = None
         session.owed = {**intent, "seq": event["seq"], **work, "tries": 0, "not_before": None}
 
 
@@ -167,7 +168,7 @@ def pull_opened(state: State, event: Event) -> None:
     if session is None or session.owed is None:
         return
     draft = session.owed["draft"]
-    session.owed = None
+    session.owed = session.unopened = None
     session.pr = url
     loops.pull_known(state, session.key, url)
     pull = {"number": number, "url": url, "state": "open", "checks": None, "draft": draft}
@@ -179,13 +180,14 @@ def pull_opened(state: State, event: Event) -> None:
 
 def pull_failed(state: State, event: Event) -> None:
     """Fold of ``pull.failed``."""
-    tries, not_before = event["data"]["tries"], event["data"]["not_before"]
+    tries, not_before, why = event["data"]["tries"], event["data"]["not_before"], event["data"]["reason"]
     session = _owing(state, event)
     if session is None or session.owed is None:
         return
     if tries <= session.owed["tries"]:
         state.violate(event["seq"], f"pull.failed: try {tries} of {session.key} has failed before")
         return
+    session.unopened = {"head": session.owed["head"], "reason": why, "remedy": event["data"].get("remedy")}
     session.owed = {**session.owed, "tries": tries, "not_before": not_before} if not_before is not None else None
 
 

@@ -42,7 +42,7 @@ class Status:
 def status(path: str, *, env: Mapping[str, str] | None = None) -> Status:
     """What is not committed in a worktree, except what its set-up left (`copies.left`): whoever counts or names it
     asks here. Raises GitFailed."""
-    found = Status()
+    found, staged = Status(), set[str]()
     for entry in git(["status", *_STATUS], path, env=env).split("\0"):
         kind = entry[:2]
         if entry.startswith("# branch.head "):
@@ -53,9 +53,12 @@ def status(path: str, *, env: Mapping[str, str] | None = None) -> Status:
         elif kind in ("1 ", "u "):
             name = entry.split(" ", 8 if kind == "1 " else 10)[-1]
             found.changed.append(name)
+            if entry[2] != ".":
+                staged.add(name)
             if entry[2:4] == ".D":
                 found.missing.append(name)
-    left = copies.left(path) if found.changed or found.new else set()
+    # What is staged may differ from what the set-up left, and somebody put it there.
+    left = copies.left(path) - staged if found.changed or found.new else set()
     if left:
         found.changed = [name for name in found.changed if name not in left]
         found.new = [name for name in found.new if name not in left]

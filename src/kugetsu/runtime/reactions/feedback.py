@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from kugetsu.forge.protocol import Check, CheckOutput, Comment, Forge, PullRequest, Remark, Review
+from kugetsu.forge.protocol import Check, CheckOutput, Comment, Forge, PullRequest, Remark, Review, is_verdict
 from kugetsu.runtime.reactions import error_window
 from kugetsu.runtime.reactions.foreign_text import address, one_line, plain, without_what_varies
 from kugetsu.runtime.reactions.people import People
@@ -169,7 +169,7 @@ class Reading:
         forge, owner, repo = self._place
         remarks = forge.remarks(owner, repo, self.pull.number)
         with_remarks = {remark.review for remark in remarks}
-        latest = {review.author: review.id for review in sent if review.state in ("approved", "changes_requested")}
+        latest = {review.author: review.id for review in sent if is_verdict(review)}
         dismissed = {review.id for review in sent if review.state == "dismissed"}
         sent_at = {review.id: review.submitted_at for review in sent}
         for review in sent:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-from kugetsu.forge.protocol import Forge
+from kugetsu.forge.protocol import Forge, Review
 from kugetsu.model.markdown import prose
 from kugetsu.runtime.pull_requests import is_marked
 from kugetsu.runtime.reactions.runs import Runs
@@ -68,17 +68,27 @@ class People:
         """What the author of a text of the time ``at`` is to the repository (`forge.protocol.Right`, or `LISTED`); None
         if what they wrote does not count: it is kugetsu's own, or by a program or somebody without write access who is
         not listed. Raises ForgeFailure."""
-        account = author.lower()
         if not author or is_marked(body):
             return None
-        if account == self.rights.own(self.forge).lower() and self.runs.may_have_written(at):
+        if author.lower() == self.rights.own(self.forge).lower() and self.runs.may_have_written(at):
             return None
+        right = self._right(author, bot=bot)
+        return right if right == LISTED or right in MAY else None
+
+    def judges(self, review: Review) -> bool:
+        """Whether a review's verdict on the pull request counts: its author may write, or is listed; where the token
+        may not ask for rights, if the forge says so with the review. Raises ForgeFailure."""
+        right = self._right(review.author, bot=review.bot)
+        return right == LISTED or right in MAY or (not right and review.official)
+
+    def _right(self, author: str, *, bot: bool) -> str:
+        """What an account may do; empty if kugetsu may not ask, `none` for a program that is not listed."""
+        account = author.lower()
         if account in (name.lower() for name in self.listed):
             return LISTED
         if bot or is_program(account):
-            return None
-        right = self.rights.right(self.forge, self.owner, self.repo, author)
-        return right if right in MAY else None
+            return "none"
+        return self.rights.right(self.forge, self.owner, self.repo, author)
 
     def addressed(self, body: str) -> bool:
         """Whether a comment is addressed to kugetsu: it says `@name`, or a line of it begins with `name:`; what it

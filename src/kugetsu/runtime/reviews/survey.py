@@ -12,7 +12,7 @@ from kugetsu.domain.machines import OPEN_REVIEW
 from kugetsu.domain.state import Session
 from kugetsu.forge.choice import parse_pull_url
 from kugetsu.forge.failures import ForgeFailure
-from kugetsu.forge.protocol import Check, Forge, PullRequest, Review, verdict_of
+from kugetsu.forge.protocol import Check, Forge, PullRequest, Review, is_verdict, verdict_of
 from kugetsu.model import clock
 from kugetsu.model.errors import BadInput, KugetsuError, NotFound
 from kugetsu.model.refs import parse_ref
@@ -57,18 +57,19 @@ class Reader:
 @dataclass(slots=True)
 class Survey:
     """One round: each pull request is asked for once, each base branch fetched once, and a forge that does not answer
-    is not asked again. Without a ``reader`` no feedback is read."""
+    is not asked again. Without a ``reader`` no feedback is read. ``rights`` are those that the reader remembers."""
 
     ws: Workspace
     forges: Forges
     reader: Reader | None
+    rights: Rights
     _bases: BaseBranches
     _pulls: dict[str, tuple[Sight, PullRequest]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, ws: Workspace, reader: Reader | None = None) -> Survey:
         """A round that begins now."""
-        return cls(ws, Forges(ws), reader, BaseBranches(ws))
+        return cls(ws, Forges(ws), reader, reader.rights if reader is not None else Rights(), BaseBranches(ws))
 
     def look(self, session: Session, listed: PullRequest | None = None) -> Sight:
         """What is to be seen of a session's work; ``listed`` is its open pull request as a list has it. Takes at most
@@ -107,7 +108,7 @@ class Survey:
             url = pull_requests.url_of(self.ws, ref.host, (ref.owner, ref.repo), pull)
         assert url is not None
         if url not in self._pulls:
-            self._pulls[url] = self._examined(url, pull, host)
+            self._pulls[url] = self._examined(session, url, pull, host)
         known, pull = self._pulls[url]
         sight = replace(known)
         if sight.problem is not None or sight.pull is None:
@@ -119,8 +120,9 @@ class Survey:
             self._read(self.reader, session, url, pull, sight)
         return sight
 
-    def _examined(self, url: str, pull: PullRequest, host: str) -> tuple[Sight, PullRequest]:
-        """The pull request with its checks and reviews, which count while it is open."""
+    def _examined(self, session: Session, url: str, pull: PullRequest, host: str) -> tuple[Sight, PullRequest]:
+        """The pull request with its checks and reviews, which count while it is open; of the reviews, the verdicts of
+        those who may write."""
         if pull.state != "open" or not pull.head_sha:
             return Sight(pull=pull_requests.as_data(url, pull), asked=host), pull
         try:
@@ -135,8 +137,10 @@ class Survey:
                 if full.state == "open":
                     checks = forge.checks(owner, repo, full.head_sha)
                     reviews = forge.reviews(owner, repo, number)
+                    people = self._people(forge, session, owner, repo)
+                    counted = [review for review in reviews if not is_verdict(review) or people.judges(review)]
                     sight.pull["checks"], sight.checks = checks.state, checks.items
-                    sight.pull["review"], sight.reviews = verdict_of(reviews, full.head_sha), reviews
+                    sight.pull["review"], sight.reviews = verdict_of(counted, full.head_sha), reviews
                 return sight, full
 
             return self.forges.ask(where, ask)
@@ -152,16 +156,21 @@ class Survey:
         where, owner, repo, _ = parse_pull_url(url, self.ws.config.servers())
         known = decide_reactions.known_items(self.ws.state(), session.key, url)
         stays = conflicts(self.ws, session, sight.pull)
-        listed, name = tuple(settings.text("REACTION_AUTHORS").split()), settings.text("REACTION_NAME")
 
         def ask(forge: Forge) -> Feedback:
-            people = People(forge, owner, repo, reader.rights, listed, name, Runs(self.ws, session.key))
+            people = self._people(forge, session, owner, repo)
             return Reading(people, reader.outputs, pull, known, sight.checks, sight.reviews, stays).of(kinds)
 
         try:
             sight.feedback = self.forges.ask(where, ask)
         except (ForgeFailure, BadInput) as problem:
             sight.problem = problem
+
+    def _people(self, forge: Forge, session: Session, owner: str, repo: str) -> People:
+        """Whose word counts on a pull request of the session."""
+        settings = self.ws.config_of(session.key)
+        listed, name = tuple(settings.text("REACTION_AUTHORS").split()), settings.text("REACTION_NAME")
+        return People(forge, owner, repo, self.rights, listed, name, Runs(self.ws, session.key))
 
 
 def checks_of(ws: Workspace, session: Session, pull: dict[str, Any]) -> str | None:

@@ -2,40 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import sys
-from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import orjson
 
-from kugetsu.agents import choose, output_file
-from kugetsu.agents import protocol as agents
 from kugetsu.agents.commands import Command
 from kugetsu.agents.outcome import Outcome, sentence
-from kugetsu.agents.protocol import Agent
 from kugetsu.domain import task_options
 from kugetsu.domain.facts import Ending
-from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.results import uncommitted
 from kugetsu.domain.state import Attempt, Session, State
 from kugetsu.host import run_files
-from kugetsu.model import clock, result_words
+from kugetsu.model import result_words
 from kugetsu.model.clock import seconds_between
 from kugetsu.model.errors import (
     BadInput,
-    KugetsuError,
-    LogWriteFailed,
 )
 from kugetsu.redaction.funnel import redact
-from kugetsu.runtime import answers, pull_opening, pull_requests
-from kugetsu.runtime.env_files import values
-from kugetsu.runtime.git import comparison, elsewhere, integrity, locks, refused_push, rescue
-from kugetsu.runtime.git import evidence as git_evidence
-from kugetsu.runtime.git.changes import changed_files
-from kugetsu.runtime.runner import findings, temp_folders
+from kugetsu.runtime import pull_opening
+from kugetsu.runtime.git import refused_push
+from kugetsu.runtime.runner import agent_records, run_evidence, worktree_end
 from kugetsu.runtime.runner.spawn import Ended
 from kugetsu.runtime.runner.supervisor import TERMINATED
 from kugetsu.runtime.verification import of_attempt
@@ -47,9 +34,6 @@ CHECKUP_BYTES = 65536
 
 #: Characters of the PM agent's answer that the summary of its task holds; `kugetsu logs` has all of it.
 ANSWER_LENGTH = 500
-
-#: Characters of the reason why a rescue failed that the attempt's end keeps.
-RESCUE_REASON_LENGTH = 300
 
 _VERDICTS = {
     "succeeded": ("succeed", "done"),
@@ -69,21 +53,22 @@ def ending_of(ws: Workspace, attempt: Attempt, ended: Ended, *, by_runner: bool 
     runner, not for reconciliation.
     """
     folder = ws.paths.run(attempt.id)
-    outcome = outcome_of(ws, attempt, ended.exit_code, ended.signal, _ran_for(attempt, ended))
+    outcome = agent_records.outcome_of(ws, attempt, ended.exit_code, ended.signal, _ran_for(attempt, ended))
     how, verdict, reason, resets_at = _meaning(ws.state(), attempt, ended, outcome, folder)
     session = ws.state().sessions.get(attempt.session)
-    put_back(ws, attempt)
-    unlocked = "" if ended.leftover else clear_locks(ws, attempt, session)
-    commands = commands_of(ws, attempt, ended.exit_code)
-    evidence = evidence_of(session, ask_remote=by_runner) | of_run(ws, attempt, session, commands, ended.ended_at)
-    claims = claims_of(outcome)
+    agent_records.put_back(ws, attempt)
+    unlocked = "" if ended.leftover else worktree_end.clear_locks(ws, attempt, session)
+    commands = agent_records.commands_of(ws, attempt, ended.exit_code)
+    evidence = run_evidence.of_worktree(session, ask_remote=by_runner)
+    evidence |= run_evidence.of_run(ws, attempt, session, commands, ended.ended_at)
+    claims = agent_records.claims_of(outcome)
     checked = _checked(ws, attempt, session, claims, evidence, ended, by_runner) if verdict == "done" else None
     if checked is not None:
         evidence["verification"] = checked.found
         if checked.cancelled:
             how, verdict, reason = "kill", "cancelled", "cancelled while its work was verified"
     if by_runner:
-        evidence |= of_forge(ws, session, attempt.running_at or attempt.claimed_at, commands)
+        evidence |= run_evidence.of_forge(ws, session, attempt.running_at or attempt.claimed_at, commands)
     if verdict == "done" and (unknown := _unknown(session, evidence)) is not None:
         how, verdict, reason = "fail", "retry", unknown
     if verdict == "retry" and _refused_last(commands, ended, evidence):
@@ -113,7 +98,7 @@ def ending_of(ws: Workspace, attempt: Attempt, ended: Ended, *, by_runner: bool 
     elif verdict == "done":
         ending.reason = "; ".join([summary(evidence), *outcome.notes])
     else:
-        ending.rescue, ending.rescue_failed = keep_work(session, attempt.id)
+        ending.rescue, ending.rescue_failed = worktree_end.keep_work(session, attempt.id)
     ending.reason += unlocked + _beside(folder, ended, evidence)
     return ending
 
@@ -148,56 +133,6 @@ def _beside(folder: str, ended: Ended, evidence: dict[str, Any]) -> str:
     return text
 
 
-def outcome_of(
-    ws: Workspace,
-    attempt: Attempt,
-    exit_code: int | None = None,
-    signal: int | None = None,
-    seconds: float | None = None,
-) -> Outcome:
-    """What the agent's own files and store show of the attempt, however it ended."""
-    folder = ws.paths.run(attempt.id)
-    output, errors = os.path.join(folder, "output.jsonl"), os.path.join(folder, "stderr.log")
-    outcome = _agent(ws, attempt).outcome(_as_ended(ws, attempt, exit_code, signal, seconds))
-    dropped = output_file.left_out(output) + output_file.left_out(errors)
-    if not dropped:
-        return outcome
-    note = f"{dropped / 1e6:.1f} MB of its output dropped (MAX_OUTPUT_MB)"
-    return replace(outcome, notes=(*outcome.notes, note), details={**outcome.details, "output_dropped": dropped})
-
-
-def _as_ended(
-    ws: Workspace,
-    attempt: Attempt,
-    exit_code: int | None = None,
-    signal: int | None = None,
-    seconds: float | None = None,
-) -> agents.Ended:
-    folder = ws.paths.run(attempt.id)
-    session = ws.state().sessions.get(attempt.session)
-    return agents.Ended(
-        session=attempt.agent_session or (session.agent_session if session is not None else None) or "",
-        output=os.path.join(folder, "output.jsonl"),
-        errors=os.path.join(folder, "stderr.log"),
-        exit_code=exit_code,
-        signal=signal,
-        directory=(session.worktree if session is not None else None) or "",
-        seconds=seconds,
-    )
-
-
-def put_back(ws: Workspace, attempt: Attempt) -> None:
-    """Undo what the agent's program itself wrote into the worktree: it is nobody's work."""
-    session = ws.state().sessions.get(attempt.session)
-    if session is None or session.kind != "issue" or session.worktree is None:
-        return
-    with contextlib.suppress(KugetsuError, OSError):  # what git cannot tell stays as it is
-        changed = changed_files(session.worktree)
-        if changed:
-            output = os.path.join(ws.paths.run(attempt.id), "output.jsonl")
-            _agent(ws, attempt).put_back(session.worktree, output, changed)
-
-
 def _unreadable(folder: str) -> str:
     """A suffix for the reason: what of the agent's output could not be read, so nothing of it was counted."""
     problems = [run_files.problem(os.path.join(folder, name)) for name in ("output.jsonl", "stderr.log")]
@@ -212,24 +147,6 @@ def _ran_for(attempt: Attempt, ended: Ended) -> float | None:
         return seconds_between(attempt.running_at, ended.ended_at)
     except BadInput:
         return None
-
-
-def _agent(ws: Workspace, attempt: Attempt) -> Agent:
-    """The agent that worked, even if the settings changed or its env file broke since: an ended attempt must be
-    recorded."""
-    texts = ws.config_of(attempt.issue).texts()
-    session = ws.state().sessions.get(attempt.session)
-    if session is not None and session.agent is not None:
-        texts["KUGETSU_AGENT"] = session.agent
-    return choose(texts, {**ws.environment, **_env_file(ws, attempt)})
-
-
-def _env_file(ws: Workspace, attempt: Attempt) -> dict[str, str]:
-    try:
-        return values(ws.paths, attempt.kind)
-    except BadInput as problem:
-        print(problem, file=sys.stderr)
-        return {}
 
 
 def _meaning(
@@ -276,80 +193,6 @@ def _checkup(folder: str) -> dict[str, Any]:
     return seen if isinstance(seen, dict) else {}
 
 
-def claims_of(outcome: Outcome) -> dict[str, Any]:
-    """The agent's claims, kept apart from the evidence; redacted, because it quotes output."""
-    return {
-        "kind": str(outcome.kind),
-        "reason": redact(outcome.reason),
-        "final_text": redact(outcome.final_text),
-        "error": redact(outcome.error),
-        "tokens": outcome.tokens.as_dict() if outcome.tokens is not None else None,
-        "cost": outcome.cost,
-        "details": outcome.details,
-    } | ({"notes": [redact(note) for note in outcome.notes]} if outcome.notes else {})
-
-
-def evidence_of(session: Session | None, *, ask_remote: bool = False) -> dict[str, Any]:
-    """What git shows of the session's worktree, after repairing it; empty without one. ``ask_remote``: see
-    `collect`."""
-    if session is None or session.kind != "issue" or session.worktree is None:
-        return {}
-    repaired = integrity.repair(session.source, session.worktree)
-    seen = git_evidence.collect(
-        session.worktree,
-        session.base_commit or "",
-        session.branch or "",
-        repository_path=session.source,
-        bases=comparison.refs_in(session.source, session.base_branch),
-        ask_remote=ask_remote,
-    )
-    return seen.as_data() | ({"repaired": repaired} if repaired is not None else {})
-
-
-def commands_of(ws: Workspace, attempt: Attempt, exit_code: int | None = None) -> list[Command]:
-    """The commands that the agent ran (`Agent.commands`); none if its program's records cannot be read."""
-    try:
-        return _agent(ws, attempt).commands(_as_ended(ws, attempt, exit_code))
-    except (KugetsuError, OSError):
-        return []
-
-
-def of_run(
-    ws: Workspace, attempt: Attempt, session: Session | None, commands: list[Command], ended_at: str | None = None
-) -> dict[str, Any]:
-    """What the run's own files show, and what was known before it: ``findings`` (a path), ``refused_push``,
-    ``elsewhere`` (another checkout in which it committed), ``head_before``, ``comments_before``."""
-    if session is None or session.kind != "issue":
-        return {}
-    found: dict[str, Any] = {
-        "head_before": session.head,
-        "comments_before": session.comments,
-        "findings": findings.written(ws.paths, attempt.id),
-        "refused_push": refused_push.find(commands),
-        "elsewhere": _elsewhere(ws, attempt, session, commands, ended_at),
-    }
-    return {name: value for name, value in found.items() if value is not None}
-
-
-def _elsewhere(
-    ws: Workspace, attempt: Attempt, session: Session, commands: list[Command], ended_at: str | None
-) -> str | None:
-    if session.worktree is None or attempt.running_at is None:
-        return None
-    state = ws.state()
-    issues = [one for one in state.sessions.values() if one.kind == "issue" and one.key != session.key]
-    others = [one.worktree for one in issues if one.worktree is not None]
-    try:
-        began, ended = (clock.parse(at) / 1e6 for at in (attempt.running_at, ended_at or clock.now()))
-    except BadInput:
-        return None
-    recorded = any(command.line for command in commands)
-    if not recorded and any(one.id != attempt.id and one.kind == attempt.kind for one in state.attempts.values()):
-        return None  # nothing shows which of the runs it was
-    passing = temp_folders.left(ws.paths, attempt.id)
-    return elsewhere.checkout_of(session.worktree, began, ended, commands, others=others, passing=passing)
-
-
 def _unknown(session: Session | None, evidence: dict[str, Any]) -> str | None:
     """Why the result of a successful run is unknown; None where git could be asked.
 
@@ -368,56 +211,6 @@ def _refused_last(commands: list[Command], ended: Ended, evidence: dict[str, Any
     if not ended.exit_code or ended.stopped is not None or not evidence.get("commits") or evidence.get("pushed"):
         return False
     return "refused_push" in evidence and refused_push.find(commands[-1:]) is not None
-
-
-def of_forge(ws: Workspace, session: Session | None, began: str, commands: Sequence[Command] = ()) -> dict[str, Any]:
-    """The pull request and the comments on the issue's forge; {} where it may not be contacted. The work began at
-    ``began`` and ran these ``commands``."""
-    if ws.config.text("KUGETSU_FORGE") == "off" or session is None or session.key.startswith("local/"):
-        return {}
-
-    return pull_requests.evidence(ws, session, began, posted=answers.posts(commands))
-
-
-def clear_locks(ws: Workspace, attempt: Attempt, session: Session | None) -> str:
-    """Remove the locks that killed gits left in the worktree of an ended attempt: the next one could not commit.
-    Returns a suffix for the reason; the removal is an event too."""
-    if session is None or session.kind != "issue" or session.worktree is None:
-        return ""
-    names = []
-    about: dict[str, Any] = {"issue": attempt.issue, "task": attempt.task, "attempt": attempt.id}
-    try:
-        for lock in locks.of_worktree(session.worktree, session.branch):
-            # First the event: what cannot be recorded is not done.
-            data = {"path": lock.path, "age_seconds": round(lock.age, 1)}
-            ws.log.append([NewEvent("lock.removed", data, cause=attempt.claimed, **about)])
-            if lock.remove():
-                names.append(os.path.basename(lock.path))
-    except (LogWriteFailed, OSError) as problem:
-        print(f"a lock of a dead git stays: {problem}", file=sys.stderr)
-    return f"; removed locks of a killed git: {', '.join(names)}" if names else ""
-
-
-def keep_work(session: Session | None, name: str) -> tuple[str | None, str | None]:
-    """Put every uncommitted or unpushed byte of a failed attempt on a rescue branch.
-
-    Returns the branch, None if there is nothing to keep; and why that failed.
-    """
-    if session is None or session.kind != "issue" or session.worktree is None:
-        return None, None
-    path = session.worktree
-    if not integrity.holds_files(path):
-        return None, None
-    try:
-        integrity.repair(session.source, path)
-        fault = integrity.fault(session.source, path)
-        if fault is not None:
-            return None, f"{path} is no longer its worktree: {fault}"
-        kept = rescue.rescue(path, name, branch=session.branch or "")
-        return (kept.branch if kept is not None else None), None
-    except (KugetsuError, OSError) as problem:
-        print(f"no rescue branch: {problem}", file=sys.stderr)
-        return None, redact(str(problem), limit=RESCUE_REASON_LENGTH)
 
 
 def summary(evidence: dict[str, Any]) -> str:

@@ -31,7 +31,7 @@ from kugetsu.runtime.process import identity, termination, tree
 from kugetsu.runtime.process import lease as leases
 from kugetsu.runtime.process.lease import Lease
 from kugetsu.runtime.process.termination import MARK
-from kugetsu.runtime.runner import ending, prepare, spawn, surroundings
+from kugetsu.runtime.runner import prepare, run_evidence, spawn, surroundings
 from kugetsu.runtime.runner import prompt as prompting
 from kugetsu.runtime.runner.spawn import Ended
 from kugetsu.runtime.runner.supervisor import HANGUP, Orders
@@ -149,7 +149,8 @@ def conclude(ws: Workspace, key: str, nonce: str, ended: Ended) -> dict[str, Any
     session = ws.state().sessions.get(key)
     evidence: dict[str, Any] = {}
     if session is not None and session.person is not None:
-        evidence = ending.evidence_of(session, ask_remote=True) | ending.of_forge(ws, session, session.person["at"])
+        evidence = run_evidence.of_worktree(session, ask_remote=True)
+        evidence |= run_evidence.of_forge(ws, session, session.person["at"])
     events = leave(ws, key, nonce, how, reason, evidence, ended.exit_code, ended.signal)
     _forget(ws, nonce)
     return events[0] if events else None
@@ -192,7 +193,7 @@ def settle(ws: Workspace, session: Session, grace: float) -> bool:
     if report.left:
         pids = ", ".join(str(process["pid"]) for process in report.left)
         raise KugetsuError(f"these processes of {session.key} cannot be ended: {pids}")
-    evidence = ending.evidence_of(session)
+    evidence = run_evidence.of_worktree(session)
     events = leave(ws, session.key, nonce, "lost", "its process was killed", evidence)
     _forget(ws, nonce)
     return bool(events)

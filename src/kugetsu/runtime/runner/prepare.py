@@ -20,7 +20,7 @@ from kugetsu.runtime import finished_branch, host_id
 from kugetsu.runtime.finished_branch import Finished
 from kugetsu.runtime.git import checkouts, integrity, merged, others_commits, repositories, worktrees
 from kugetsu.runtime.git.repositories import Repository
-from kugetsu.runtime.runner.ending import keep_work
+from kugetsu.runtime.runner.worktree_end import keep_work
 from kugetsu.runtime.workspace import Workspace
 
 NOTE_LENGTH = 300

@@ -38,7 +38,7 @@ def due(ws: Workspace, state: State, now: str) -> Iterator[tuple[Session, Order]
         if known["code"] not in UNKNOWN or is_paused(state, session.key, now):
             continue
         order = order_of(ws, session)
-        if order is not None and verification.is_owed(session, order.sha):
+        if order is not None and verification.is_owed(session, order.sha, order.seconds):
             yield session, order
 
 
@@ -60,7 +60,8 @@ def run(ws: Workspace, session: Session, order: Order, go_on: Callable[[], bool]
     known = session.verified
     assert known is not None
     head, about = known["commit"], {"command": redact(order.command), "sha": order.sha, "commit": known["commit"]}
-    intent = ws.log.transact(lambda state: decide.begin(state, session.key, head, order.sha, about["command"]))
+    seconds = order.seconds
+    intent = ws.log.transact(lambda state: decide.begin(state, session.key, head, order.sha, about["command"], seconds))
     if not intent:
         return []
 
@@ -99,9 +100,10 @@ def record(ws: Workspace, key: str, order: Order, found: dict[str, Any], text: s
         return []
     item = of_attempt.feedback_of(order, found, text) if found["code"] in UNVERIFIED else None
     opening = None
-    if found["code"] not in NOT_TO_OPEN and found["commit"] == session.head:
+    known = session.verified or {}
+    if found["code"] not in NOT_TO_OPEN and found["commit"] == session.head and not known.get("refused"):
         evidence = {name: getattr(session, name) for name in ("head", "commits", "pushed", "pull")}
-        task = (session.verified or {}).get("task")
+        task = known.get("task")
         opening = pull_opening.intent_of(ws, state, session, {**evidence, "verification": found}, task)
     said = decide.data_of(found, by_hand=by_hand)
     return ws.log.transact(lambda state: decide.verified(state, key, said, item, opening))

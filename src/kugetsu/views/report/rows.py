@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from kugetsu.domain import gates as asked
-from kugetsu.domain import loops
+from kugetsu.domain import loops, missing_pull
 from kugetsu.domain.report import GROUPS, PERSONAL, SENT_BACK, Item, Report
 from kugetsu.domain.worktree_setup import CHANGED
 from kugetsu.model import result_words
 from kugetsu.model.plural import counted
 from kugetsu.runtime.notifications.notice import issue_url
 from kugetsu.views import gates, results, times
+from kugetsu.views import missing_pull as missing_words
 from kugetsu.views.text import line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any, TypedDict
 
     from kugetsu.domain.facts import ClaimFacts
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from kugetsu.runtime.query.forge_looks import ForgeLook
     from kugetsu.runtime.query.points import AsOf
     from kugetsu.views.screen import Screen
+
+    Missing = tuple[str, dict[str, Any]] | None
+    Opening = Callable[[str], str | None]
+    """OPEN_PULL_REQUEST for an issue; None if unknown."""
 
     class RowData(TypedDict):
         """One issue, or one task without an issue. ``others``: tasks of the period that it stands for beside its own;
@@ -101,10 +106,15 @@ _DONE = {
 
 
 def data(
-    found: Report, state: State, facts: ClaimFacts, servers: Mapping[str, str], as_of: AsOf | None = None
+    found: Report,
+    state: State,
+    facts: ClaimFacts,
+    servers: Mapping[str, str],
+    opening: Opening,
+    as_of: AsOf | None = None,
 ) -> ReportData:
-    """The whole report as JSON values; ``servers``: where the pages of issues are."""
-    items = [_row(item, state, facts, servers) for item in found.items]
+    """The whole report as JSON values; ``servers``: where the pages of issues are; ``opening``: OPEN_PULL_REQUEST."""
+    items = [_row(item, state, facts, servers, opening) for item in found.items]
     return {
         "since": {"seq": found.start.seq, "at": found.start.at, "why": found.start.why},
         "seq": found.seq,
@@ -117,14 +127,15 @@ def data(
         "tokens": found.tokens,
         "cost": round(found.cost, 6),
         "items": items,
-        "older": [_row(item, state, facts, servers) for item in found.older],
+        "older": [_row(item, state, facts, servers, opening) for item in found.older],
         "forges": [],
         "as_of": as_of,
     }
 
 
-def _row(item: Item, state: State, facts: ClaimFacts, servers: Mapping[str, str]) -> RowData:
+def _row(item: Item, state: State, facts: ClaimFacts, servers: Mapping[str, str], opening: Opening) -> RowData:
     task, session, result = item.task, item.session, item.result
+    missing = _missing(item, state, facts["now"], opening)
     reason, until, stuck = _waits(item, state, facts) if item.group == "waiting" else (gates.of_task(task), None, False)
     pull = (session.pull if session is not None else None) or result.get("pull") or {}
     return {
@@ -136,7 +147,7 @@ def _row(item: Item, state: State, facts: ClaimFacts, servers: Mapping[str, str]
         "state": task.state,
         "result": result or None,
         "words": _result_words(item),
-        "remarks": _remarks(item, state),
+        "remarks": _remarks(item, state, missing),
         "review": session.review if session is not None else None,
         "reason": line(reason) if reason is not None else None,
         "until": until,
@@ -150,18 +161,25 @@ def _row(item: Item, state: State, facts: ClaimFacts, servers: Mapping[str, str]
         "agent_seconds": round(task.usage.seconds, 3),
         "others": item.others,
         "changed_at": task.changed_at,
-        "next": _after_set_up(item, state, facts) or _next(item),
+        "next": _after_set_up(item, state, facts) or _next(item, missing),
     }
 
 
-def _remarks(item: Item, state: State) -> list[str]:
+def _missing(item: Item, state: State, now: str, opening: Opening) -> Missing:
+    """Why the work has no pull request."""
+    if item.session is None or item.group == "running":
+        return None
+    return missing_pull.reason(state, item.session, now, opening(item.session.key))
+
+
+def _remarks(item: Item, state: State, missing: Missing) -> list[str]:
     """What else one must know of the work."""
     said = results.remarks(item.result or None)
     refused = item.result.get("refused")
     if refused and item.result["kind"] == "push_refused":
         said.append(f"the server: {line(refused['words'])}")
-    if item.session is not None and item.session.owed is not None:
-        said.append("its pull request is still to be opened")
+    if missing is not None:
+        said.append(missing_words.words(*missing))
     brake = loops.held(state, item.task.issue or "")
     if brake is not None:
         said.append(line(result_words.held(brake["code"], brake["values"])))
@@ -228,7 +246,7 @@ def _after_set_up(item: Item, state: State, facts: ClaimFacts) -> str | None:
     return accept or f"kugetsu doctor --repo {item.session.repository}"
 
 
-def _next(item: Item) -> str:
+def _next(item: Item, missing: Missing) -> str:
     """The command that comes next."""
     task, session = item.task, item.session
     refused = session is not None and item.result.get("kind") == "push_refused"
@@ -240,7 +258,8 @@ def _next(item: Item) -> str:
         return "kugetsu delegate MESSAGE"  # the PM agent's question
     if session is None:
         return f"kugetsu history {task.issue or task.id}"
-    return results.next_command(session.key, item.result or None, session.review)
+    told = missing_words.next_command(session.key, *missing) if missing is not None else None
+    return told or results.next_command(session.key, item.result or None, session.review)
 
 
 # --- words ----------------------------------------------------------------------------------------------------------

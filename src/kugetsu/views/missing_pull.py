@@ -1,0 +1,41 @@
+"""The words of why pushed work has no pull request (`domain.missing_pull`), and the command that comes next."""
+
+from __future__ import annotations
+
+from kugetsu.model import result_words
+from kugetsu.views import verification
+from kugetsu.views.text import line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def words(code: str, values: dict[str, Any]) -> str:
+    """The reason, in a few words."""
+    if code == "not_verified":
+        again = f" after {values['tries'] + 1} tries" if values["tries"] and values["code"] == "not_run" else ""
+        why = f": {verification.why_not_run(values['why'])}" if values["why"] else ""
+        return f"no pull request, {result_words.verification(values)}{again}{why}"
+    if code in ("failed", "given_up"):
+        again = "it is tried again" if code == "failed" else "not tried again"
+        return f"no pull request, {line(values['reason'])}; {again}"
+    return {
+        "later_work": "its pull request waits: the branch has later work that has not been verified",
+        "paused": "its pull request waits: the queue is paused",
+        "never": "no pull request, OPEN_PULL_REQUEST is never",
+    }.get(code, "its pull request is still to be opened")
+
+
+def next_command(key: str, code: str, values: dict[str, Any]) -> str | None:
+    """The command that comes next for the issue; None if none helps."""
+    if code == "not_verified":
+        return result_words.verification_remedy(values["code"], key) or f"kugetsu verify {key}"
+    if code == "later_work":
+        return f"kugetsu verify {key}"
+    if code == "paused":
+        return "kugetsu queue resume"
+    if code == "never":
+        return f"kugetsu config set --repo {key.partition('#')[0]} OPEN_PULL_REQUEST missing"
+    remedy = values.get("remedy") or ""
+    return line(remedy) if remedy.startswith("kugetsu ") else None
