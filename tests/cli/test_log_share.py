@@ -14,13 +14,20 @@ from cli.conftest import Command
 from cli.test_json_shapes import compare, documented
 from cli.test_startup import HEAVY, ORJSON, modules_of
 from kugetsu.log.shared import marker
+from kugetsu.log.shared.kept import is_kept
 from kugetsu.runtime.process.named_lease import RELAY
 
 TASK = "github.com/a/b#1"
 
 
 @pytest.fixture
-def second(tmp_path: Path, kugetsu: Command) -> Iterator[Command]:
+def ready(database: str, ready: Command) -> Command:
+    """Set up as usual; its daemon is stopped before its database goes."""
+    return ready
+
+
+@pytest.fixture
+def second(tmp_path: Path, kugetsu: Command, database: str) -> Iterator[Command]:
     """Another host: another directory of the same machine."""
     folder = tmp_path / "second"
     folder.mkdir()
@@ -127,7 +134,11 @@ def test_without_a_daemon_a_command_says_that_it_goes_the_slow_way(ready: Comman
     queued = ready("queue", "enqueue", TASK, "words")
     assert queued.code == 0
     assert "queue-daemon start" in queued.err
-    assert "queue-daemon start" not in ready("status").err
+    stale = ready("status")
+    assert "what other hosts did lately is not shown" in stale.err
+    assert ready("queue-daemon", "start").code == 0
+    assert eventually(lambda: is_kept(str(ready.root / "log")))
+    assert ready("status").err == ""
 
 
 def test_a_password_is_neither_taken_from_an_argument_nor_shown_anywhere(
@@ -205,3 +216,17 @@ def test_doctor_says_how_the_shared_log_is(ready: Command, second: Command, data
     gone = texts(second)
     assert gone["reachable"].startswith("problem")
     assert gone["verify"].startswith("ok"), "the mirror is checked all the same"
+
+
+def test_a_damaged_mirror_is_read_again(ready: Command, database: str) -> None:
+    assert ready("log", "share", database).code == 0
+    (path,) = (ready.root / "log").glob("*.jsonl")
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b'"log.created"', b'"log.Created"', 1))
+    shown = ready("log", "verify")
+    assert shown.code == 6
+    assert "kugetsu log repair" in shown.err
+    repaired = ready("log", "repair")
+    assert repaired.code == 0, repaired.err
+    assert "read again from the shared log" in repaired.out
+    assert path.read_bytes() == whole

@@ -178,6 +178,26 @@ def test_the_passwords_of_a_url_are_known_to_whoever_redacts(url: str, passwords
     assert marker.passwords_in(url) == passwords
 
 
+def test_a_full_disk_of_a_host_is_told_apart_from_an_event_that_was_not_taken(
+    host: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = host("a"), host("b")
+    fill(one, 5)
+    full = LogWriteFailed("no space left on device", "free some space")
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise full
+
+    with monkeypatch.context() as patched:
+        patched.setattr(mirror._MirrorWriter, "write", refuse)
+        with pytest.raises(LogWriteFailed, match="is in the shared log") as caught:
+            note(one, "taken")
+        assert caught.value.hint == full.hint
+    assert two.pull().seq == 6
+    assert note(one, "next")["seq"] == 7
+    assert [event["data"]["text"] for event in one.read(after=5)] == ["taken", "next"]
+
+
 # -- decisions -------------------------------------------------------------------------------------------------
 
 

@@ -16,7 +16,8 @@ import pytest
 
 from kugetsu.log.shared import relay as relay_module
 from kugetsu.log.shared.engine import SharedLog
-from kugetsu.log.shared.keeper import Keeper, is_kept
+from kugetsu.log.shared.keeper import Keeper
+from kugetsu.log.shared.kept import is_kept
 from kugetsu.log.shared.postgres import Database
 from kugetsu.log.shared.relay import Relay
 from kugetsu.model.errors import CapReached, LogDiverged, LogUnreachable

@@ -285,7 +285,10 @@ class Call:
         """Give the log's descriptors back."""
         if self._workspace is not None:
             if self._workspace.went_directly and not self.json:
-                self.note("no daemon to append for it: connected to the database itself, which takes longer")
+                self.note("no daemon to go through: connected to the database itself, which takes longer")
+                self.note("hint: kugetsu queue-daemon start")
+            elif self._workspace.is_stale and not self.json:
+                self.note("no daemon keeps this host's mirror up to date: what other hosts did lately is not shown")
                 self.note("hint: kugetsu queue-daemon start")
             self._workspace.close()
             self._workspace = None

@@ -10,6 +10,7 @@ from kugetsu.cli.call import Call, Command
 from kugetsu.cli.parser import Parser
 from kugetsu.domain import invariants
 from kugetsu.domain.state import VIOLATIONS_KEPT, State
+from kugetsu.log.files.segments import is_shared
 from kugetsu.log.files.verify import Problem, Verification
 from kugetsu.model.plural import counted
 from kugetsu.views import times
@@ -132,7 +133,9 @@ def _integrity_lines(found: Verification, damage: list[Problem], *, part: bool) 
 
 
 def _show_remedy(call: Call, damaged: bool, torn: bool) -> None:
-    if damaged:
+    if damaged and is_shared(call.workspace.paths.log):
+        call.note("hint: kugetsu log repair reads this host's mirror again from the shared log")
+    elif damaged:
         call.note(
             f"hint: copy a good copy of that segment to {call.workspace.paths.log}: the chain of digests shows "
             "whether it fits. Until then nothing is appended, and nothing starts. Without a copy: move that folder "
@@ -155,6 +158,8 @@ def _repair(call: Call) -> int:
             "nothing was done: the log is damaged, and a repair would have to guess",
             *_problem_lines(done.problems),
         ]
+    elif done.reread:
+        result = ["repaired: this host's mirror was cut at its first bad line, and read again from the shared log"]
     elif done.event is not None:
         result = [f"repaired: {words(done.event)} (event {done.event['seq']})"]
     else:
@@ -231,7 +236,8 @@ invariants[]        a broken invariant""",
     ),
     "log repair": Command(
         "[--json]",
-        "The bytes cut off are kept in log/torn/. Damage elsewhere is reported, never repaired by guessing.",
+        "The bytes cut off are kept in log/torn/. Damage elsewhere is reported, never repaired by guessing. The\n"
+        "mirror of a shared log is read again from the database, whatever is damaged in it.",
         _arguments,
         _repair,
         json="mended      whether something was repaired\n"

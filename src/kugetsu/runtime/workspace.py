@@ -91,6 +91,11 @@ class Workspace:
         """Whether an append to a shared log had no daemon to go through."""
         return self._log is not None and getattr(self._log, "went_directly", False)
 
+    @property
+    def is_stale(self) -> bool:
+        """Whether the log that was read is a mirror which nobody on this host keeps up to date."""
+        return self._log is not None and getattr(self._log, "is_stale", False)
+
     def state(self) -> State:
         """The fold of everything committed now."""
         state: State = self.log.state()

@@ -70,11 +70,12 @@ class Verification:
 @dataclass(frozen=True, slots=True)
 class Repair:
     """The result of a repair. ``event`` is the `log.repaired` with what was cut and where it is kept; None if nothing
-    was torn, or if only the last newline was added."""
+    was torn, or if only the last newline was added. ``reread``: a mirror was read again from the shared log instead."""
 
     repaired: bool
     event: Event | None
     problems: list[Problem]
+    reread: bool = False
 
 
 @dataclass(slots=True)

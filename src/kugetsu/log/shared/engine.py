@@ -112,7 +112,7 @@ class SharedLog(FileLog):
                     was_held, held = held, False  # whatever happens in it
                     missing = arbiter.append(at, lines, held=was_held)
                     if missing is None:
-                        self._mirror().extend(at, lines)
+                        self._keep_own(at, lines)
                         return lines
                     self._contended = True
                     self._take_over(at, missing)
@@ -120,6 +120,17 @@ class SharedLog(FileLog):
         finally:
             if held:
                 arbiter.release()
+
+    def _keep_own(self, at: Head, lines: list[bytes]) -> None:
+        """Write to the mirror what the database has taken."""
+        from kugetsu.model.errors import LogWriteFailed
+
+        try:
+            self._mirror().extend(at, lines)
+        except LogWriteFailed as error:
+            raise LogWriteFailed(
+                f"the event is in the shared log, but not in this host's mirror: {error.message}", error.hint
+            ) from error
 
     def _decided(self, make: Callable[[], Sequence[NewEvent]], at: Head, held: bool) -> Sequence[NewEvent] | None:
         """What a decision appends; None if it appends nothing or refuses, and was not made on the newest state."""
@@ -192,6 +203,13 @@ class SharedLog(FileLog):
     def went_directly(self) -> bool:
         """Whether it has connected to the database itself, without the relay of a daemon: that takes longer."""
         return self._arbiter is not None and self._arbiter.is_direct
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether what other hosts did lately may be missing: no daemon keeps the mirror, and nothing was asked."""
+        from kugetsu.log.shared.kept import is_kept
+
+        return self._arbiter is None and self._keeper is None and not is_kept(self.directory)
 
     def _ask(self) -> Link:
         if self._arbiter is None:
@@ -272,7 +290,7 @@ class SharedLog(FileLog):
             self._mirror().drop_from(end)
             self._half_folded = True
             self.pull()
-            return Repair(repaired=True, event=None, problems=super().verify().problems)
+            return Repair(repaired=True, event=None, problems=super().verify().problems, reread=True)
 
     # -- the end -----------------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ import select
 import threading
 import time
 
+from kugetsu.log.shared.kept import LOCK
 from kugetsu.log.shared.mirror import Mirror, pull
 from kugetsu.model.errors import KugetsuError
 
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kugetsu.log.shared.postgres import Database
-
-LOCK = "keeper"
-"""The file in the log's folder whose lock the keeper holds."""
 
 _LOOK_AGAIN = 20.0
 """Seconds after which the tail is read without a notification, too: one may get lost."""
@@ -122,20 +120,3 @@ class Keeper:
     def _sleeps(self, seconds: float) -> bool:
         """Sleep; True if it is stopped meanwhile."""
         return bool(select.select([self._stopped], [], [], seconds)[0])
-
-
-def is_kept(directory: str) -> bool:
-    """Whether some process on this host keeps the mirror up to date, or tries to."""
-    import fcntl
-
-    try:
-        fd = os.open(os.path.join(directory, LOCK), os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(fd)
-    return False

@@ -39,7 +39,7 @@ class Link:
     @property
     def is_direct(self) -> bool:
         """Whether it has a connection to the database itself."""
-        return self._database is not None
+        return self._database is not None and self._database.is_connected
 
     def append(self, at: Head, lines: list[bytes], *, held: bool, again: bool = False) -> list[bytes] | None:
         """See `Arbiter`. A relay that dies in the middle leaves open what happened, as a lost connection does: the very

@@ -225,6 +225,11 @@ class Database:
         connection = self._connection
         return connection is not None and bool(asked != connection.info.backend_pid)
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether it has a connection now."""
+        return self._connection is not None and not self._connection.closed
+
     def fileno(self) -> int:
         """The connection's descriptor, to select on; -1 without one."""
         return -1 if self._connection is None or self._connection.closed else self._connection.fileno()

@@ -32,7 +32,7 @@ def share(directory: str, url: str, projection: Projection[Any]) -> tuple[Migrat
     and the head of the shared log. Raises Conflict, LogDamaged, LogUnreachable, LogDiverged, LogWriteFailed.
     """
     if is_shared(directory):
-        raise Conflict("the log is shared already", "kugetsu doctor")
+        raise Conflict("the log is shared already", "kugetsu doctor; another URL for it: kugetsu init --join URL")
     checked = verify(directory, projection, None)
     if not checked.ok:
         raise LogDamaged("not shared: the log does not verify", "kugetsu log verify")
