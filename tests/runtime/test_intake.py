@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
@@ -118,7 +119,7 @@ def test_no_pull_request_for_an_issue_that_was_taken_back_meanwhile(
 
 def test_a_pause_holds_the_pull_request_until_it_ends(taken: Stage, forge: ScriptedForge) -> None:
     working(taken, forge)
-    taken.ws.log.transact(lambda state: pauses.pause(state, None, None, clock.now()))
+    taken.ws.log.transact(partial(pauses.pause, repository=None, until=None, now=clock.now()))
     taken.go()
     taken.wait("task.completed")
     taken.until(lambda: not taken.state.attempts)
@@ -488,7 +489,7 @@ def test_where_no_forge_is_contacted_the_label_that_was_seen_counts(unobserved: 
 
 
 def test_a_paused_queue_still_looks_and_queues(taken: Stage, forge: ScriptedForge) -> None:
-    taken.ws.log.transact(lambda state: pauses.pause(state, None, None, clock.now()))
+    taken.ws.log.transact(partial(pauses.pause, repository=None, until=None, now=clock.now()))
     taken.start_daemon()
     taken.until(lambda: OBSERVER.alive(taken.ws.paths))
     labelled(forge)
@@ -537,7 +538,7 @@ def test_a_comment_waits_for_the_end_of_a_pause_however_long(
     monkeypatch.setattr(notifications, "FIRST_PAUSE", 0.0)
     outbox = comments(unobserved)
     working(unobserved, forge)
-    unobserved.ws.log.transact(lambda state: pauses.pause(state, None, None, clock.now()))
+    unobserved.ws.log.transact(partial(pauses.pause, repository=None, until=None, now=clock.now()))
     unobserved.go()
     unobserved.wait("task.completed")
     taken = outbox.take()
@@ -555,7 +556,7 @@ def test_a_mark_is_not_set_while_the_queue_is_paused(taken: Stage, forge: Script
     taken.configure(INTAKE_MARK="true")
     labelled(forge)
     look(taken)
-    taken.ws.log.transact(lambda state: pauses.pause(state, None, None, clock.now()))
+    taken.ws.log.transact(partial(pauses.pause, repository=None, until=None, now=clock.now()))
     marking.mark(taken.ws, str(taken.ref(14)))
     assert forge.labels_of(REPOSITORY, 14) == (LABEL,)
     taken.ws.log.transact(lambda state: pauses.resume(state, None))

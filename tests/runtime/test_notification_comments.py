@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -180,7 +181,7 @@ def test_a_comment_waits_for_as_long_as_the_queue_is_paused(stage: Stage, forge:
     stage.ws.log.transact(lambda state: decide.enable(state, "comment"))
     stage.ws.log.transact(lambda state: intake.look(state, issue, "Slow", "eve", "none", sight, message="Slow"))
     fail(stage, "q1")
-    stage.ws.log.transact(lambda state: pauses.pause(state, None, None, clock.now()))
+    stage.ws.log.transact(partial(pauses.pause, repository=None, until=None, now=clock.now()))
     box = Outbox(stage.ws, "comment", stage.ws.log.transact, lambda: False)
     taken = box.take()
     assert taken is not None

@@ -117,7 +117,8 @@ def test_a_receiver_that_is_down_does_not_fill_the_state(stage: Stage, noted: Se
         noted.serve()
     assert len(noted.open) == decide.MOST_OPEN
     given_up = next(iter(noted.open))
-    stage.ws.log.transact(lambda state: decide.failed(state, "command", given_up, "no", now=clock.now(), again=False))
+    now = clock.now()
+    stage.ws.log.transact(lambda state: decide.failed(state, "command", given_up, "no", now=now, again=False))
     stage.configure(NOTIFY_COMMAND=NOTE)
     noted.serve()
     assert len(stage.events("notice.sending")[-1]["data"]["seqs"]) == 5
