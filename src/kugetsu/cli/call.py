@@ -287,8 +287,8 @@ class Call:
             if self._workspace.went_directly and not self.json:
                 self.note("no daemon to go through: connected to the database itself, which takes longer")
                 self.note("hint: kugetsu queue-daemon start")
-            elif self._workspace.is_stale and not self.json:
-                self.note("no daemon keeps this host's mirror up to date: what other hosts did lately is not shown")
+            elif not self.json and not self.command.startswith("kugetsu queue-daemon") and self._workspace.is_stale:
+                self.note("this host's mirror is not kept up to date: what other hosts did lately is not shown")
                 self.note("hint: kugetsu queue-daemon start")
             self._workspace.close()
             self._workspace = None

@@ -28,7 +28,8 @@ class EventLog(Protocol):
     """An append-only log of events, and the state that they fold to."""
 
     def state(self) -> Any:
-        """The fold of everything committed now. Takes no lock. The object is the log's own: never change it."""
+        """The fold of everything committed now, as far as this host has it. Takes no lock. The object is the log's
+        own: never change it."""
 
     def state_at(self, seq: int | None = None, at: str | None = None) -> Any:
         """The state after event ``seq``, or before the first event later than ``at``; a new object.
@@ -37,16 +38,18 @@ class EventLog(Protocol):
         """
 
     def transact(self, decide: Callable[[Any], Sequence[NewEvent]]) -> list[Event]:
-        """Under the lock: fold the tail, call ``decide(state)``, append its new_events all or nothing, durably.
+        """Fold the tail, call ``decide(state)``, append its new_events all or nothing, durably; nobody else appends in
+        between.
 
+        ``decide`` has no effects and may run several times, each time on a newer state: only its last run counts.
         Returns the events ([] if there were no new_events). An exception of ``decide`` leaves the log untouched and
-        is passed on. Raises LogDamaged, LogWriteFailed.
+        is passed on. Raises LogDamaged, LogWriteFailed; of a shared log LogUnreachable, LogDiverged.
         """
 
     def append(self, new_events: Sequence[NewEvent]) -> list[Event]:
         """Append events without a decision, all or nothing, durably; cheaper than `transact` among many writers.
 
-        Raises LogDamaged, LogWriteFailed.
+        Raises as `transact`.
         """
 
     def read(self, after: int = 0, until: int | None = None) -> Iterator[Event]:
