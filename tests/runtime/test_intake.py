@@ -567,7 +567,7 @@ def test_the_observer_takes_one_step_for_each_mark_and_then_rests(taken: Stage, 
     taken.configure(INTAKE_MARK="true", INTAKE_INTERVAL_MINUTES="60")
     for number in (14, 15, 16):
         labelled(forge, number)
-    intake = Watching(taken.ws, lambda host: True, lambda host, subject, problem: None, lambda text: None)
+    intake = Watching(taken.ws, lambda host: True, lambda host, subject, problem: None, lambda subject, events: None)
     while intake.step(taken.state) <= 0:
         pass
     assert [forge.labels_of(REPOSITORY, number) for number in (14, 15, 16)] == [(LABEL, marks.IN_PROGRESS)] * 3

@@ -60,7 +60,7 @@ class Observer(DaemonChild):
         self._not_before: dict[str, str] = {}
         self._troubles: dict[str, Trouble] = {}
         self._notes: dict[str, str] = {}
-        self._intake = Intake(ws, self._may_ask, self._tell, self.write)
+        self._intake = Intake(ws, self._may_ask, self._tell, self.written)
         super().__init__(ws, held)
 
     def write(self, text: str) -> None:
@@ -122,11 +122,7 @@ class Observer(DaemonChild):
             self._report(host, subject, problem)
             return
         self._settle(subject)
-        self._written(key, events)
-
-    def _written(self, key: str, events: list[Event]) -> None:
-        for event in events:
-            self.write(f"{key}: {event['type']} (event {event['seq']})")
+        self.written(key, events)
 
     def _begin(self, sessions: list[Session]) -> float:
         """Begin a round if it is time: first the lists of the repositories; the seconds until then."""
@@ -184,7 +180,7 @@ class Observer(DaemonChild):
         closely = self._lists.is_due(session, subjects.interval(self._ws)) or session.review == "closed"
         sight = survey.look(session, listed) if closely else survey.in_the_base(session)
         self._tell(host, session.key, sight.problem)
-        self._written(session.key, record(self._ws, session, sight))
+        self.written(session.key, record(self._ws, session, sight))
         self._tell_untold()
         state = self._ws.state()
         now = state.sessions.get(session.key)
