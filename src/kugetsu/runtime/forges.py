@@ -70,6 +70,11 @@ def one_line(problem: BaseException) -> str:
     return redact(" ".join(text.split()), limit=PROBLEM_LENGTH)
 
 
+def as_failure(problem: Exception) -> KugetsuError:
+    """An error of any kind, which a server's answer may have caused, as one of kugetsu's."""
+    return problem if isinstance(problem, KugetsuError) else KugetsuError(f"{type(problem).__name__}: {problem}")
+
+
 class Forges:
     """The forges for one command or phase of a runner: each made once, and not asked again after it failed to answer.
 
