@@ -175,6 +175,15 @@ def _did_not_run(data: dict[str, Any]) -> str:
     return "; ".join(told)
 
 
+def _is_given_up(event: Event, data: dict[str, Any]) -> bool:  # noqa: ARG001  one signature
+    """Nothing is known of the work, and no later verification tells."""
+    return isinstance(data.get("given_up"), int) and isinstance(data.get("code"), str)
+
+
+def _unverified(data: dict[str, Any]) -> str:
+    return f"{result_words.unverified(data, data['given_up'])}; no pull request is opened"
+
+
 def _failed(data: dict[str, Any]) -> str:
     failures = _values(data).get("failures")
     count = f"{counted(failures, 'attempt')} failed: " if failures else ""
@@ -211,5 +220,6 @@ _KINDS: dict[str, tuple[str, Callable[[Event, dict[str, Any]], bool] | None, Cal
     "report.due": (REPORT, _eventful, lambda data: f"the report of {data.get('day')} is due: kugetsu report"),
     "reaction.held": ("loop_held", None, lambda data: result_words.held(str(data.get("code")), _values(data))),
     "feedback.seen": ("loop_held", _is_for_a_person, _did_not_run),
+    "work.verified": ("loop_held", _is_given_up, _unverified),
     "daemon.lost": ("agent_lost", None, lambda data: "the daemon exited without recording a reason"),  # noqa: ARG005
 }

@@ -14,7 +14,7 @@ from kugetsu.domain import verification
 from kugetsu.domain.decide import verification as decide
 from kugetsu.domain.events import Event
 from kugetsu.domain.intake import is_paused
-from kugetsu.domain.results import NOT_TO_OPEN, UNKNOWN, UNVERIFIED
+from kugetsu.domain.results import NOT_ASKED, NOT_TO_OPEN, UNKNOWN, UNVERIFIED
 from kugetsu.domain.state import Session, State
 from kugetsu.model.errors import KugetsuError
 from kugetsu.redaction.funnel import redact
@@ -29,14 +29,17 @@ class StoppedError(Exception):
     """It is no longer wanted."""
 
 
-def due(ws: Workspace, state: State, now: str) -> Iterator[tuple[Session, Order]]:
-    """The sessions whose work is to be verified now, and what is run."""
+def due(ws: Workspace, state: State, now: str) -> Iterator[tuple[Session, Order | None]]:
+    """The sessions whose work is to be verified now, and what is run; None where VERIFY_COMMAND was removed."""
     for session in state.sessions.values():
         known = session.verified
         if known is None or known["code"] not in UNKNOWN or is_paused(state, session.key, now):
             continue
+        if session.repository is None or session.source is None:
+            continue
         order = order_of(ws, session)
-        if order is not None and verification.is_owed(session, order.sha, order.seconds):
+        sha, seconds = (order.sha, order.seconds) if order is not None else ("", 0.0)
+        if verification.is_owed(session, sha, seconds):
             yield session, order
 
 
@@ -52,13 +55,17 @@ def begun(state: State) -> list[Session]:
     return [one for one in state.sessions.values() if one.verified is not None and one.verified["begun"] is not None]
 
 
-def run(ws: Workspace, session: Session, order: Order, go_on: Callable[[], bool]) -> list[Event]:
+def run(ws: Workspace, session: Session, order: Order | None, go_on: Callable[[], bool]) -> list[Event]:
     """Verify a session's work, while ``go_on``; the events of its outcome. Raises LogWriteFailed, LogDamaged."""
     known = session.verified
     assert known is not None
+    if order is None:
+        found = {"command": "", "sha": known["sha"], "commit": known["commit"], "code": NOT_ASKED}
+        return record(ws, session.key, None, found, "", by_hand=False)
     head, about = known["commit"], {"command": redact(order.command), "sha": order.sha, "commit": known["commit"]}
-    seconds = order.seconds
-    intent = ws.log.transact(lambda state: decide.begin(state, session.key, head, order.sha, about["command"], seconds))
+    intent = ws.log.transact(
+        lambda state: decide.begin(state, session.key, head, order.sha, about["command"], order.seconds)
+    )
     if not intent:
         return []
 
@@ -88,14 +95,16 @@ def close(ws: Workspace, session: Session) -> list[Event]:
     return ws.log.transact(lambda state: decide.verified(state, session.key, said))
 
 
-def record(ws: Workspace, key: str, order: Order, found: dict[str, Any], text: str, *, by_hand: bool) -> list[Event]:
+def record(
+    ws: Workspace, key: str, order: Order | None, found: dict[str, Any], text: str, *, by_hand: bool
+) -> list[Event]:
     """Record what a verification ``found`` of the commits of the session ``key``, with its output ``text``, and what
     follows; [] if that says nothing new (`decide.verified`)."""
     state = ws.state()
     session = state.sessions.get(key)
     if session is None:
         return []
-    item = of_attempt.feedback_of(order, found, text) if found["code"] in UNVERIFIED else None
+    item = of_attempt.feedback_of(order, found, text) if order is not None and found["code"] in UNVERIFIED else None
     opening = None
     known = session.verified or {}
     if found["code"] not in NOT_TO_OPEN and found["commit"] == session.head and not known.get("refused"):
