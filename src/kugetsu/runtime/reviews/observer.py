@@ -17,6 +17,7 @@ from collections.abc import Callable
 from kugetsu.domain.events import Event
 from kugetsu.domain.state import Session, State
 from kugetsu.forge.failures import ForgeFailure
+from kugetsu.forge.pauses import Pause
 from kugetsu.model import clock
 from kugetsu.model.errors import KugetsuError, LogDamaged, LogWriteFailed
 from kugetsu.model.refs import parse_ref
@@ -57,7 +58,6 @@ class Observer(DaemonChild):
         self._retiring = Retiring(ws)
         #: When the latest round began, in monotonic seconds.
         self.began: float | None = None
-        self._not_before: dict[str, str] = {}
         self._troubles: dict[str, Trouble] = {}
         self._notes: dict[str, str] = {}
         self._intake = Intake(ws, self._may_ask, self._tell, self.written)
@@ -148,7 +148,6 @@ class Observer(DaemonChild):
         try:
             if mine and self._survey.forges.of(host) is not None:
                 self._lists.refresh(place, self._survey.forges)
-                self._not_before.pop(host, None)
                 self._settle(host)
         except KugetsuError as problem:
             self._report(host, "/".join(place), problem)
@@ -198,22 +197,18 @@ class Observer(DaemonChild):
             self._keep({**self._notes, repository: text})
 
     def _may_ask(self, host: str) -> bool:
-        """Whether the time that a forge named is over."""
-        return self._not_before.get(host, "") <= clock.now()
+        """Whether the time that a forge named to any process is over."""
+        return Pause(self._ws.paths.pause(host)).until(time.time()) is None
 
     def _tell(self, host: str, key: str, problem: KugetsuError | None) -> None:
-        """Log a failure once, and once more when it is over, and keep it for `doctor`; heed the time that a forge
-        names."""
+        """Log a failure once, and once more when it is over, and keep it for `doctor`."""
         if problem is not None:
             self._report(host, key, problem)
             return
-        self._not_before.pop(host, None)
         self._settle(host)
         self._settle(key)
 
     def _report(self, host: str, subject: str, problem: KugetsuError) -> None:
-        if isinstance(problem, ForgeFailure) and problem.retry_at is not None:
-            self._not_before[host] = problem.retry_at
         subject = host if isinstance(problem, ForgeFailure) and problem.passing else subject
         self._troubles.setdefault(subject, Trouble(self.write))
         self._troubles[subject].report(f"{subject}: {one_line(problem)}", kind=problem.code)
