@@ -58,6 +58,10 @@ def test_a_repository_that_is_not_to_be_looked_at_is_refused_with_the_remedy(lab
     assert "no open issue" not in failed.out and "in 0 repositories" in failed.err
     (labelled.root / "env" / "default.env").unlink()
     assert "there is no token" in labelled("intake").err
+    (labelled.root / "env" / "default.env").write_text("GITHUB_TOKEN=tok-of-github-12\n")
+    (labelled.root / "env" / "default.env").chmod(0o600)
+    told = labelled("intake").err
+    assert "there is no token" in told and "add example.com=github to the setting FORGE_KINDS" in " ".join(told.split())
 
 
 def test_undone_it_is_not_queued_again_for_the_same_label(labelled):

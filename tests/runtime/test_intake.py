@@ -428,6 +428,22 @@ def test_what_changed_while_nobody_looked_is_seen_before_the_agent_starts(
     unobserved.check()
 
 
+def test_a_label_that_was_renamed_on_github_is_gone(unobserved: Stage, forge: ScriptedForge) -> None:
+    unobserved.configure(FORGE_KINDS=f"{forge.host}=github")
+    let_in(unobserved, TOKEN, "GITHUB_TOKEN")
+    labelled(forge)
+    look(unobserved)
+    forge.change_issue(REPOSITORY, 14, labels=("agent",))  # its events have the name of then
+    unobserved.configure(INTAKE_LABEL="agent")
+    unobserved.agent(COMMIT)
+    unobserved.start_daemon()
+    ended = unobserved.wait("task.completed", "task.cancelled", "task.parked")
+    assert (ended["type"], ended["data"].get("reason")) == ("task.cancelled", "intake_unlabelled")
+    assert not unobserved.events("attempt.running")
+    (shown,) = look(unobserved, Place(unobserved.name, "agent"))
+    assert (shown.code, shown.values) == ("needs_label", {"why": "unknown"})
+
+
 def relabelled(forge: ScriptedForge, *, by: str) -> None:
     forge.unlabel(REPOSITORY, 14, LABEL)
     forge.label(REPOSITORY, 14, LABEL, by=by)
