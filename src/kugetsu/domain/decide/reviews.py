@@ -52,8 +52,8 @@ def is_over(task: Task, session: Session, how: str, over_at: str, *, ended: bool
     """Whether a task waits in vain because the session's pull request is ``how`` since ``over_at``; what was asked for
     later does not. A turn does, whenever it was queued, if that has only ``ended`` now for kugetsu.
 
-    What was asked for when kugetsu knew of the end was asked for later, whatever the forge's clock says, or a forge that
-    tells no end but the latest change."""
+    What was asked for when kugetsu knew of the end was asked for later, whatever the forge's clock says; and a forge
+    may tell no end, only its latest change."""
     if task.session != session.key:
         return False
     known = session.pull or {}
