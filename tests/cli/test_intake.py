@@ -96,6 +96,16 @@ def test_a_label_that_must_be_set_again_is_shown_where_a_person_looks(labelled, 
     assert needing().keys() == {"example.com/o/r#3"}
 
 
+def test_why_a_withdrawn_task_was_cancelled_is_told_in_words(labelled, fits):
+    assert labelled("intake").code == 0
+    labelled.forge.change_issue("o/r", 1, state="closed")
+    assert labelled("intake").code == 0
+    assert "q1 was cancelled: the issue was closed" in labelled("why", "q1").out
+    report = labelled("report", "--all", COLUMNS="40").out
+    assert "the issue was closed" in report and "intake_" not in report
+    assert fits(report, 40)
+
+
 def test_a_task_that_a_person_cancelled_asks_nobody_for_the_label(labelled):
     assert labelled("intake").code == 0
     assert labelled("queue", "cancel", "q1").code == 0
