@@ -21,7 +21,7 @@ from kugetsu.runtime.process.identity import own
 from kugetsu.runtime.process.named_lease import VERIFIER
 from kugetsu.runtime.query import points
 from kugetsu.runtime.reviews import owed
-from kugetsu.runtime.verification import by_hand, later
+from kugetsu.runtime.verification import by_hand, clean_run, later
 from kugetsu.views import status
 from runtime.forged import PUSH, forge, forged, no_observer_is_left
 from runtime.repos import run
@@ -228,7 +228,7 @@ def test_one_that_was_stopped_is_no_try(opening: Stage) -> None:
 def by_a_person(stage: Stage, command: str) -> list[dict[str, Any]]:
     stage.configure(VERIFY_COMMAND=command)
     known = session(stage)
-    order = later.order_of(stage.ws, known)
+    order = clean_run.order_for(stage.ws, known)
     assert order is not None and known.head is not None
     found, text = by_hand.of_work(stage.ws, order, known.head, known.base_commit, lambda _: None)
     return list(later.record(stage.ws, known.key, order, found, text, by_hand=True))

@@ -14,13 +14,13 @@ from forge.times import START
 from kugetsu.domain.decide import queue
 from kugetsu.forge.failures import ForgeFailure
 from kugetsu.model import clock
+from kugetsu.runtime import error_window
 from kugetsu.runtime.doctor import forge as doctor
 from kugetsu.runtime.doctor.context import Context
 from kugetsu.runtime.observing import observe
 from kugetsu.runtime.process.named_lease import OBSERVER
 from kugetsu.runtime.pull_requests import MARK
 from kugetsu.runtime.query import messages
-from kugetsu.runtime.reactions import error_window
 from kugetsu.runtime.reactions import turns as turning
 from kugetsu.runtime.reviews.observer import Observer
 from kugetsu.runtime.verification import later

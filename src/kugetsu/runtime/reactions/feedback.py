@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kugetsu.forge.protocol import Check, CheckOutput, Comment, Forge, PullRequest, Remark, Review, is_verdict
-from kugetsu.runtime.reactions import error_window
+from kugetsu.runtime import error_window
 from kugetsu.runtime.reactions.foreign_text import address, one_line, plain, without_what_varies
 from kugetsu.runtime.reactions.people import People
 

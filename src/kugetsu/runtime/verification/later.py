@@ -19,7 +19,6 @@ from kugetsu.domain.state import Session, State
 from kugetsu.model.errors import KugetsuError
 from kugetsu.redaction.funnel import redact
 from kugetsu.runtime import pull_opening, scratch_lease
-from kugetsu.runtime.git import comparison
 from kugetsu.runtime.verification import clean_run, of_attempt
 from kugetsu.runtime.verification.clean_run import Order, Place
 from kugetsu.runtime.workspace import Workspace
@@ -37,17 +36,10 @@ def due(ws: Workspace, state: State, now: str) -> Iterator[tuple[Session, Order 
             continue
         if session.repository is None or session.source is None:
             continue
-        order = order_of(ws, session)
+        order = clean_run.order_for(ws, session)
         sha, seconds = (order.sha, order.seconds) if order is not None else ("", 0.0)
         if verification.is_owed(session, sha, seconds):
             yield session, order
-
-
-def order_of(ws: Workspace, session: Session) -> Order | None:
-    """What verifies a session's work; None without VERIFY_COMMAND or a clone."""
-    if session.repository is None or session.source is None:
-        return None
-    return clean_run.order_of(ws.config_of(session.repository), session.repository, session.source)
 
 
 def begun(state: State) -> list[Session]:
@@ -77,8 +69,7 @@ def run(ws: Workspace, session: Session, order: Order | None, go_on: Callable[[]
     try:
         with scratch_lease.hold(ws) as lease:
             folder = ws.paths.make(f"{ws.paths.scratch}/{lease.nonce}")
-            bases = comparison.refs_in(session.source, session.base_branch)
-            base = comparison.base_of(order.clone, head, bases, session.base_commit or "").commit
+            base = clean_run.base_commit(order, session, head)
             found, text = clean_run.of_work(ws, order, head, base, Place(lease.nonce, folder, step=step))
     except StoppedError:
         found = {**about, "code": "not_run", "why": "stopped"}
