@@ -11,12 +11,13 @@ import pytest
 
 from forge.scripted import ScriptedForge
 from forge.times import START
-from kugetsu.domain.decide import queue
+from kugetsu.domain.decide import notifications, queue
 from kugetsu.forge.failures import ForgeFailure
 from kugetsu.model import clock
 from kugetsu.runtime import error_window
 from kugetsu.runtime.doctor import forge as doctor
 from kugetsu.runtime.doctor.context import Context
+from kugetsu.runtime.notifications.outbox import Outbox
 from kugetsu.runtime.observing import observe
 from kugetsu.runtime.process.named_lease import OBSERVER
 from kugetsu.runtime.pull_requests import MARK
@@ -339,6 +340,20 @@ def test_the_log_of_a_check_is_read_once_for_each_run_of_it(
                 observer.round()
             assert len(read) == runs
             failing(forge)  # run again
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_a_completed_task_is_told_unless_a_turn_goes_on_with_it(
+    reacting: Stage, forge: ScriptedForge, goes_on: bool
+) -> None:
+    reacting.ws.log.transact(lambda state: notifications.enable(state, "command"))
+    worked(reacting)
+    if goes_on:
+        failing(forge)
+    look(reacting)
+    taken = Outbox(reacting.ws, "command", reacting.ws.log.transact, lambda: False).take()
+    told = [notice.type for notice in taken.notices] if taken is not None else []
+    assert (len(turns(reacting)), told) == ((1, []) if goes_on else (0, ["task_completed"]))
 
 
 def test_a_check_that_ran_nothing_goes_to_the_person(reacting: Stage, forge: ScriptedForge) -> None:
