@@ -325,7 +325,6 @@ def test_a_killed_daemon_and_observer_queue_nothing_twice(taken: Stage, forge: S
         observer, daemon = OBSERVER.holder(taken.ws.paths), taken.state.daemon.identity
         taken.kill(observer)
         taken.kill(daemon)
-    taken.at_work("q1.1")
     taken.go()
     taken.start_daemon()
     taken.wait("task.completed")
