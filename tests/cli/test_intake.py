@@ -58,6 +58,10 @@ def test_a_repository_that_is_not_to_be_looked_at_is_refused_with_the_remedy(lab
     assert "no open issue" not in failed.out and "in 0 repositories" in failed.err
     (labelled.root / "env" / "default.env").unlink()
     assert "there is no token" in labelled("intake").err
+    (labelled.root / "env" / "default.env").write_text("GITHUB_TOKEN=tok-of-github-12\n")
+    (labelled.root / "env" / "default.env").chmod(0o600)
+    told = labelled("intake").err
+    assert "there is no token" in told and "add example.com=github to the setting FORGE_KINDS" in " ".join(told.split())
 
 
 def test_undone_it_is_not_queued_again_for_the_same_label(labelled):
@@ -90,6 +94,16 @@ def test_a_label_that_must_be_set_again_is_shown_where_a_person_looks(labelled, 
     labelled.forge.label("o/r", 1, "kugetsu", by="bob")
     assert labelled("intake").code == 0
     assert needing().keys() == {"example.com/o/r#3"}
+
+
+def test_why_a_withdrawn_task_was_cancelled_is_told_in_words(labelled, fits):
+    assert labelled("intake").code == 0
+    labelled.forge.change_issue("o/r", 1, state="closed")
+    assert labelled("intake").code == 0
+    assert "q1 was cancelled: the issue was closed" in labelled("why", "q1").out
+    report = labelled("report", "--all", COLUMNS="40").out
+    assert "the issue was closed" in report and "intake_" not in report
+    assert fits(report, 40)
 
 
 def test_a_task_that_a_person_cancelled_asks_nobody_for_the_label(labelled):

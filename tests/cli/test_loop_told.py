@@ -91,6 +91,24 @@ def test_a_brake_is_told_everywhere(kugetsu, turned, fits):
     assert refused.code != 0 and "kugetsu continue" in refused.err
 
 
+def test_what_others_wrote_before_a_turn_is_not_what_the_turn_brought(kugetsu, story):
+    """The comment that a turn answers is there when it begins: with no other one at its end it changed nothing."""
+    pull = {"number": 9, "url": URL, "state": "open", "draft": False, "head": "c1", "checks": None}
+    seen = {"commits": 1, "pushed": True, "dirty": 0, "head": "c1", "pull": pull}
+    story.at("10:00:00").enqueue()
+    story.finish(story.run("q1"), "succeed", "done", "done", evidence={**seen, "comments": 2})
+    story.at("10:10:00", "observer")
+    see(story, REMARK)
+    story.at("10:12:00")
+    react(story)
+    attempt = story.run("q2")
+    read = {"title": "Slow", "state": "open", "comments": 3, "url": URL, "digest": None, "problem": None}
+    story.do(lambda _: [NewEvent("issue.read", read, issue=ISSUE, task="q2", attempt=attempt, session=ISSUE)])
+    story.finish(attempt, "succeed", "done", "done", evidence={**seen, "comments": 3})
+    audit = kugetsu("audit", "reactions", "--json", at=NOW).json["reactions"]
+    assert (audit["turns"], audit["fruitless"]) == (1, 1)
+
+
 def test_a_brake_of_a_closed_pull_request_asks_nothing_of_anybody(kugetsu, turned, fits):
     react(turned, most=5)
     pull = {"number": 9, "url": URL, "state": "closed", "head": "c1", "checks": "failure", "review": None}

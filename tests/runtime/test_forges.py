@@ -294,6 +294,21 @@ def test_an_earlier_or_foreign_pull_request_changes_no_result(
     assert ended["result"]["kind"] == {COMMIT + PUSH: "pushed", COMMIT: "unpushed"}.get(script, "nothing")
 
 
+def test_one_that_was_merged_as_a_fast_forward_is_not_that_of_work_that_begins_there(
+    forged: Stage, forge: ScriptedForge
+) -> None:
+    """Its head is the base branch's: a run of another issue that commits nothing ends at the same commit."""
+    head = repos.run(forged.repository, "rev-parse", "main").strip()
+    forge.issue("acme/web", 14)
+    forge.pull("acme/web", 19, branch="fix/issue-2", state="merged", sha=head)
+    forged.agent("exit 0\n")
+    assert forged.finished(forged.start(14).task) == "completed"
+    ended = forged.events("attempt.succeeded")[0]["data"]
+    assert ended["evidence"]["head"] == head
+    assert "pull" not in ended["evidence"] and forged.events("session.pr") == []
+    assert ended["result"]["kind"] == "nothing"
+
+
 COMMENT = (
     """printf 'header = "Authorization: token %s"\\n' "$GITEA_TOKEN" | """
     """curl -sS -f -K - -H 'Content-Type: application/json' -d '{"body": "It is the cache."}' """

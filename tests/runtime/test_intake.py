@@ -326,7 +326,6 @@ def test_a_killed_daemon_and_observer_queue_nothing_twice(taken: Stage, forge: S
         observer, daemon = OBSERVER.holder(taken.ws.paths), taken.state.daemon.identity
         taken.kill(observer)
         taken.kill(daemon)
-    taken.at_work("q1.1")
     taken.go()
     taken.start_daemon()
     taken.wait("task.completed")
@@ -427,6 +426,22 @@ def test_what_changed_while_nobody_looked_is_seen_before_the_agent_starts(
     (killed,) = unobserved.events("attempt.killed")
     assert killed["data"]["reason"].startswith("not started: ")
     unobserved.check()
+
+
+def test_a_label_that_was_renamed_on_github_is_gone(unobserved: Stage, forge: ScriptedForge) -> None:
+    unobserved.configure(FORGE_KINDS=f"{forge.host}=github")
+    let_in(unobserved, TOKEN, "GITHUB_TOKEN")
+    labelled(forge)
+    look(unobserved)
+    forge.change_issue(REPOSITORY, 14, labels=("agent",))  # its events have the name of then
+    unobserved.configure(INTAKE_LABEL="agent")
+    unobserved.agent(COMMIT)
+    unobserved.start_daemon()
+    ended = unobserved.wait("task.completed", "task.cancelled", "task.parked")
+    assert (ended["type"], ended["data"].get("reason")) == ("task.cancelled", "intake_unlabelled")
+    assert not unobserved.events("attempt.running")
+    (shown,) = look(unobserved, Place(unobserved.name, "agent"))
+    assert (shown.code, shown.values) == ("needs_label", {"why": "unknown"})
 
 
 def relabelled(forge: ScriptedForge, *, by: str) -> None:
@@ -568,7 +583,7 @@ def test_the_observer_takes_one_step_for_each_mark_and_then_rests(taken: Stage, 
     taken.configure(INTAKE_MARK="true", INTAKE_INTERVAL_MINUTES="60")
     for number in (14, 15, 16):
         labelled(forge, number)
-    intake = Watching(taken.ws, lambda host: True, lambda host, subject, problem: None, lambda text: None)
+    intake = Watching(taken.ws, lambda host: True, lambda host, subject, problem: None, lambda subject, events: None)
     while intake.step(taken.state) <= 0:
         pass
     assert [forge.labels_of(REPOSITORY, number) for number in (14, 15, 16)] == [(LABEL, marks.IN_PROGRESS)] * 3

@@ -16,11 +16,14 @@ from kugetsu.host import host_file
 from kugetsu.model import clock, result_words
 from kugetsu.runtime import folders, pull_opening, reconcile
 from kugetsu.runtime.git import scratch
+from kugetsu.runtime.notifications.notice import notice_of
 from kugetsu.runtime.process import identity
 from kugetsu.runtime.process.identity import own
 from kugetsu.runtime.process.named_lease import VERIFIER
+from kugetsu.runtime.query import points
 from kugetsu.runtime.reviews import owed
-from kugetsu.runtime.verification import by_hand, later
+from kugetsu.runtime.verification import by_hand, clean_run, later
+from kugetsu.views import status
 from runtime.forged import PUSH, forge, forged, no_observer_is_left
 from runtime.repos import run
 from runtime.stage import COMMIT, Stage, bare_stage, stage
@@ -150,6 +153,60 @@ def test_one_that_ends_when_a_person_has_come_is_run_again_after_them(opening: S
     assert [one["type"] for one in verify(opening, "sleep 1")] == ["work.verified", "pull.opening"]
 
 
+def test_without_its_command_nothing_is_asked_for_any_more(opening: Stage, forge: ScriptedForge) -> None:
+    killed_while_verifying(opening)
+    opening.configure(VERIFY_COMMAND="")
+    opening.start_daemon()
+    opening.wait("pull.opened")
+    assert not opening.events("work.verifying"), "nothing runs"
+    (said,) = opening.events("work.verified")
+    assert (said["data"]["code"], said["data"]["by_hand"]) == ("not_asked", False)
+    assert len(forge.pulls("acme/web")) == 1
+    result = session(opening).result
+    assert result is not None and result_words.words(result) == "PR #15, not verified: VERIFY_COMMAND removed"
+    opening.configure(VERIFY_COMMAND="true")
+    assert due(opening) == [], "what was let go stays so"
+    assert [one["data"]["code"] for one in by_a_person(opening, "true")] == ["passed"]
+
+
+def test_one_that_is_not_tried_again_reaches_the_person(opening: Stage) -> None:
+    killed_while_verifying(opening)
+    for number in range(MOST_TRIES):
+        assert attention(opening) == []
+        (found,) = later.due(opening.ws, opening.state, clock.now())
+        opening.ws.log.transact(
+            lambda state, found=found: decide.begin(  # type: ignore[misc]
+                state, found[0].key, found[0].head or "", "sha" if found[1] is None else found[1].sha, "x"
+            )
+        )
+        (said,) = later.close(opening.ws, session(opening))
+        notice = notice_of(said)
+        assert (notice is not None) == (number == MOST_TRIES - 1), "once, and with the last try"
+    assert notice is not None and notice.type == "loop_held"
+    words = "not verified after 3 tries: the process that ran it was killed"
+    assert notice.text == f"{words}; no pull request is opened"
+    assert attention(opening) == [("needs you", words, f"kugetsu verify {session(opening).key}")]
+    by_a_person(opening, "true")
+    assert attention(opening) == []
+
+
+def test_a_command_at_fault_reaches_the_person_too(opening: Stage) -> None:
+    killed_while_verifying(opening)
+    (said,) = verify(opening, "no-such-program")
+    notice = notice_of(said)
+    assert notice is not None and notice.text.startswith("not verified: VERIFY_COMMAND not found")
+    key = session(opening).key
+    remedy = f"kugetsu config set --repo {key.partition('#')[0]} VERIFY_COMMAND 'make test'"
+    assert [one[2] for one in attention(opening)] == [remedy]
+
+
+def attention(stage: Stage) -> list[tuple[str, str, str]]:
+    """What `status` shows of it."""
+    point = points.point(stage.ws, None, clock.now())
+    shown = status.collect(point.state, stage.ws.paths.root, point.facts, point.probes)["attention"]
+    return [(one["state"], one["text"], one["command"]) for one in shown if one["subject"] == session(stage).key]
+
+
 def test_one_that_fails_is_the_next_turn_and_no_pull_request(opening: Stage) -> None:
     killed_while_verifying(opening)
     said, seen = verify(opening, "echo 'Error: bad'; test ! -e work")
@@ -190,7 +247,7 @@ def test_one_that_was_stopped_is_no_try(opening: Stage) -> None:
 def by_a_person(stage: Stage, command: str) -> list[dict[str, Any]]:
     stage.configure(VERIFY_COMMAND=command)
     known = session(stage)
-    order = later.order_of(stage.ws, known)
+    order = clean_run.order_for(stage.ws, known)
     assert order is not None and known.head is not None
     found, text = by_hand.of_work(stage.ws, order, known.head, known.base_commit, lambda _: None)
     return list(later.record(stage.ws, known.key, order, found, text, by_hand=True))

@@ -146,6 +146,19 @@ def test_a_forge_that_names_a_time_is_not_asked_before(forged: Stage, forge: Scr
     assert daemon_log(forged).count("accepts no requests until") == 1
 
 
+@pytest.mark.parametrize("status", [429, 503])
+def test_the_time_that_a_forge_names_holds_for_the_next_observer(
+    forged: Stage, forge: ScriptedForge, status: int
+) -> None:
+    open_pull(forged, forge)
+    forge.answer("GET", "/pulls", status=status, headers={"Retry-After": "3600"}, times=0)
+    forged.configure(OBSERVE_INTERVAL_MINUTES="60")
+    rounds(forged, 1)
+    asked = len(forge.requests)
+    rounds(forged, 2)
+    assert len(forge.requests) == asked
+
+
 def test_a_round_asks_for_a_list_and_looks_at_those_that_waited_longest(
     forged: Stage, forge: ScriptedForge, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from forge.scripted import ScriptedForge
 from forge.times import START
-from kugetsu.domain.decide import queue
+from kugetsu.domain.decide import notifications, queue
+from kugetsu.forge.failures import ForgeFailure
 from kugetsu.model import clock
+from kugetsu.runtime import error_window
 from kugetsu.runtime.doctor import forge as doctor
 from kugetsu.runtime.doctor.context import Context
+from kugetsu.runtime.notifications.outbox import Outbox
 from kugetsu.runtime.observing import observe
 from kugetsu.runtime.process.named_lease import OBSERVER
 from kugetsu.runtime.pull_requests import MARK
@@ -322,6 +326,36 @@ def test_a_check_whose_log_cannot_be_read_for_a_while_is_answered_once(
     assert len(reacting.events("feedback.seen")) == 1
 
 
+def test_the_log_of_a_check_is_read_once_for_each_run_of_it(
+    reacting: Stage, forge: ScriptedForge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    of_log = error_window.of_log
+    monkeypatch.setattr(error_window, "of_log", lambda text, *most: read.append(text) or of_log(text, *most))
+    failing(forge)
+    with Rounds(reacting) as observer:
+        for runs in (1, 2):
+            for _ in range(2):
+                forge.say(REPOSITORY, PULL, "hm", author="bob")  # another close look
+                observer.round()
+            assert len(read) == runs
+            failing(forge)  # run again
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_a_completed_task_is_told_unless_a_turn_goes_on_with_it(
+    reacting: Stage, forge: ScriptedForge, goes_on: bool
+) -> None:
+    reacting.ws.log.transact(lambda state: notifications.enable(state, "command"))
+    worked(reacting)
+    if goes_on:
+        failing(forge)
+    look(reacting)
+    taken = Outbox(reacting.ws, "command", reacting.ws.log.transact, lambda: False).take()
+    told = [notice.type for notice in taken.notices] if taken is not None else []
+    assert (len(turns(reacting)), told) == ((1, []) if goes_on else (0, ["task_completed"]))
+
+
 def test_a_check_that_ran_nothing_goes_to_the_person(reacting: Stage, forge: ScriptedForge) -> None:
     head = forge.head_of(REPOSITORY, PULL)
     forge.check(REPOSITORY, head, "deploy", "cancelled", job=True)
@@ -442,6 +476,38 @@ def test_for_a_closed_issue_no_turn_follows(reacting: Stage, forge: ScriptedForg
     look(reacting, rounds=2)
     assert turns(reacting) == []
     assert [event["data"]["code"] for event in reacting.events("reaction.held")] == ["issue_closed"]
+
+
+def test_a_forge_that_is_back_soon_delays_a_turn_by_seconds(
+    reacting: Stage, forge: ScriptedForge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing(forge)
+    forge.answer("GET", "/issues/14", status=500, times=0)
+    with Rounds(reacting) as observer:
+        observer.round()
+        assert turns(reacting) == [] and reacting.events("feedback.seen")
+        forge.answers.clear()
+        soon = time.monotonic() + 10
+        monkeypatch.setattr(turning, "time", SimpleNamespace(monotonic=lambda: soon))
+        observer.round()
+    assert len(turns(reacting)) == 1
+
+
+@pytest.mark.parametrize(
+    ("headers", "pauses"), [({}, [5, 10, 20, 40, 80, 160, 300, 300]), ({"Retry-After": "3600"}, [3600, 3600])]
+)
+def test_a_turn_waits_longer_for_a_forge_that_stays_away_or_as_long_as_that_says(
+    reacting: Stage, forge: ScriptedForge, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str], pauses: list[int]
+) -> None:
+    failing(forge)
+    forge.answer("GET", "/issues/14", status=503, headers=headers, times=0)
+    look(reacting)
+    found = turning.Turns(reacting.ws)
+    monkeypatch.setattr(turning, "time", SimpleNamespace(monotonic=lambda: 0.0))
+    for pause in pauses:
+        with pytest.raises(ForgeFailure):
+            found.take(key_of(reacting))
+        assert round(found.wait(reacting.state, clock.now()), -1 if pause == 3600 else None) == pause
 
 
 def test_feedback_that_waits_at_a_closed_issue_asks_the_forge_once(

@@ -58,11 +58,11 @@ class Loop:
         turn, facts = self.turn, self.facts()
         return self.world.do(lambda state: reactions.react(state, KEY, f"about {turn.items}", turn.items, facts))
 
-    def observe(self, how: str) -> list[Event]:
-        """Its pull request is seen as it is now."""
+    def observe(self, how: str, ahead: float = 0.0) -> list[Event]:
+        """Its pull request is seen as it is now, by a forge whose clock is so many seconds ahead."""
         pull: dict[str, Any] = {"number": 9, "url": URL, "state": how, "head": "c1", "checks": None, "review": None}
         pull |= {"mergeable": None, "draft": False}
-        return self.world.do(lambda state: reviews.observe(state, KEY, pull, self.world.now))
+        return self.world.do(lambda state: reviews.observe(state, KEY, pull, clock.add_seconds(self.world.now, ahead)))
 
     def work(
         self, how: str = "succeed", verdict: str = "done", pull: dict[str, Any] | None = None, **evidence: Any
@@ -86,6 +86,19 @@ class Loop:
 @pytest.fixture
 def loop() -> Loop:
     return Loop()
+
+
+def test_what_a_person_wants_of_a_closed_pull_request_stays_although_the_forges_clock_is_ahead(loop: Loop) -> None:
+    world = loop.world
+    world.enqueue(0, 1)
+    (before,) = world.state.of_issue[KEY]
+    loop.later(60)
+    assert [event.get("task") for event in loop.observe("closed", ahead=3600.0)] == [None, before]
+    loop.later(60)
+    world.enqueue(0, 1)
+    (after,) = world.state.of_issue[KEY]
+    loop.later(60)
+    assert loop.observe("closed", ahead=3600.0) == [] and world.state.tasks[after].state == "pending"
 
 
 def test_feedback_of_a_few_minutes_starts_one_turn_with_all_of_it(loop: Loop) -> None:

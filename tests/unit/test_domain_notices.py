@@ -69,6 +69,14 @@ def test_an_event_that_people_want_to_hear_of_is_a_notification(made: Event, typ
     assert (found.seq, found.at, found.type, found.text) == (7, AT, type, text)
 
 
+@pytest.mark.parametrize(
+    ("code", "told"), [("most_reactions", True), ("no_change", True), ("kept", True), ("issue_closed", False)]
+)
+def test_what_a_person_did_at_the_issue_is_not_told_back(code: str, told: bool) -> None:
+    held = event("reaction.held", {"code": code, "values": {"turns": 1, "max": 1, "task": "q1"}, "items": []})
+    assert (notice_of(held) is not None) == told
+
+
 def test_every_kind_of_notification_has_a_setting_and_words() -> None:
     assert (
         {*setting_kinds.NOTICES, projection.REPORT} == set(WORDS) == {type for type, _, _ in projection._KINDS.values()}

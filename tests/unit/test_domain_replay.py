@@ -558,7 +558,7 @@ def _verified_later() -> Iterator[Callable[[State], list[Any]]]:
     yield lambda state: attempts.running(state, "q1.1", PROCESS, "ses_1", "/w", "opencode")
     done = Ending("succeed", "done", "1 commit", evidence=evidence)
     yield lambda state: attempts.finish(state, "q1.1", done, World().outcome_facts())
-    yield lambda state: verification.begin(state, issue, "c1", "s1", "make test")
+    yield lambda state: verification.begin(state, issue, "c1", "s1", "make test", 60.0)
     failed = verification.data_of({**said, "code": "failed", "exit": 1, "seconds": 2.0}, by_hand=False)
     yield lambda state: verification.verified(state, issue, failed, failed_check=item)
     passed = verification.data_of({**said, "code": "passed", "exit": 0, "seconds": 2.0}, by_hand=True)

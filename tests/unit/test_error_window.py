@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from kugetsu.runtime.reactions import error_window
+from kugetsu.runtime import error_window
 
 NOISE = "\n".join(f"src/module_{number}.py     120      3    97%" for number in range(400))
 

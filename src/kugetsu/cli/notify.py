@@ -31,7 +31,7 @@ task_completed  its agent finished
 task_error      its attempts are used up, or no retry helps
 task_parked     it waits for a usage limit, or for somebody to unblock it
 agent_lost      an agent (or the daemon) died without recording a reason
-loop_held       no turn answers a pull request's feedback any more: it is for you"""
+loop_held       nothing goes on by itself with a pull request or its verification: it is for you"""
 
 SINKS = """\
 NOTIFY_SINKS selects the sinks, NOTIFY_EVENTS the kinds to send; events before a sink was selected are not sent. The

@@ -28,6 +28,8 @@ AT_FAULT = {
 #: The verifications that say nothing of the work; and those of work for which kugetsu opens no pull request.
 UNKNOWN = ("not_run", *AT_FAULT.values())
 NOT_TO_OPEN = (*UNVERIFIED, *UNKNOWN)
+#: Work that was not verified, after VERIFY_COMMAND was removed.
+NOT_ASKED = "not_asked"
 
 _VERIFICATION = ("code", "exit", "seconds", "commit")
 _NUMBERS = ("commits", "ahead", "files", "added", "removed")

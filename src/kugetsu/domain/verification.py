@@ -29,7 +29,12 @@ def is_believed(known: dict[str, Any], seconds: float) -> bool:
     """Whether what is remembered of a base commit (`State.bases`) holds, where it may run for ``seconds``."""
     if known["code"] == "failed":
         return bool(known["tries"] >= BASE_TRIES)
-    return bool(known["code"] != "timed_out" or known["seconds"] + 1.0 >= seconds)
+    return known["code"] != "timed_out" or not _is_longer(seconds, known)
+
+
+def _is_longer(seconds: float, known: dict[str, Any]) -> bool:
+    """Whether a time limit of ``seconds`` is longer than the one that was met."""
+    return bool(seconds > (known["seconds"] or 0.0) + 1.0)
 
 
 def of_attempt(session: Session, event: Event, began: str) -> dict[str, Any] | None:
@@ -68,20 +73,49 @@ def closed_meanwhile(evidence: Mapping[str, Any], began: str) -> bool:
 
 
 def is_owed(session: Session, sha: str, seconds: float | None = None) -> bool:
-    """Whether the daemon is to verify a session's work, where what is run has the hash ``sha`` and may take
+    """Whether the daemon is to verify a session's work, where what is run has the hash ``sha`` and may run for
     ``seconds`` (None: as long as before)."""
-    known = session.verified
-    if known is None or known["commit"] != session.head or session.kind != "issue":
-        return False
-    if session.attempt is not None or session.person is not None or session.destroying:
-        return False
-    if session.result_kind not in COMMITTED or session.review in ("merged", "closed"):
+    known = _unknown(session)
+    if known is None:
         return False
     if known["sha"] != sha:
-        return known["code"] in UNKNOWN
+        return True
     if known["code"] == "too_slow":
-        return seconds is not None and not is_believed({**known, "code": "timed_out"}, seconds)
-    return bool(known["code"] == "not_run" and known["tries"] < MOST_TRIES)
+        return seconds is not None and _is_longer(seconds, known)
+    return known["code"] == "not_run" and not _is_used_up(known)
+
+
+def next_try(known: dict[str, Any], sha: str) -> int:
+    """The number of the daemon's next try: it counts those of one commit and hash that came to nothing."""
+    return int(known["tries"]) + 1 if known["sha"] == sha and known["code"] == "not_run" else 1
+
+
+def is_for_a_person(session: Session) -> bool:
+    """Whether nobody knows what a session's work is worth before a person acts: what is run, or its limit, is changed,
+    or it is verified by hand. A review that has been dealt with asks for nothing."""
+    known = _unknown(session)
+    return known is not None and session.review != "approved" and is_given_up(known)
+
+
+def is_given_up(known: dict[str, Any]) -> bool:
+    """Whether the daemon verifies it no more, as it is."""
+    return known["code"] in UNKNOWN and (known["code"] != "not_run" or _is_used_up(known))
+
+
+def _is_used_up(known: dict[str, Any]) -> bool:
+    return bool(known["tries"] >= MOST_TRIES)
+
+
+def _unknown(session: Session) -> dict[str, Any] | None:
+    """What is known of the verification of a session's latest work while that says nothing of it."""
+    known = session.verified
+    if known is None or known["commit"] != session.head or session.kind != "issue" or known["code"] not in UNKNOWN:
+        return None
+    if session.attempt is not None or session.person is not None or session.destroying:
+        return None
+    if session.result_kind not in COMMITTED or session.review in ("merged", "closed"):
+        return None
+    return known
 
 
 def is_withheld(session: Session) -> bool:

@@ -340,6 +340,7 @@ class Call:
                     failure.hint = responses.MAY_BE_DONE
                 pause = self._limits.backoff * 2**tries
                 if not repeat or not failure.again or tries == _RETRIES or not self._pause(pause):
+                    self._client.begin_pause(failure.wait)
                     raise
                 tries += 1
 

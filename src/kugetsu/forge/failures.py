@@ -34,6 +34,14 @@ class ForgeFailure(KugetsuError):  # noqa: N818 - named like the errors in error
         """Seconds until `retry_at`."""
 
 
+def may_pass(problem: KugetsuError) -> bool:
+    """Whether an act that failed so is worth another try later: the forge recovers, or somebody renews a token or a
+    setting. What is no failure of a forge is worth one."""
+    if not isinstance(problem, ForgeFailure):
+        return True
+    return problem.passing or problem.uncertain or isinstance(problem, ForgeUnauthorised | NoForge)
+
+
 class ForgeUnreachable(ForgeFailure):
     """No answer: a timeout, a refused or cut connection, an unknown name, a certificate that does not verify."""
 

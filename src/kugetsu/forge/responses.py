@@ -83,12 +83,14 @@ def judge(answer: Answer, server: Server, what: str) -> None:
     if status in (404, 405, 410):  # 405: an older server has another request below that path
         raise ForgeNotFound(f"{host} has no {what}", _not_found_hint(server))
     if status >= 500:
+        wait = _retry_after(answer, server)
         raise ForgeBroken(
             f"{host} is in trouble ({status}){tail}",
             _LATER,
             uncertain=True,
             again=status != 501,
-            retry_at=_retry_after(answer, server),
+            retry_at=_utc(server.now() + wait) if wait is not None else None,
+            wait=wait or 0.0,
         )
     raise ForgeRefused(f"{host} refuses it ({status}, {what}){tail}")
 
@@ -313,11 +315,10 @@ def _seconds(text: str, now: float) -> float | None:
         return None
 
 
-def _retry_after(answer: Answer, server: Server) -> str | None:
+def _retry_after(answer: Answer, server: Server) -> float | None:
+    """Seconds to wait, a day at most; None where the server does not say."""
     seconds = _seconds(answer.headers.get("retry-after", ""), server.now())
-    if seconds is None:
-        return None
-    return _utc(server.now() + min(max(seconds, 0.0), _DAY))
+    return min(max(seconds, 0.0), _DAY) if seconds is not None else None
 
 
 def _utc(seconds: float) -> str:

@@ -49,6 +49,17 @@ VERIFICATION = {
     "not_executable": ("not verified: VERIFY_COMMAND not executable", "VERIFY_COMMAND cannot be executed"),
     "too_slow": ("not verified: VERIFY_MINUTES too few", "took longer than VERIFY_MINUTES, on the base branch too"),
     "base_unready": ("not verified: no set-up", "could not be prepared, nor could the base branch"),
+    "not_asked": ("not verified: VERIFY_COMMAND removed", "is not asked for any more"),
+}
+
+#: why a verification was not run → words.
+_NOT_RUN = {
+    "cancelled": "cancelled meanwhile",
+    "stopped": "stopped meanwhile",
+    "time_limit": "the task's time limit came first",
+    "runner_killed": "its runner was killed",
+    "processes_left": "processes of the agent could not be ended",
+    "verifier_killed": "the process that ran it was killed",
 }
 
 #: code of a verification whose command or set-up is at fault → the command that mends it.
@@ -88,7 +99,7 @@ def words(result: dict[str, Any] | None) -> str:
     return f"{_words(kind, result)}, {said}" if said else _words(kind, result)
 
 
-def verification(found: dict[str, Any]) -> str:
+def verification(found: Mapping[str, Any]) -> str:
     """What a verification says: `verification failed (exit 1)`."""
     code: str = found["code"]
     exit_code = found.get("exit")
@@ -98,10 +109,27 @@ def verification(found: dict[str, Any]) -> str:
     return f"{said} ({f'exit {exit_code}' if exit_code >= 0 else f'signal {-exit_code}'})"
 
 
+def why_not_run(why: str) -> str:
+    """Why a verification was not run: words for kugetsu's own codes."""
+    return _NOT_RUN.get(why, why)
+
+
+def unverified(found: Mapping[str, Any], tries: int) -> str:
+    """That work is not verified, after so many later ``tries``, and why: `not verified after 3 tries: …`."""
+    again = f" after {tries + 1} tries" if tries and found["code"] == "not_run" else ""
+    why = f": {why_not_run(str(found['why']))}" if found.get("why") else ""
+    return f"{verification(found)}{again}{why}"
+
+
 def verification_remedy(code: str, key: str) -> str | None:
     """The command that mends what keeps the work of an issue, or of a repository, from being verified; None where that
     is the work itself."""
     return _REMEDIES[code].format(key.partition("#")[0]) if code in _REMEDIES else None
+
+
+def next_verification(code: str, key: str) -> str:
+    """The command that gets the work of an issue verified."""
+    return verification_remedy(code, key) or f"kugetsu verify {key}"
 
 
 def _place(result: dict[str, Any]) -> str:

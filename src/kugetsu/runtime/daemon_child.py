@@ -1,4 +1,5 @@
-"""A process beside the daemon (the notifier, the observer): it lives for as long as a daemon does and there is work."""
+"""A process beside the daemon (the notifier, the observer, the verifier): it lives for as long as a daemon does and
+there is work."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 
-from kugetsu.domain.events import Identity
+from kugetsu.domain.events import Event, Identity
 from kugetsu.log.files.watch import Watch
 from kugetsu.model import clock
 from kugetsu.model.errors import KugetsuError
@@ -86,6 +87,11 @@ class DaemonChild:
     def write(self, text: str) -> None:
         """Write a line for a person."""
         raise NotImplementedError
+
+    def written(self, subject: str, events: list[Event]) -> None:
+        """Write a line for each event that was appended for a subject."""
+        for event in events:
+            self.write(f"{subject}: {event['type']} (event {event['seq']})")
 
     def listen(self) -> None:
         """SIGTERM ends it after the current work; signals of a terminal are ignored."""

@@ -34,7 +34,8 @@ SOURCES = {
 }
 """The files for each user of secrets: the first that sets anything is all it sees."""
 
-TOKENS = ("GITEA_TOKEN", "GITHUB_TOKEN")
+GITHUB = "GITHUB_TOKEN"
+TOKENS = ("GITEA_TOKEN", GITHUB)
 """Prefixes of tokens for servers."""
 
 WEBHOOK = "NOTIFY_WEBHOOK_URL"

@@ -70,6 +70,11 @@ def one_line(problem: BaseException) -> str:
     return redact(" ".join(text.split()), limit=PROBLEM_LENGTH)
 
 
+def as_failure(problem: Exception) -> KugetsuError:
+    """An error of any kind, which a server's answer may have caused, as one of kugetsu's."""
+    return problem if isinstance(problem, KugetsuError) else KugetsuError(f"{type(problem).__name__}: {problem}")
+
+
 class Forges:
     """The forges for one command or phase of a runner: each made once, and not asked again after it failed to answer.
 
@@ -145,8 +150,8 @@ def how_to_allow(ws: Workspace, host: str) -> str:
     if ws.config.text("KUGETSU_FORGE") == "off":
         return "kugetsu config set KUGETSU_FORGE auto"
     add = f"kugetsu server add {host} {_base_of(ws, host)}"
-    if _is_github(ws, host) or host == ws.config.default_host():
-        variable = "GITHUB_TOKEN" if _is_github(ws, host) else "GITEA_TOKEN"
+    if is_github(ws, host) or host == ws.config.default_host():
+        variable = "GITHUB_TOKEN" if is_github(ws, host) else "GITEA_TOKEN"
         return f"kugetsu env set {variable}, or: {add}"
     return add  # GITEA_TOKEN alone is for servers that were named
 
@@ -178,7 +183,8 @@ def _urls(ws: Workspace, host: str) -> Iterator[str]:
             yield from checkouts.remotes(checkout.common_dir).values()
 
 
-def _is_github(ws: Workspace, host: str) -> bool:
+def is_github(ws: Workspace, host: str) -> bool:
+    """Whether a host is GitHub, or is said to be (setting FORGE_KINDS)."""
     return host == GITHUB_HOST or ws.config.mapping("FORGE_KINDS").get(host) == "github"
 
 

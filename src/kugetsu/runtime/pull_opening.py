@@ -9,37 +9,27 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
 from typing import Any
 
-from kugetsu.agents import choose
-from kugetsu.agents.commands import Command
-from kugetsu.agents.protocol import Ended
 from kugetsu.domain.decide import reviews as decide
 from kugetsu.domain.intake import on_hold
 from kugetsu.domain.results import NOT_TO_OPEN
 from kugetsu.domain.state import Session, State
 from kugetsu.domain.verification import closed_meanwhile, is_withheld
-from kugetsu.forge.failures import (
-    ForgeFailure,
-    ForgeNotFound,
-    ForgeRefused,
-    ForgeUnauthorised,
-    NoForge,
-)
+from kugetsu.forge.failures import ForgeFailure, ForgeNotFound, ForgeRefused, may_pass
 from kugetsu.forge.protocol import NewPull, PullRequest, Source
 from kugetsu.model import clock
 from kugetsu.model.errors import KugetsuError, LogDamaged, LogWriteFailed
 from kugetsu.model.refs import IssueRef, parse_ref, parse_repository
 from kugetsu.redaction.funnel import redact
 from kugetsu.runtime import host_id, pull_body, pull_requests
-from kugetsu.runtime.env_files import values
-from kugetsu.runtime.forges import Forges, forge_for, one_line
+from kugetsu.runtime.forges import Forges, as_failure, forge_for, one_line
 from kugetsu.runtime.git import checkouts, comparison, merged, published, remotes
 from kugetsu.runtime.git.command import git
 from kugetsu.runtime.intake import permission
 from kugetsu.runtime.intake.permission import WithdrawnError
 from kugetsu.runtime.process.named_lease import OPENER
+from kugetsu.runtime.runner import agent_records
 from kugetsu.runtime.workspace import Workspace
 
 PATIENCE = 60.0
@@ -165,8 +155,7 @@ def _try(ws: Workspace, session: Session, owed: dict[str, Any]) -> None:
     except (LogWriteFailed, LogDamaged):
         raise
     except Exception as problem:  # noqa: BLE001  whatever a server sends: it stays owed, or ends with its reason
-        failure = problem if isinstance(problem, KugetsuError) else KugetsuError(f"{type(problem).__name__}: {problem}")
-        _record_failure(ws, key, intent, failure, owed)
+        _record_failure(ws, key, intent, as_failure(problem), owed)
 
 
 def _record_failure(ws: Workspace, key: str, intent: int, failure: KugetsuError, owed: dict[str, Any]) -> None:
@@ -180,10 +169,8 @@ def _record_failure(ws: Workspace, key: str, intent: int, failure: KugetsuError,
 
 
 def _may_pass(failure: KugetsuError) -> bool:
-    """Whether another try may succeed: the forge recovers, or somebody renews a token or a setting."""
-    if isinstance(failure, ForgeFailure):
-        return failure.passing or failure.uncertain or isinstance(failure, ForgeUnauthorised | NoForge)
-    return not isinstance(failure, _FinalError | WithdrawnError)
+    """Whether another try may succeed (`failures.may_pass`): not where a person has decided otherwise."""
+    return may_pass(failure) and not isinstance(failure, _FinalError | WithdrawnError)
 
 
 def _remedy(ws: Workspace, key: str, failure: KugetsuError, owed: dict[str, Any]) -> str:
@@ -250,7 +237,8 @@ def _closes(forges: Forges, ref: IssueRef) -> int | None:
 def _work(ws: Workspace, session: Session, owed: dict[str, Any]) -> pull_body.Work:
     """What git and the run's files show of the work."""
     folder = merged.folder_of(session.worktree, session.source)
-    commands, message = _commands(ws, session, owed["attempt"]), _message(ws, owed["seq"])
+    attempt, message = owed["attempt"], _message(ws, owed["seq"])
+    commands = agent_records.commands_of_run(ws, session, attempt) if attempt is not None else []
     try:
         if folder is not None:
             refs = git(["for-each-ref", "--format=%(refname)", f"refs/remotes/*/{owed['base']}"], folder).split()
@@ -261,21 +249,6 @@ def _work(ws: Workspace, session: Session, owed: dict[str, Any]) -> pull_body.Wo
     except KugetsuError:
         pass  # what git cannot tell is left out
     return pull_body.Work(commands=commands, message=message)
-
-
-def _commands(ws: Workspace, session: Session, attempt: str | None) -> Sequence[Command]:
-    if attempt is None:
-        return ()
-    folder = ws.paths.run(attempt)
-    texts = ws.config_of(session.key).texts()
-    if session.agent is not None:
-        texts["KUGETSU_AGENT"] = session.agent
-    output, errors = os.path.join(folder, "output.jsonl"), os.path.join(folder, "stderr.log")
-    ended = Ended(session.agent_session or "", output, errors, directory=session.worktree or "")
-    try:
-        return choose(texts, {**ws.environment, **values(ws.paths, "dev")}).commands(ended)
-    except (KugetsuError, OSError):  # the files may be gone by now
-        return ()
 
 
 def _message(ws: Workspace, intent: int) -> str:

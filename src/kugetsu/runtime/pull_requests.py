@@ -119,8 +119,8 @@ def source_of(ws: Workspace, session: Session) -> Source | None:
 
 
 def _recorded_source(session: Session) -> Source:
-    """The session's branch with the commits that the log has of it."""
-    made = frozenset(commit for commit in (session.head, session.base_commit) if commit)
+    """The session's branch with the commit that the log has of it, unless its work has yet to begin there."""
+    made = frozenset(commit for commit in (session.head,) if commit and commit != session.base_commit)
     return Source(frozenset((session.branch or "",)), made=made)
 
 
@@ -364,13 +364,24 @@ def _current(
         if known.state == "open":
             return known, place
     source = source_of(ws, session)
-    if source is None and session.branch:
-        # Nothing was pushed, as far as the clone knows: an earlier one with its branch's name is not its own.
-        source = _recorded_source(session)
-    newer = _first(forge.pulls_from(ref.owner, ref.repo, source)) if source is not None else None
+    if source is not None:
+        newer = _first(forge.pulls_from(ref.owner, ref.repo, source))
+    else:
+        newer = _of_unpushed(forge, ref, session)
     if newer is not None and (known is None or newer.state == "open"):
         return newer, (ref.owner, ref.repo)
     return known, place
+
+
+def _of_unpushed(forge: Forge, ref: IssueRef, session: Session) -> PullRequest | None:
+    """The pull request of a session that pushed nothing, as far as its clone knows. A former one from a branch of that
+    name is not its own; nor is one that ends where its work begins: a merge that is a fast-forward leaves that commit.
+    """
+    if not session.branch:
+        return None
+    source = _recorded_source(session)
+    found = forge.pulls_from(ref.owner, ref.repo, source)
+    return _first([pull for pull in found if pull.state == "open" or pull.head_sha in source.made])
 
 
 def number_of(ws: Workspace, session: Session, ref: IssueRef) -> tuple[str, str, int] | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from kugetsu.model import result_words
-from kugetsu.views import verification
 from kugetsu.views.text import line
 
 TYPE_CHECKING = False
@@ -14,9 +13,7 @@ if TYPE_CHECKING:
 def words(code: str, values: dict[str, Any]) -> str:
     """The reason, in a few words."""
     if code == "not_verified":
-        again = f" after {values['tries'] + 1} tries" if values["tries"] and values["code"] == "not_run" else ""
-        why = f": {verification.why_not_run(values['why'])}" if values["why"] else ""
-        return f"no pull request, {result_words.verification(values)}{again}{why}"
+        return f"no pull request, {line(result_words.unverified(values, values['tries']))}"
     if code in ("failed", "given_up"):
         again = "it is tried again" if code == "failed" else "not tried again"
         return f"no pull request, {line(values['reason'])}; {again}"
@@ -30,7 +27,7 @@ def words(code: str, values: dict[str, Any]) -> str:
 def next_command(key: str, code: str, values: dict[str, Any]) -> str | None:
     """The command that comes next for the issue; None if none helps."""
     if code == "not_verified":
-        return result_words.verification_remedy(values["code"], key) or f"kugetsu verify {key}"
+        return result_words.next_verification(values["code"], key)
     if code == "later_work":
         return f"kugetsu verify {key}"
     if code == "paused":

@@ -154,6 +154,7 @@ def _attention(
     found += _broken_sessions(state)
     found += _unsaved(state)
     found += _loops(state)
+    found += _unverified(state)
     found += _labels(state)
     found += _errors(state)
     return [*found, *_held(state, waiting, facts), *_notes(state)]
@@ -201,6 +202,26 @@ def _loops(state: State) -> list[Attention]:
     return [
         _entry(key, "needs you", result_words.held(brake["code"], brake["values"]), f"kugetsu why {key}")
         for key, brake in held[-LISTED:]
+    ]
+
+
+def _unverified(state: State) -> list[Attention]:
+    """Work of which nobody knows what it is worth before a person acts: its verification is not tried again."""
+    if not any(session.verified is not None for session in state.sessions.values()):
+        return []
+    from kugetsu.domain import verification
+    from kugetsu.model import result_words
+
+    left = [session for session in state.sessions.values() if verification.is_for_a_person(session)]
+    return [
+        _entry(
+            session.key,
+            "needs you",
+            result_words.unverified(known, known["tries"]),
+            result_words.next_verification(known["code"], session.key),
+        )
+        for session in left[-LISTED:]
+        if (known := session.verified) is not None
     ]
 
 

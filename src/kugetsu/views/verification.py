@@ -15,16 +15,6 @@ if TYPE_CHECKING:
 TAIL_LINES = 12
 """Lines of an output that a screen shows."""
 
-#: why a verification was not run → words.
-_WHY = {
-    "cancelled": "cancelled meanwhile",
-    "stopped": "stopped meanwhile",
-    "time_limit": "the task's time limit came first",
-    "runner_killed": "its runner was killed",
-    "processes_left": "processes of the agent could not be ended",
-    "verifier_killed": "the process that ran it was killed",
-}
-
 
 def told(found: dict[str, Any]) -> list[str]:
     """A verification (`events.attempts.Verification`), as lines: what it says, of what, the end of its output."""
@@ -55,7 +45,7 @@ def command_words(code: str) -> str:
 
 def why_not_run(why: str) -> str:
     """Why a verification was not run."""
-    return _WHY.get(why, line(why))
+    return line(result_words.why_not_run(why))
 
 
 def bound(found: dict[str, Any]) -> str:

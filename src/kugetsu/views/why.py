@@ -15,7 +15,7 @@ from kugetsu.views.queue import options_words, task_data
 from kugetsu.views.results import result_words
 from kugetsu.views.screen import Screen
 from kugetsu.views.text import columns, cut, line, pad
-from kugetsu.views.wording import words
+from kugetsu.views.wording import reason_words, words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def _answer(task: Task, attempt: Attempt | None, seen: Forecast) -> str:
         return f"{task.id} runs: {task.attempt or 'an unknown attempt'}{slot} works on it{stopping}"
     if task.state in FINISHED_TASK:
         verb = {"completed": "is completed", "error": "ended in error", "cancelled": "was cancelled"}[task.state]
-        said = "on request" if task.reason == "cancel" else gates.of_task(task) or ""
+        said = "on request" if task.reason == "cancel" else reason_words(gates.of_task(task) or "")
         if task.state == "completed" and task.result is not None:
             said = result_words(task.result)
         return f"{task.id} {verb}{': ' + line(said) if said else ''}"

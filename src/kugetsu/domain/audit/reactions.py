@@ -80,6 +80,9 @@ class Reactions:
             answers.kinds.update({known.pop(name) for name in data["reaction"]["items"] if name in known})
         elif kind == "attempt.running":
             self._began[event["attempt"]] = event["at"]
+        elif kind == "issue.read" and data["problem"] is None:
+            # What others wrote since the last run is no progress of the next one.
+            self._sessions.setdefault(issue, Session(issue, "issue")).comments = data["comments"]
         elif kind in ENDS:
             self._end(event, issue)
 

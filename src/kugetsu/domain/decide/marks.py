@@ -29,7 +29,8 @@ def show(state: State, issue: str, label: str | None) -> list[NewEvent]:
     return [NewEvent("mark.setting", {"add": add, "remove": remove}, issue=issue, cause=cause)]
 
 
-def _is_owed(state: State, issue: str, intent: int) -> dict[str, Any] | None:
+def _owed_by(state: State, issue: str, intent: int) -> dict[str, Any] | None:
+    """What is owed by an intent (its seq); None if that has an outcome or was replaced."""
     owed: dict[str, Any] | None = state.marks.get(issue, {}).get("owed")
     return owed if owed is not None and owed["seq"] == intent else None
 
@@ -37,7 +38,7 @@ def _is_owed(state: State, issue: str, intent: int) -> dict[str, Any] | None:
 @decision("marks.shown")
 def shown(state: State, issue: str, intent: int) -> list[NewEvent]:
     """The labels of an intent (its seq) are set; [] if that is recorded, or the intent was replaced."""
-    owed = _is_owed(state, issue, intent)
+    owed = _owed_by(state, issue, intent)
     if owed is None:
         return []
     return [NewEvent("mark.set", {"label": owed["add"][0] if owed["add"] else None}, issue=issue, cause=intent)]
@@ -57,7 +58,7 @@ def failed(
 ) -> list[NewEvent]:
     """The labels of an intent could not be set; [] as `shown`. If that ``passes`` it is tried again
     (`reviews.tried_again`)."""
-    owed = _is_owed(state, issue, intent)
+    owed = _owed_by(state, issue, intent)
     if owed is None:
         return []
     tries = owed["tries"] + 1

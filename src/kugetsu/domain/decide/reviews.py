@@ -50,10 +50,14 @@ def observe(state: State, key: str, observed: dict[str, Any], over_at: str | Non
 
 def is_over(task: Task, session: Session, how: str, over_at: str, *, ended: bool) -> bool:
     """Whether a task waits in vain because the session's pull request is ``how`` since ``over_at``; what was asked for
-    later does not. A turn does, whenever it was queued, if that has only ``ended`` now for kugetsu."""
+    later does not. A turn does, whenever it was queued, if that has only ``ended`` now for kugetsu.
+
+    What was asked for when kugetsu knew of the end was asked for later, whatever the forge's clock says; and a forge
+    may tell no end, only its latest change."""
     if task.session != session.key:
         return False
-    before = asked_before(task, over_at)
+    known = session.pull or {}
+    before = asked_before(task, over_at) and (known.get("state") != how or asked_before(task, known["at"]))
     return before and how == "closed" if task.reaction is None else before or ended
 
 

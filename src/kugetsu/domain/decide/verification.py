@@ -54,13 +54,14 @@ def base(
 
 @decision("verification.begin")
 def begin(state: State, key: str, commit: str, sha: str, command: str, seconds: float | None = None) -> list[NewEvent]:
-    """Intent: verify the work of a session later (`domain.verification`); [] if that is not owed."""
+    """Intent: verify the work of a session later (`domain.verification`), for at most ``seconds``; [] if that is not
+    owed."""
     session = state.sessions.get(key)
     if session is None or session.verified is None or not verification.is_owed(session, sha, seconds):
         return []
     if session.verified["commit"] != commit or session.verified["begun"] is not None:
         return []
-    tries = session.verified["tries"] + 1 if session.verified["sha"] == sha else 1
+    tries = verification.next_try(session.verified, sha)
     data = {"commit": commit, "sha": sha, "command": command, "tries": tries}
     return [NewEvent("work.verifying", data, **_about(session, session.verified["seq"]))]
 
@@ -82,21 +83,31 @@ def verified(
     last: feedback for the next turn (``failed_check``), or the intent of the pull request (``opening``).
 
     The daemon's is the outcome of its intent; where somebody works in the session by then it was stopped, whatever it
-    said, and is owed again when they are done. That of a person is [] unless it says more than is known.
+    said, and is owed again when they are done. That nothing is asked for any more needs no intent. That of a person is
+    [] unless it says more than is known.
     """
     session = state.sessions.get(key)
     if session is None:
         return []
     known = session.verified if session.verified is not None and session.verified["commit"] == result["commit"] else {}
     is_last = result["commit"] == session.head and session.attempt is None and session.person is None
-    if not (is_last and _says_more(known, result["code"]) if result["by_hand"] else known.get("begun")):
+    if result["by_hand"]:
+        counts = is_last and _says_more(known, result["code"])
+    elif result["code"] == results.NOT_ASKED:
+        counts = is_last and known.get("code") in results.UNKNOWN and known["begun"] is None
+    else:
+        counts = bool(known.get("begun"))
+    if not counts:
         return []
     cause = known.get("begun") or known.get("seq") or session.changed
     about = _about(session, cause)
     if result["commit"] == session.head and not is_last:
         kept = {name: result[name] for name in _STOPPED}
         result = data_of({**kept, "code": "not_run", "why": "stopped"}, by_hand=False)
-    new_events = [NewEvent("work.verified", dict(result), **about)]
+    data = dict(result)
+    if is_last and not result["by_hand"] and verification.is_given_up(after := verification.said(known, result)):
+        data["given_up"] = after["tries"]
+    new_events = [NewEvent("work.verified", data, **about)]
     if not is_last:
         return new_events
     now = results.verified(session.result or {"kind": "nothing"}, result)
@@ -104,8 +115,8 @@ def verified(
     if opening is not None and now["kind"] == "pushed" and result["code"] not in results.NOT_TO_OPEN:
         new_events.append(NewEvent("pull.opening", dict(opening), **about))
     items = [failed_check] if failed_check is not None and now["kind"] == "checks_failed" else []
-    data = feedback(state, session, result["code"], items, session.pr, result["commit"])
-    return new_events + [NewEvent("feedback.seen", data, **{**about, "cause": -len(new_events)}) for data in data]
+    seen = feedback(state, session, result["code"], items, session.pr, result["commit"])
+    return new_events + [NewEvent("feedback.seen", one, **{**about, "cause": -len(new_events)}) for one in seen]
 
 
 def feedback(
@@ -113,7 +124,7 @@ def feedback(
 ) -> list[dict[str, Any]]:
     """The data of ``feedback.seen``, if a verification that says ``code`` says something to the loop: ``items`` that
     the daemon answers with the next turn, or that an earlier one is over."""
-    if session.kind != "issue" or code is None or code in results.UNKNOWN:
+    if session.kind != "issue" or code is None or code in (*results.UNKNOWN, results.NOT_ASKED):
         return []
     known = loops.loop_of(state, session.key)["items"]
     present = [item["id"] for item in items]
@@ -127,7 +138,9 @@ def _says_more(known: dict[str, Any], code: str) -> bool:
     if code in results.UNKNOWN:
         return False
     before = known.get("code", "not_run")
-    return before in results.UNKNOWN or (before in results.NOT_TO_OPEN and code not in results.NOT_TO_OPEN)
+    if before in (*results.UNKNOWN, results.NOT_ASKED):
+        return True
+    return before in results.NOT_TO_OPEN and code not in results.NOT_TO_OPEN
 
 
 def _about(session: Session, cause: int) -> dict[str, Any]:

@@ -71,7 +71,8 @@ class WorkVerifying(TypedDict):
 @event("work.verified", exempt="commit sha code", irrevocable="observed")
 class WorkVerified(TypedDict):
     """What a later verification says of a session's ``commit`` (`events.attempts.Verification`): the daemon's, or
-    ``by_hand`` (`kugetsu verify`)."""
+    ``by_hand`` (`kugetsu verify`); ``not_asked``: VERIFY_COMMAND was removed before it was verified. ``given_up``: it
+    says nothing of the work, and the daemon, which has tried so often, verifies it no more."""
 
     commit: str
     sha: str
@@ -83,3 +84,4 @@ class WorkVerified(TypedDict):
     why: str | None
     tail: str | None
     by_hand: bool
+    given_up: NotRequired[int]

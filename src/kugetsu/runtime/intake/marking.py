@@ -10,12 +10,12 @@ from kugetsu.domain import marks
 from kugetsu.domain.decide import marks as decide
 from kugetsu.domain.intake import is_paused
 from kugetsu.domain.state import State
-from kugetsu.forge.failures import ForgeFailure, ForgeUnauthorised, NoForge
+from kugetsu.forge.failures import ForgeFailure, may_pass
 from kugetsu.model import clock
 from kugetsu.model.errors import KugetsuError, LogDamaged, LogWriteFailed
 from kugetsu.model.refs import parse_ref
 from kugetsu.redaction.funnel import redact
-from kugetsu.runtime.forges import Forges, one_line
+from kugetsu.runtime.forges import Forges, as_failure, one_line
 from kugetsu.runtime.intake import looking
 from kugetsu.runtime.workspace import Workspace
 
@@ -64,7 +64,7 @@ def mark(ws: Workspace, issue: str) -> KugetsuError | None:
     except (LogWriteFailed, LogDamaged):
         raise
     except Exception as problem:  # noqa: BLE001  whatever a server sends: it stays owed, or ends with its reason
-        failure = problem if isinstance(problem, KugetsuError) else KugetsuError(f"{type(problem).__name__}: {problem}")
+        failure = as_failure(problem)
         _record_failure(ws, issue, intent, failure)
         return failure
     return None
@@ -80,8 +80,7 @@ def _still_asks(ws: Workspace, issue: str, forges: Forges) -> bool:
 
 
 def _record_failure(ws: Workspace, issue: str, intent: int, failure: KugetsuError) -> None:
-    passes = not isinstance(failure, ForgeFailure) or failure.passing or failure.uncertain
-    passes = passes or isinstance(failure, ForgeUnauthorised | NoForge)
+    passes = may_pass(failure)
     retry_at = failure.retry_at if isinstance(failure, ForgeFailure) else None
     now, pause = clock.now(), ws.config.number("RETRY_BACKOFF_SECONDS")
     reason, remedy = one_line(failure), redact(failure.hint or "")

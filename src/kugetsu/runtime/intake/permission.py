@@ -108,10 +108,21 @@ def _require_label(ws: Workspace, forges: Forges, key: str, issue: Issue | None,
     if again and known is not None and known["body"] == digest(issue):
         return
     outcome = looking.look_at(ws, forges, key, issue)
+    if outcome is None and known is not None and known["of"][-1] is not None and _is_renamed(ws, forges, key):
+        # The forge told before who set it: the label that the issue has now is another one by that name.
+        looking.gone(ws, key, "unlabelled", issue)
+        raise WithdrawnError("unlabelled", ws.config_of(key).text("INTAKE_LABEL"))
     if outcome is None:
         raise UnreadError(KugetsuError("the forge does not say who set the label"))
     if outcome.code == "needs_label":
         raise WithdrawnError("needs_label")
+
+
+def _is_renamed(ws: Workspace, forges: Forges, key: str) -> bool:
+    """Whether no event of the issue set its label: on GitHub a renamed label has none under its new name. Raises
+    ForgeFailure also where the token may not ask for events."""
+    ref, label = parse_ref(key), ws.config_of(key).text("INTAKE_LABEL")
+    return forges.ask(ref.host, lambda forge: forge.label_event(ref.owner, ref.repo, ref.number, label)) is None
 
 
 def _require_open(ws: Workspace, key: str, issue: Issue | None) -> None:

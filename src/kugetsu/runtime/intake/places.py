@@ -5,7 +5,7 @@ from __future__ import annotations
 from kugetsu.domain.state import State
 from kugetsu.model.errors import BadInput, KugetsuError
 from kugetsu.model.servers import LOCAL
-from kugetsu.runtime.env_files import TOKENS, values
+from kugetsu.runtime.env_files import GITHUB, TOKENS, values
 from kugetsu.runtime.workspace import Workspace
 
 
@@ -32,6 +32,8 @@ def why_not(ws: Workspace, host: str) -> KugetsuError | None:
         return KugetsuError(f"{host} cannot be queried: {why}", forges.how_to_allow(ws, host))
     if not forge.authenticated:
         token = "kugetsu env set GITEA_TOKEN, for GitHub: kugetsu env set GITHUB_TOKEN"
+        if not forges.is_github(ws, host) and _has(ws, GITHUB):
+            token = f"GITHUB_TOKEN is for GitHub: if {host} is one, add {host}=github to the setting FORGE_KINDS"
         return KugetsuError(f"{host} cannot be asked for labelled issues: there is no token for it", token)
     return None
 
@@ -44,6 +46,11 @@ def any_left(ws: Workspace, state: State) -> bool:
     if not labels(ws, state) or ws.config.text("KUGETSU_FORGE") == "off":
         return False
     try:
-        return any(name.startswith(TOKENS) for name in values(ws.paths, "forge"))
+        return _has(ws, TOKENS)
     except (BadInput, OSError):  # whoever needs the file says what is wrong with it
         return False
+
+
+def _has(ws: Workspace, prefixes: str | tuple[str, ...]) -> bool:
+    """Whether a token is set whose variable begins so. Raises BadInput, OSError for env files."""
+    return any(name.startswith(prefixes) for name in values(ws.paths, "forge"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 
+from kugetsu.domain.events import Event
 from kugetsu.domain.state import State
 from kugetsu.model import clock
 from kugetsu.model.errors import KugetsuError
@@ -15,18 +16,19 @@ from kugetsu.runtime.intake.reading import Place
 from kugetsu.runtime.workspace import Workspace
 
 #: Asked whether the forge of a host may be asked, by the time that it named itself; and told what a question came to:
-#: host, subject, problem or None.
+#: host, subject, problem or None; and what was recorded of a subject.
 MayAsk = Callable[[str], bool]
 Tell = Callable[[str, str, KugetsuError | None], None]
+Written = Callable[[str, list[Event]], None]
 
 
 class Watching:
     """Looks at each repository with an INTAKE_LABEL every INTAKE_INTERVAL_MINUTES, and sets the labels that show the
     state of issues. A stop is heeded between two steps."""
 
-    def __init__(self, ws: Workspace, may_ask: MayAsk, tell: Tell, write: Callable[[str], None]) -> None:
+    def __init__(self, ws: Workspace, may_ask: MayAsk, tell: Tell, written: Written) -> None:
         self._ws = ws
-        self._may_ask, self._tell, self._write = may_ask, tell, write
+        self._may_ask, self._tell, self._written = may_ask, tell, written
         self._places: dict[str, Place] = {}
         self._looked: dict[str, float] = {}
         self._look: Iterator[Outcome] | None = None
@@ -78,5 +80,4 @@ class Watching:
         host = outcome.repository.partition("/")[0]
         if not outcome.gone:
             self._tell(host, outcome.issue or outcome.repository, outcome.problem)
-        for event in outcome.events:
-            self._write(f"{outcome.issue}: {event['type']} (event {event['seq']})")
+        self._written(outcome.issue or outcome.repository, outcome.events)

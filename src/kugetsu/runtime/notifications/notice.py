@@ -12,6 +12,7 @@ from typing import Any
 
 from kugetsu.domain.divergence import BRANCH
 from kugetsu.domain.events import Event
+from kugetsu.domain.fold.loops import WITHDRAWN
 from kugetsu.domain.state import State
 from kugetsu.domain.unread import FORGE
 from kugetsu.domain.worktree_setup import SETUP
@@ -162,6 +163,20 @@ def _is_for_a_person(event: Event, data: dict[str, Any]) -> bool:  # noqa: ARG00
     return bool(_of_a_person(data)) or not isinstance(data.get("items"), list)
 
 
+def _is_no_persons_own(event: Event, data: dict[str, Any]) -> bool:  # noqa: ARG001  one signature
+    """Who closed the issue or took its label away need not be told that no turn follows."""
+    return data.get("code") not in WITHDRAWN
+
+
+def goes_on(notice: Notice, state: State) -> bool:
+    """Whether the loop goes on by itself with what a notification tells: a task is completed, and a turn that answers
+    what came of it waits or works. How that ends is told."""
+    if notice.type != "task_completed":
+        return False
+    tasks = map(state.tasks.__getitem__, state.of_issue.get(notice.issue or "", ()))
+    return any(task.reaction is not None and task.id != notice.task for task in tasks)
+
+
 def _of_a_person(data: dict[str, Any]) -> list[dict[str, Any]]:
     items = data.get("items")
     if not isinstance(items, list):
@@ -173,6 +188,15 @@ def _did_not_run(data: dict[str, Any]) -> str:
     """The checks that ran no step, with what they say."""
     told = (f"{item.get('name') or 'a check'} did not run: {item.get('text') or '?'}" for item in _of_a_person(data))
     return "; ".join(told)
+
+
+def _is_given_up(event: Event, data: dict[str, Any]) -> bool:  # noqa: ARG001  one signature
+    """Nothing is known of the work, and no later verification tells."""
+    return isinstance(data.get("given_up"), int) and isinstance(data.get("code"), str)
+
+
+def _unverified(data: dict[str, Any]) -> str:
+    return f"{result_words.unverified(data, data['given_up'])}; no pull request is opened"
 
 
 def _failed(data: dict[str, Any]) -> str:
@@ -209,7 +233,12 @@ _KINDS: dict[str, tuple[str, Callable[[Event, dict[str, Any]], bool] | None, Cal
     "task.parked": ("task_parked", _stays, _parked),
     "attempt.lost": ("agent_lost", None, lambda data: data.get("reason")),
     "report.due": (REPORT, _eventful, lambda data: f"the report of {data.get('day')} is due: kugetsu report"),
-    "reaction.held": ("loop_held", None, lambda data: result_words.held(str(data.get("code")), _values(data))),
+    "reaction.held": (
+        "loop_held",
+        _is_no_persons_own,
+        lambda data: result_words.held(str(data.get("code")), _values(data)),
+    ),
     "feedback.seen": ("loop_held", _is_for_a_person, _did_not_run),
+    "work.verified": ("loop_held", _is_given_up, _unverified),
     "daemon.lost": ("agent_lost", None, lambda data: "the daemon exited without recording a reason"),  # noqa: ARG005
 }

@@ -17,7 +17,7 @@ from kugetsu.domain.state import State
 from kugetsu.model import clock
 from kugetsu.runtime.notifications import daily_report, message, reading, sinks
 from kugetsu.runtime.notifications.message import Message
-from kugetsu.runtime.notifications.notice import REPORT, Notice, located, notice_of, one_line
+from kugetsu.runtime.notifications.notice import REPORT, Notice, goes_on, located, notice_of, one_line
 from kugetsu.runtime.notifications.sinks.sink import ALL, Outcome, Sink
 from kugetsu.runtime.workspace import Workspace
 
@@ -77,7 +77,9 @@ class Outbox:
         for event in self._ws.log.read(after):
             upto = event["seq"]
             notice = notice_of(event)
-            if notice is not None and notice.type in wanted and sink.lane(notice) is not None:
+            if notice is None or notice.type not in wanted or sink.lane(notice) is None:
+                continue
+            if not goes_on(notice, state):
                 found.append(located(notice, state, servers))
                 if len(found) == MOST_IN_BATCH:
                     break

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kugetsu.forge.protocol import Check, CheckOutput, Comment, Forge, PullRequest, Remark, Review, is_verdict
-from kugetsu.runtime.reactions import error_window
+from kugetsu.runtime import error_window
 from kugetsu.runtime.reactions.foreign_text import address, one_line, plain, without_what_varies
 from kugetsu.runtime.reactions.people import People
 
@@ -32,19 +32,50 @@ MOST_TEXTS = 100
 _OUTPUTS = 500
 
 
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What is told of a failing check: whether it ``ran``, the window of its ``log`` (None without one), its ``words``,
+    and the ``signature`` of its error (`UNREAD`; empty if it did not run)."""
+
+    ran: bool
+    log: str | None
+    words: str
+    signature: str
+
+    @classmethod
+    def of(cls, check: Check, output: CheckOutput) -> Output:
+        """The same, from all that the forge tells."""
+        parts = plain(check.description, WORDS), plain(output.words, WORDS)
+        words = "\n".join(part for part in dict.fromkeys(parts) if part)
+        if not (check.ran and output.ran):
+            return cls(False, None, words, "")
+        shown, errors = [], []
+        logs = [(name, log) for name, log in output.steps if log is not None]
+        for name, log in logs[-error_window.MOST_STEPS :]:
+            window = error_window.of_log(log, error_window.BUDGET // min(len(logs), error_window.MOST_STEPS))
+            shown.append(f"step: {one_line(name, NAME)}\n{window}" if name else window)
+            errors.append(f"{name}: {error_window.last_error(log) or ''}")
+        if not logs:
+            shown = [f"step: {one_line(name, NAME)}" for name, _ in output.steps]
+            errors = [f"{name}: " for name, _ in output.steps] + [words]
+        signature = hashlib.sha256("\n".join(map(without_what_varies, errors)).encode()).hexdigest()[:16]
+        signature = UNREAD if output.unread else signature
+        return cls(True, "\n\n".join(shown) if logs else None, _with_steps(words, shown if not logs else []), signature)
+
+
 @dataclass(slots=True)
 class Outputs:
-    """The outputs of failing checks, each asked for once."""
+    """The outputs of failing checks, each asked for and read once: a log is large, and its window is not."""
 
-    _known: dict[tuple[str, ...], CheckOutput] = field(default_factory=dict)
+    _known: dict[tuple[str, ...], Output] = field(default_factory=dict)
 
-    def of(self, forge: Forge, owner: str, repo: str, sha: str, check: Check) -> CheckOutput:
+    def of(self, forge: Forge, owner: str, repo: str, sha: str, check: Check) -> Output:
         """The output of a check of a commit. Raises ForgeFailure."""
-        key = (forge.host, owner, repo, sha, check.name, str(check.id), check.url, check.description)
+        key = (forge.host, owner, repo, sha, check.name, str(check.id), check.url, check.description, str(check.ran))
         if key not in self._known:
             while len(self._known) >= _OUTPUTS:
                 del self._known[next(iter(self._known))]
-            self._known[key] = forge.check_output(owner, repo, sha, check)
+            self._known[key] = Output.of(check, forge.check_output(owner, repo, sha, check))
         return self._known[key]
 
 
@@ -120,12 +151,12 @@ class Reading:
         for check in self.checks:
             if check.state != "failure" and check.ran:
                 continue
-            ran, log, words, signature = self._output(check)
+            output = self.outputs.of(*self._place, self.pull.head_sha, check)
             start = f"check:{_mark(check.name)}:{self.pull.head_sha}:"
-            base: Item = {"name": one_line(check.name, NAME), "url": address(check.url, NAME * 2), "text": words}
-            if ran:
-                for name in self._named(start, signature):
-                    yield name, lambda base=base, log=log: {**base, "log": log}  # type: ignore[misc]
+            base: Item = {"name": one_line(check.name, NAME), "url": address(check.url, NAME * 2), "text": output.words}
+            if output.ran:
+                for name in self._named(start, output.signature):
+                    yield name, lambda base=base, log=output.log: {**base, "log": log}  # type: ignore[misc]
             else:
                 yield f"{start}not-run", lambda base=base: {**base, "counts": False, "why_not": "not_run"}  # type: ignore[misc]
 
@@ -136,27 +167,6 @@ class Reading:
         if signature == UNREAD:
             return [name for name in known if not name.endswith(":not-run")] or [start + UNREAD]
         return [start + UNREAD] if start + UNREAD in known else [start + signature]
-
-    def _output(self, check: Check) -> tuple[bool, str | None, str, str]:
-        """Whether a check ran, the window of its log, what it says, and the signature of its error."""
-        said = plain(check.description, WORDS)
-        output = self.outputs.of(*self._place, self.pull.head_sha, check)
-        words = plain(output.words, WORDS)
-        words = "\n".join(part for part in dict.fromkeys((said, words)) if part)
-        if not (check.ran and output.ran):
-            return False, None, words, ""
-        shown, errors = [], []
-        logs = [(name, log) for name, log in output.steps if log is not None]
-        for name, log in logs[-error_window.MOST_STEPS :]:
-            window = error_window.of_log(log, error_window.BUDGET // min(len(logs), error_window.MOST_STEPS))
-            shown.append(f"step: {one_line(name, NAME)}\n{window}" if name else window)
-            errors.append(f"{name}: {error_window.last_error(log) or ''}")
-        if not logs:
-            shown = [f"step: {one_line(name, NAME)}" for name, _ in output.steps]
-            errors = [f"{name}: " for name, _ in output.steps] + [words]
-        signature = hashlib.sha256("\n".join(map(without_what_varies, errors)).encode()).hexdigest()[:16]
-        signature = UNREAD if output.unread else signature
-        return True, "\n\n".join(shown) if logs else None, _with_steps(words, shown if not logs else []), signature
 
     # --- people ---
 

@@ -6,7 +6,7 @@ import re
 import unicodedata
 
 from kugetsu.redaction.funnel import redact, redact_head
-from kugetsu.runtime.reactions.error_window import without_escapes
+from kugetsu.runtime.error_window import without_escapes
 
 #: Characters of the original that are looked at, for each that is kept: what is taken out must not leave nothing.
 _FOR_EACH = 4

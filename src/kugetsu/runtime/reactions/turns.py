@@ -13,6 +13,7 @@ from kugetsu.domain.events import Event
 from kugetsu.domain.facts import ReactionFacts
 from kugetsu.domain.fold.loops import used
 from kugetsu.domain.state import Session, State
+from kugetsu.forge.failures import ForgeFailure
 from kugetsu.model import clock
 from kugetsu.model.errors import KugetsuError
 from kugetsu.model.refs import parse_ref
@@ -22,8 +23,10 @@ from kugetsu.runtime.reactions import message
 from kugetsu.runtime.reviews import subjects
 from kugetsu.runtime.workspace import Workspace
 
-#: Seconds after which an issue that could not be read, or took another way than its turn, is asked for again.
+#: Seconds after which an issue that wanted no turn is asked for again; and the longest pause after a failure.
 ASK_AGAIN = 300.0
+#: Seconds of the first pause after a failure; each further one is twice as long, if the forge names no time.
+FIRST_PAUSE = 5.0
 #: The longest wait for a turn, in seconds.
 LONGEST = 86_400.0
 
@@ -45,7 +48,8 @@ class Turns:
     setting makes a turn due."""
 
     ws: Workspace
-    _asked: dict[str, float] = field(default_factory=dict)
+    #: When an issue may be asked for again, in monotonic seconds, and how long the pause is until then.
+    _pauses: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def due(self, state: State, now: str) -> list[str]:
         """The issues whose turn is to be queued, or whose brake to be recorded, now."""
@@ -58,7 +62,7 @@ class Turns:
             if turn.code == "later" and turn.until is not None:
                 waits.append(max(clock.seconds_between(now, turn.until), 0.0))
             elif turn.code == "go" and not _is_withdrawn(state, session, turn):
-                waits.append(max(self._asked.get(session.key, 0.0) + ASK_AGAIN - time.monotonic(), 0.0))
+                waits.append(self._left(session.key))
         return min(waits)
 
     def _turns(self, state: State, now: str) -> Iterator[tuple[Session, loops.Turn]]:
@@ -73,14 +77,37 @@ class Turns:
             return held is None or held["code"] != turn.code
         if turn.code != "go" or _is_withdrawn(state, session, turn):
             return False
-        asked = self._asked.get(session.key)
-        return asked is None or time.monotonic() - asked >= ASK_AGAIN
+        return self._left(session.key) <= 0
+
+    def _left(self, key: str) -> float:
+        """Seconds until an issue may be asked for again."""
+        until, _ = self._pauses.get(key, (0.0, 0.0))
+        return max(until - time.monotonic(), 0.0)
+
+    def _pause(self, key: str, seconds: float) -> None:
+        self._pauses[key] = time.monotonic() + seconds, seconds
+
+    def _failed(self, key: str, problem: KugetsuError) -> None:
+        """Ask again when the forge says, else after a growing pause."""
+        asked = problem.retry_at if isinstance(problem, ForgeFailure) else None
+        if asked is not None:
+            self._pause(key, min(max(clock.seconds_between(clock.now(), asked), FIRST_PAUSE), LONGEST))
+        else:
+            _, before = self._pauses.get(key, (0.0, 0.0))
+            self._pause(key, min(max(before * 2, FIRST_PAUSE), ASK_AGAIN))
 
     def take(self, key: str) -> list[Event]:
         """Queue the next turn of an issue's loop, or record what keeps it; [] if there is nothing to do by now.
 
         Asks the forge whether the issue still wants work. Raises KugetsuError, ForgeFailure: it is tried again later.
         """
+        try:
+            return self._taken(key)
+        except KugetsuError as problem:
+            self._failed(key, problem)
+            raise
+
+    def _taken(self, key: str) -> list[Event]:
         state, now = self.ws.state(), clock.now()
         session = state.sessions.get(key)
         if session is None:
@@ -89,15 +116,15 @@ class Turns:
         turn = loops.next_turn(state, session, facts)
         text = ""
         if turn.code == "go":
-            self._asked[key] = time.monotonic()
             why_not, over_at = _withdrawn(self.ws, key)
             if why_not is not None:
+                self._pause(key, ASK_AGAIN)
                 return self.ws.log.transact(lambda state: decide.withdrawn(state, key, why_not, over_at))
             loop = loops.loop_of(state, key)
             items = items_of(self.ws, loop, turn.items)
             text = message.of(session.pr, items, used(loop) + 1, facts["max_reactions"])
         events = self.ws.log.transact(lambda state: decide.react(state, key, text, turn.items, facts))
-        self._asked.pop(key, None)
+        self._pauses.pop(key, None)
         return events
 
     def recheck(self, state: State, key: str) -> list[Event]:

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from kugetsu.domain.events import Event
 from kugetsu.domain.state import Session, State
 from kugetsu.forge.failures import ForgeFailure
+from kugetsu.forge.pauses import Pause
 from kugetsu.model import clock
 from kugetsu.model.errors import KugetsuError, LogDamaged, LogWriteFailed
 from kugetsu.model.refs import parse_ref
@@ -57,10 +58,9 @@ class Observer(DaemonChild):
         self._retiring = Retiring(ws)
         #: When the latest round began, in monotonic seconds.
         self.began: float | None = None
-        self._not_before: dict[str, str] = {}
         self._troubles: dict[str, Trouble] = {}
         self._notes: dict[str, str] = {}
-        self._intake = Intake(ws, self._may_ask, self._tell, self.write)
+        self._intake = Intake(ws, self._may_ask, self._tell, self.written)
         super().__init__(ws, held)
 
     def write(self, text: str) -> None:
@@ -123,11 +123,7 @@ class Observer(DaemonChild):
             self._report(host, subject, problem)
             return
         self._settle(subject)
-        self._written(key, events)
-
-    def _written(self, key: str, events: list[Event]) -> None:
-        for event in events:
-            self.write(f"{key}: {event['type']} (event {event['seq']})")
+        self.written(key, events)
 
     def _begin(self, sessions: list[Session]) -> float:
         """Begin a round if it is time: first the lists of the repositories; the seconds until then."""
@@ -153,7 +149,6 @@ class Observer(DaemonChild):
         try:
             if mine and self._survey.forges.of(host) is not None:
                 self._lists.refresh(place, self._survey.forges)
-                self._not_before.pop(host, None)
                 self._settle(host)
         except KugetsuError as problem:
             self._report(host, "/".join(place), problem)
@@ -185,7 +180,7 @@ class Observer(DaemonChild):
         closely = self._lists.is_due(session, subjects.interval(self._ws)) or session.review == "closed"
         sight = survey.look(session, listed) if closely else survey.in_the_base(session)
         self._tell(host, session.key, sight.problem)
-        self._written(session.key, record(self._ws, session, sight))
+        self.written(session.key, record(self._ws, session, sight))
         self._tell_untold()
         state = self._ws.state()
         now = state.sessions.get(session.key)
@@ -203,22 +198,18 @@ class Observer(DaemonChild):
             self._keep({**self._notes, repository: text})
 
     def _may_ask(self, host: str) -> bool:
-        """Whether the time that a forge named is over."""
-        return self._not_before.get(host, "") <= clock.now()
+        """Whether the time that a forge named to any process is over."""
+        return Pause(self._ws.paths.pause(host)).until(time.time()) is None
 
     def _tell(self, host: str, key: str, problem: KugetsuError | None) -> None:
-        """Log a failure once, and once more when it is over, and keep it for `doctor`; heed the time that a forge
-        names."""
+        """Log a failure once, and once more when it is over, and keep it for `doctor`."""
         if problem is not None:
             self._report(host, key, problem)
             return
-        self._not_before.pop(host, None)
         self._settle(host)
         self._settle(key)
 
     def _report(self, host: str, subject: str, problem: KugetsuError) -> None:
-        if isinstance(problem, ForgeFailure) and problem.retry_at is not None:
-            self._not_before[host] = problem.retry_at
         subject = host if isinstance(problem, ForgeFailure) and problem.passing else subject
         self._troubles.setdefault(subject, Trouble(self.write))
         self._troubles[subject].report(f"{subject}: {one_line(problem)}", kind=problem.code)

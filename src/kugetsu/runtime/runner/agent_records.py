@@ -14,7 +14,7 @@ from kugetsu.agents import protocol as agents
 from kugetsu.agents.commands import Command
 from kugetsu.agents.outcome import Outcome
 from kugetsu.agents.protocol import Agent
-from kugetsu.domain.state import Attempt
+from kugetsu.domain.state import Attempt, Session
 from kugetsu.model.errors import BadInput, KugetsuError
 from kugetsu.redaction.funnel import redact
 from kugetsu.runtime.env_files import values
@@ -45,6 +45,15 @@ def commands_of(ws: Workspace, attempt: Attempt, exit_code: int | None = None) -
     try:
         return _agent(ws, attempt).commands(_as_ended(ws, attempt, exit_code))
     except (KugetsuError, OSError):
+        return []
+
+
+def commands_of_run(ws: Workspace, session: Session, run: str) -> list[Command]:
+    """As `commands_of`, of an ended attempt of the session by its id: the state may have forgotten it."""
+    try:
+        ended = _ended(ws, session, run, session.agent_session)
+        return _agent_of(ws, session.key, session, "dev").commands(ended)
+    except (KugetsuError, OSError):  # the files may be gone by now
         return []
 
 
@@ -80,32 +89,37 @@ def _as_ended(
     signal: int | None = None,
     seconds: float | None = None,
 ) -> agents.Ended:
-    folder = ws.paths.run(attempt.id)
     session = ws.state().sessions.get(attempt.session)
+    name = attempt.agent_session or (session.agent_session if session is not None else None)
+    return replace(_ended(ws, session, attempt.id, name), exit_code=exit_code, signal=signal, seconds=seconds)
+
+
+def _ended(ws: Workspace, session: Session | None, run: str, name: str | None) -> agents.Ended:
+    folder = ws.paths.run(run)
     return agents.Ended(
-        session=attempt.agent_session or (session.agent_session if session is not None else None) or "",
+        session=name or "",
         output=os.path.join(folder, "output.jsonl"),
         errors=os.path.join(folder, "stderr.log"),
-        exit_code=exit_code,
-        signal=signal,
         directory=(session.worktree if session is not None else None) or "",
-        seconds=seconds,
     )
 
 
 def _agent(ws: Workspace, attempt: Attempt) -> Agent:
+    return _agent_of(ws, attempt.issue, ws.state().sessions.get(attempt.session), attempt.kind)
+
+
+def _agent_of(ws: Workspace, issue: str | None, session: Session | None, kind: str) -> Agent:
     """The agent that worked, even if the settings changed or its env file broke since: an ended attempt must be
     recorded."""
-    texts = ws.config_of(attempt.issue).texts()
-    session = ws.state().sessions.get(attempt.session)
+    texts = ws.config_of(issue).texts()
     if session is not None and session.agent is not None:
         texts["KUGETSU_AGENT"] = session.agent
-    return choose(texts, {**ws.environment, **_env_file(ws, attempt)})
+    return choose(texts, {**ws.environment, **_env_file(ws, kind)})
 
 
-def _env_file(ws: Workspace, attempt: Attempt) -> dict[str, str]:
+def _env_file(ws: Workspace, kind: str) -> dict[str, str]:
     try:
-        return values(ws.paths, attempt.kind)
+        return values(ws.paths, kind)
     except BadInput as problem:
         print(problem, file=sys.stderr)
         return {}

@@ -18,14 +18,15 @@ from kugetsu.domain import verification
 from kugetsu.domain.decide import verification as decide
 from kugetsu.domain.fold.sessions import base_key
 from kugetsu.domain.results import AT_FAULT, UNVERIFIED
+from kugetsu.domain.state import Session
 from kugetsu.domain.worktree_setup import CHANGED
 from kugetsu.host import run_files
 from kugetsu.host.config import Config
 from kugetsu.model.errors import KugetsuError, LogWriteFailed
 from kugetsu.redaction.funnel import redact
-from kugetsu.runtime.git import repositories, scratch
+from kugetsu.runtime import error_window
+from kugetsu.runtime.git import comparison, repositories, scratch
 from kugetsu.runtime.process import command_line
-from kugetsu.runtime.reactions import error_window
 from kugetsu.runtime.runner import surroundings
 from kugetsu.runtime.verification import nothing_ran
 from kugetsu.runtime.workspace import Workspace
@@ -78,6 +79,19 @@ def order_of(config: Config, repository: str, clone: str) -> Order | None:
     if not command:
         return None
     return Order(repository, clone, command, config.number("VERIFY_MINUTES") * 60, recipe.of(config))
+
+
+def order_for(ws: Workspace, session: Session) -> Order | None:
+    """The order for a session's work; None without VERIFY_COMMAND or a clone."""
+    if session.repository is None or session.source is None:
+        return None
+    return order_of(ws.config_of(session.repository), session.repository, session.source)
+
+
+def base_commit(order: Order, session: Session, head: str) -> str | None:
+    """The commit of the base branch that the commit ``head`` of a session's work is from."""
+    bases = comparison.refs_in(session.source, session.base_branch)
+    return comparison.base_of(order.clone, head, bases, session.base_commit or "").commit
 
 
 def of_commit(

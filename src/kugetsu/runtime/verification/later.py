@@ -14,12 +14,11 @@ from kugetsu.domain import verification
 from kugetsu.domain.decide import verification as decide
 from kugetsu.domain.events import Event
 from kugetsu.domain.intake import is_paused
-from kugetsu.domain.results import NOT_TO_OPEN, UNKNOWN, UNVERIFIED
+from kugetsu.domain.results import NOT_ASKED, NOT_TO_OPEN, UNKNOWN, UNVERIFIED
 from kugetsu.domain.state import Session, State
 from kugetsu.model.errors import KugetsuError
 from kugetsu.redaction.funnel import redact
 from kugetsu.runtime import host_id, pull_opening, scratch_lease
-from kugetsu.runtime.git import comparison
 from kugetsu.runtime.verification import clean_run, of_attempt
 from kugetsu.runtime.verification.clean_run import Order, Place
 from kugetsu.runtime.workspace import Workspace
@@ -29,24 +28,21 @@ class StoppedError(Exception):
     """It is no longer wanted."""
 
 
-def due(ws: Workspace, state: State, now: str) -> Iterator[tuple[Session, Order]]:
-    """The sessions whose work is to be verified now, and what is run; another host verifies its own."""
+def due(ws: Workspace, state: State, now: str) -> Iterator[tuple[Session, Order | None]]:
+    """The sessions whose work is to be verified now, and what is run; None where VERIFY_COMMAND was removed. Another
+    host verifies its own."""
     for session in state.sessions.values():
         known = session.verified
         if known is None or not host_id.is_own(ws, session.host):
             continue
         if known["code"] not in UNKNOWN or is_paused(state, session.key, now):
             continue
-        order = order_of(ws, session)
-        if order is not None and verification.is_owed(session, order.sha, order.seconds):
+        if session.repository is None or session.source is None:
+            continue
+        order = clean_run.order_for(ws, session)
+        sha, seconds = (order.sha, order.seconds) if order is not None else ("", 0.0)
+        if verification.is_owed(session, sha, seconds):
             yield session, order
-
-
-def order_of(ws: Workspace, session: Session) -> Order | None:
-    """What verifies a session's work; None without VERIFY_COMMAND or a clone."""
-    if session.repository is None or session.source is None:
-        return None
-    return clean_run.order_of(ws.config_of(session.repository), session.repository, session.source)
 
 
 def begun(ws: Workspace, state: State) -> list[Session]:
@@ -55,13 +51,17 @@ def begun(ws: Workspace, state: State) -> list[Session]:
     return [session for session in known if host_id.is_own(ws, session.host)]
 
 
-def run(ws: Workspace, session: Session, order: Order, go_on: Callable[[], bool]) -> list[Event]:
+def run(ws: Workspace, session: Session, order: Order | None, go_on: Callable[[], bool]) -> list[Event]:
     """Verify a session's work, while ``go_on``; the events of its outcome. Raises LogWriteFailed, LogDamaged."""
     known = session.verified
     assert known is not None
+    if order is None:
+        found = {"command": "", "sha": known["sha"], "commit": known["commit"], "code": NOT_ASKED}
+        return record(ws, session.key, None, found, "", by_hand=False)
     head, about = known["commit"], {"command": redact(order.command), "sha": order.sha, "commit": known["commit"]}
-    seconds = order.seconds
-    intent = ws.log.transact(lambda state: decide.begin(state, session.key, head, order.sha, about["command"], seconds))
+    intent = ws.log.transact(
+        lambda state: decide.begin(state, session.key, head, order.sha, about["command"], order.seconds)
+    )
     if not intent:
         return []
 
@@ -73,8 +73,7 @@ def run(ws: Workspace, session: Session, order: Order, go_on: Callable[[], bool]
     try:
         with scratch_lease.hold(ws) as lease:
             folder = ws.paths.make(f"{ws.paths.scratch}/{lease.nonce}")
-            bases = comparison.refs_in(session.source, session.base_branch)
-            base = comparison.base_of(order.clone, head, bases, session.base_commit or "").commit
+            base = clean_run.base_commit(order, session, head)
             found, text = clean_run.of_work(ws, order, head, base, Place(lease.nonce, folder, step=step))
     except StoppedError:
         found = {**about, "code": "not_run", "why": "stopped"}
@@ -91,14 +90,16 @@ def close(ws: Workspace, session: Session) -> list[Event]:
     return ws.log.transact(lambda state: decide.verified(state, session.key, said))
 
 
-def record(ws: Workspace, key: str, order: Order, found: dict[str, Any], text: str, *, by_hand: bool) -> list[Event]:
+def record(
+    ws: Workspace, key: str, order: Order | None, found: dict[str, Any], text: str, *, by_hand: bool
+) -> list[Event]:
     """Record what a verification ``found`` of the commits of the session ``key``, with its output ``text``, and what
     follows; [] if that says nothing new (`decide.verified`)."""
     state = ws.state()
     session = state.sessions.get(key)
     if session is None:
         return []
-    item = of_attempt.feedback_of(order, found, text) if found["code"] in UNVERIFIED else None
+    item = of_attempt.feedback_of(order, found, text) if order is not None and found["code"] in UNVERIFIED else None
     opening = None
     known = session.verified or {}
     if found["code"] not in NOT_TO_OPEN and found["commit"] == session.head and not known.get("refused"):

@@ -19,10 +19,9 @@ from kugetsu.domain.state import Attempt, Session
 from kugetsu.model import clock
 from kugetsu.model.errors import KugetsuError
 from kugetsu.redaction.funnel import redact
-from kugetsu.runtime.git import comparison
+from kugetsu.runtime import error_window
 from kugetsu.runtime.process import lease
 from kugetsu.runtime.process import tree as trees
-from kugetsu.runtime.reactions import error_window
 from kugetsu.runtime.runner import spawn
 from kugetsu.runtime.runner.interruption import Interrupted, interruptible
 from kugetsu.runtime.verification import clean_run
@@ -44,9 +43,7 @@ class Checked:
 
 def wanted(ws: Workspace, session: Session | None, claims: dict[str, Any], evidence: dict[str, Any]) -> Order | None:
     """What is to be verified of an attempt that ended well; None without VERIFY_COMMAND, or without such work."""
-    if session is None or session.repository is None or session.source is None:
-        return None
-    order = clean_run.order_of(ws.config_of(session.repository), session.repository, session.source)
+    order = clean_run.order_for(ws, session) if session is not None else None
     if order is None or not (evidence.get("head") and evidence.get("commits")):
         return None
     return order if result_of("attempt.succeeded", claims, evidence)["kind"] in COMMITTED else None
@@ -91,8 +88,7 @@ def _verified(ws: Workspace, attempt: Attempt, session: Session, order: Order, h
         attempt=attempt.id,
         step=lambda _: tree.step(time.monotonic()),
     )
-    bases = comparison.refs_in(session.source, session.base_branch)
-    base = comparison.base_of(order.clone, head, bases, session.base_commit or "").commit
+    base = clean_run.base_commit(order, session, head)
     found, text = clean_run.of_work(ws, order, head, base, place)
     return Checked(found, feedback_of(order, found, text) if found["code"] in UNVERIFIED else None)
 

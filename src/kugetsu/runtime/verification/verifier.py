@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 
-from kugetsu.domain.events import Event
 from kugetsu.domain.intake import is_paused
 from kugetsu.domain.state import Session
 from kugetsu.model import clock
@@ -39,9 +38,9 @@ class Verifier(DaemonChild):
             scratch_lease.forget_killed(self._ws)
             self._cleared = True
         for session in later.begun(self._ws, self._ws.state()):
-            self._written(session.key, later.close(self._ws, session))
+            self.written(session.key, later.close(self._ws, session))
         for session, order in later.due(self._ws, self._ws.state(), clock.now()):
-            self._written(session.key, later.run(self._ws, session, order, lambda key=session: self._wants(key)))  # type: ignore[misc]
+            self.written(session.key, later.run(self._ws, session, order, lambda key=session: self._wants(key)))  # type: ignore[misc]
             return 0.0
         self._stopping = "there is nothing to verify"
         return 0.0
@@ -54,10 +53,6 @@ class Verifier(DaemonChild):
         if not self.wanted or now is None or now.attempt is not None or now.person is not None:
             return False
         return now.head == session.head and not is_paused(state, session.key, clock.now())
-
-    def _written(self, key: str, events: list[Event]) -> None:
-        for event in events:
-            self.write(f"{key}: {event['type']} (event {event['seq']})")
 
 
 def main() -> int:

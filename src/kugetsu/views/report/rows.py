@@ -12,6 +12,7 @@ from kugetsu.runtime.notifications.notice import issue_url
 from kugetsu.views import gates, results, times
 from kugetsu.views import missing_pull as missing_words
 from kugetsu.views.text import line
+from kugetsu.views.wording import reason_words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -333,6 +334,8 @@ def facts_of(row: RowData) -> list[str]:
     parts = []
     if row["group"] in ("failed", "waiting") and row["reason"]:
         parts.append(row["reason"])
+    if row["state"] == "cancelled" and row["reason"]:
+        parts.append(reason_words(row["reason"]))
     parts += [row["words"], results.size_words(row["result"])]
     parts += row["remarks"]
     if row["cost"]:
