@@ -89,8 +89,10 @@ def test_a_worktree_that_is_not_ready_is_listed_with_its_reason_although_it_is_t
     story.finish(story.run("q1", alive=True), "fail", "unready", "not started", evidence={"set_up": set_up})
     (row,) = report(kugetsu, "--json", at="10:00:30").json["items"]
     assert row["until"] and row["for_a_person"]
-    assert row["reason"] == f"its worktree is not ready: {problem}; output: kugetsu logs q1.1 --setup"
+    assert row["reason"] == f"its worktree is not ready: {problem} (output: kugetsu logs q1.1 --setup)"
     assert row["next"] == "kugetsu doctor --repo github.com/a/b"
+    said = kugetsu("why", "q1", at="2026-11-23T10:00:30.000000Z", COLUMNS="200").out
+    assert "--setup) until 10:01" in said, "the time is no part of the command"
     for width in ("40", "80"):
         shown = report(kugetsu, at="10:00:30", COLUMNS=width).out
         assert "exit 7" in shown and "doctor --repo" in " ".join(shown.split())

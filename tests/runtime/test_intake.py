@@ -323,9 +323,8 @@ def test_a_killed_daemon_and_observer_queue_nothing_twice(taken: Stage, forge: S
     for _ in range(3):
         taken.start_daemon()
         taken.until(lambda: taken.state.intake and OBSERVER.holder(taken.ws.paths) is not None)
-        observer, daemon = OBSERVER.holder(taken.ws.paths), taken.state.daemon.identity
-        taken.kill(observer)
-        taken.kill(daemon)
+        taken.kill(OBSERVER.holder(taken.ws.paths))
+        taken.kill_daemon()
     taken.go()
     taken.start_daemon()
     taken.wait("task.completed")
@@ -426,6 +425,17 @@ def test_what_changed_while_nobody_looked_is_seen_before_the_agent_starts(
     (killed,) = unobserved.events("attempt.killed")
     assert killed["data"]["reason"].startswith("not started: ")
     unobserved.check()
+
+
+def test_what_a_person_queued_for_an_issue_without_the_label_runs_also_when_it_is_closed(
+    taken: Stage, forge: ScriptedForge
+) -> None:
+    forge.issue(REPOSITORY, 14)
+    taken.agent(COMMIT)
+    task = taken.enqueue(14)
+    forge.change_issue(REPOSITORY, 14, state="closed")
+    taken.start_daemon()
+    assert taken.finished(task) == "completed"
 
 
 def test_a_label_that_was_renamed_on_github_is_gone(unobserved: Stage, forge: ScriptedForge) -> None:

@@ -24,6 +24,7 @@ from kugetsu.runtime.pull_requests import MARK
 from kugetsu.runtime.query import messages
 from kugetsu.runtime.reactions import turns as turning
 from kugetsu.runtime.reviews.observer import Observer
+from kugetsu.runtime.reviews.survey import Survey, record
 from kugetsu.runtime.verification import later
 from runtime import many_pulls
 from runtime.forged import OFTEN, PUSH, REPOSITORY, TOKEN, forge, forged, let_in, no_observer_is_left, prompt, worked
@@ -354,6 +355,21 @@ def test_a_completed_task_is_told_unless_a_turn_goes_on_with_it(
     taken = Outbox(reacting.ws, "command", reacting.ws.log.transact, lambda: False).take()
     told = [notice.type for notice in taken.notices] if taken is not None else []
     assert (len(turns(reacting)), told) == ((1, []) if goes_on else (0, ["task_completed"]))
+
+
+def test_a_check_that_is_run_again_and_fails_is_answered_once_a_person_looked(
+    reacting: Stage, forge: ScriptedForge
+) -> None:
+    forge.check(REPOSITORY, forge.head_of(REPOSITORY, PULL), "build", "success")
+    with Rounds(reacting) as observer:
+        observer.round()
+        failing(forge)
+        observer.round()
+        assert turns(reacting) == [], "no list shows it"
+        session = reacting.state.sessions[key_of(reacting)]
+        record(reacting.ws, session, Survey.of(reacting.ws).look(session))  # as `kugetsu review` does
+        observer.round()
+    assert len(turns(reacting)) == 1
 
 
 def test_a_check_that_ran_nothing_goes_to_the_person(reacting: Stage, forge: ScriptedForge) -> None:

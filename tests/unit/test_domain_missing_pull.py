@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from kugetsu.domain import missing_pull
+from kugetsu.domain import intake, missing_pull
 from kugetsu.domain.decide import attempts, reviews
 from kugetsu.domain.facts import Ending
+from kugetsu.domain.state import EVERYTHING
 from kugetsu.views import missing_pull as told
 from property.simulation import ISSUES, World
 
@@ -96,3 +97,22 @@ def test_a_setting_that_wants_none() -> None:
     assert said(world) is None
     then = f"kugetsu config set --repo {REPOSITORY} OPEN_PULL_REQUEST missing"
     assert said(world, "never") == ("never", "no pull request, OPEN_PULL_REQUEST is never", then)
+
+
+@pytest.mark.parametrize(
+    ("of", "what", "then"), [(EVERYTHING, "the queue", ""), (REPOSITORY, REPOSITORY, f" {REPOSITORY}")]
+)
+def test_a_pause_names_what_is_paused(of: str, what: str, then: str) -> None:
+    found = "paused", {"of": of}
+    assert told.words(*found) == f"its pull request waits: {what} is paused"
+    assert told.next_command(KEY, *found) == f"kugetsu queue resume{then}"
+
+
+def test_the_pause_of_one_repository_is_told_as_that() -> None:
+    state, now = World().state, "2026-11-23T10:00:00.000000Z"
+    state.paused[REPOSITORY] = {"until": None}
+    assert intake.pause_of(state, KEY, now) == REPOSITORY
+    state.paused[EVERYTHING] = {"until": None}
+    assert intake.pause_of(state, KEY, now) == EVERYTHING
+    state.paused = {REPOSITORY: {"until": now}}
+    assert intake.pause_of(state, KEY, now) is None and not intake.is_paused(state, KEY, now)

@@ -118,8 +118,7 @@ COMMANDS = {
         _verify,
         json="""\
 issue        host/owner/repo#N
-code         passed, failed, timed_out, nothing_ran, base_failed, set_up_failed, not_run; or, if the base commit does
-             the same: not_found, not_executable, too_slow (VERIFY_MINUTES), base_unready (its set-up)
+code         passed, failed, timed_out, nothing_ran, base_failed, set_up_failed, not_run; or as below
 command      VERIFY_COMMAND
 commit       the commit that it ran on
 tree         the tree of that commit
@@ -127,7 +126,10 @@ exit         its exit code, negative for a signal, or null
 seconds      how long it took, or null
 why          more on the code: the base commit that fails, what could not be run, or null
 tail         the end of its output, or null
-uncommitted  files in the worktree that are not committed, which did not count""",
+uncommitted  files in the worktree that are not committed, which did not count
+
+If the base commit does the same, code is not_found, not_executable, too_slow (VERIFY_MINUTES) or base_unready (its
+set-up).""",
         examples="kugetsu verify owner/project#14",
         exits=(4,),
     )

@@ -205,5 +205,13 @@ def on_hold(state: State, issue: str, now: str) -> bool:
 
 def is_paused(state: State, issue: str, now: str) -> bool:
     """Whether the queue is paused, as a whole or for the issue's repository."""
-    pauses = [state.paused.get(key) for key in (EVERYTHING, issue.rpartition("#")[0])]
-    return any(pause is not None and (pause["until"] is None or pause["until"] > now) for pause in pauses)
+    return pause_of(state, issue, now) is not None
+
+
+def pause_of(state: State, issue: str, now: str) -> str | None:
+    """The key of the pause (`State.paused`) that holds an issue back, that of all repositories first; None without."""
+    for key in (EVERYTHING, issue.rpartition("#")[0]):
+        pause = state.paused.get(key)
+        if pause is not None and (pause["until"] is None or pause["until"] > now):
+            return key
+    return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kugetsu.domain.intake import on_hold
+from kugetsu.domain.intake import on_hold, pause_of
 from kugetsu.domain.results import UNKNOWN
 from kugetsu.domain.verification import is_withheld
 
@@ -27,7 +27,7 @@ def reason(state: State, session: Session, now: str, setting: str | None = None)
         if is_withheld(session):
             return "later_work", {"head": session.head}
         if on_hold(state, session.key, now):
-            return "paused", {}
+            return "paused", {"of": pause_of(state, session.key, now)}
         return ("failed", {**failed, "until": owed["not_before"]}) if failed is not None else ("owed", {})
     if session.result_kind != "pushed":
         return None

@@ -206,7 +206,7 @@ def run(kind: type[DaemonChild], what: str) -> int:
             return 0
         child = kind(ws, held)
     except (KugetsuError, OSError) as problem:
-        print(f"kugetsu {what}: {log_lines.harmless(str(problem))}", file=sys.stderr)
+        log_lines.note(f"kugetsu {what}: {problem}")
         return 1
     # What it starts must not look like an agent's tool when the daemon was started by an agent.
     os.environ[MARK] = f"{name}-{os.getpid()}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from kugetsu.redaction.funnel import redact
 
 
@@ -9,3 +11,8 @@ def harmless(text: str) -> str:
     """A text as one line without secrets: white space is single spaces, and what a terminal obeys is escaped."""
     line = " ".join(redact(text).split())
     return line if line.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+
+
+def note(text: str) -> None:
+    """Write a text to standard error, `harmless`: a process without a terminal has a log file there."""
+    print(harmless(text), file=sys.stderr, flush=True)

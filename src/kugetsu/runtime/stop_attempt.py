@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from typing import Any
 
 from kugetsu.domain.decide import queue
 from kugetsu.domain.state import State
 from kugetsu.host import run_files
 from kugetsu.model.errors import KugetsuError
-from kugetsu.runtime import host_id
+from kugetsu.runtime import host_id, log_lines
 from kugetsu.runtime.process import identity
 from kugetsu.runtime.workspace import Workspace
 
@@ -55,7 +54,7 @@ def signal_runner(ws: Workspace, task_id: str) -> bool:
         ws.paths.make(ws.paths.run(attempt.id))
         run_files.replace(_file(ws, attempt.id), f"{attempt.stop}\n".encode())
     except (KugetsuError, OSError) as problem:  # the log has the reason too, and the signal does the rest
-        print(f"kugetsu: cannot write the stop file of {attempt.id}, it gets the signal: {problem}", file=sys.stderr)
+        log_lines.note(f"kugetsu: cannot write the stop file of {attempt.id}, it gets the signal: {problem}")
     if attempt.runner is None or not identity.signal(attempt.runner, signal.SIGTERM):
         return False
     identity.signal(attempt.runner, signal.SIGCONT)  # a stopped one (SIGSTOP) reacts to nothing else

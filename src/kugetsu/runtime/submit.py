@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from contextlib import suppress
 
 from kugetsu.domain.decide import claims, queue
@@ -338,7 +337,9 @@ class Deaths:
             notice_death(self._ws, None, self._told)
         except LogWriteFailed as problem:
             if str(problem) not in self._told:
-                print(f"kugetsu: {problem}; {problem.hint}", file=sys.stderr, flush=True)
+                from kugetsu.runtime import log_lines
+
+                log_lines.note(f"kugetsu: {problem}; {problem.hint}")
             self._told.add(str(problem))
         for task_id in awaited:
             _notice_full_disk(self._ws, task_id, self._told)
@@ -357,7 +358,9 @@ def _notice_full_disk(ws: Workspace, awaited: str, told: set[str]) -> None:
     if problem is not None:
         told.add("full")
         text = f"{awaited}: its agent has ended, which cannot be recorded yet: {problem.message}"
-        print(f"kugetsu: {text}; {problem.hint}", file=sys.stderr, flush=True)
+        from kugetsu.runtime import log_lines
+
+        log_lines.note(f"kugetsu: {text}; {problem.hint}")
 
 
 def notice_death(ws: Workspace, awaited: str | None, told: set[str]) -> None:
@@ -375,7 +378,9 @@ def notice_death(ws: Workspace, awaited: str | None, told: set[str]) -> None:
         if any(attempt.task == awaited for attempt in reconcile.dead(ws, ws.state())):
             raise
         if str(problem) not in told:
-            print(f"kugetsu: {problem}", file=sys.stderr)
+            from kugetsu.runtime import log_lines
+
+            log_lines.note(f"kugetsu: {problem}")
         told.add(str(problem))
 
 

@@ -117,7 +117,7 @@ def money(amount: float) -> str:
 
 def _set_up_failed(v: Values) -> str:
     """The command or step that failed, and where all of its output is."""
-    shown = f"; output: kugetsu logs {v['attempt']} --setup" if v["step"] in ("failed", "timed_out") else ""
+    shown = f" (output: kugetsu logs {v['attempt']} --setup)" if v["step"] in ("failed", "timed_out") else ""
     return f"{v['problem'] or v['step']}{shown}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kugetsu.domain.state import EVERYTHING
 from kugetsu.model import result_words
 from kugetsu.views.text import line
 
@@ -19,9 +20,13 @@ def words(code: str, values: dict[str, Any]) -> str:
         return f"no pull request, {line(values['reason'])}; {again}"
     return {
         "later_work": "its pull request waits: the branch has later work that has not been verified",
-        "paused": "its pull request waits: the queue is paused",
+        "paused": f"its pull request waits: {_paused(values)} is paused",
         "never": "no pull request, OPEN_PULL_REQUEST is never",
     }.get(code, "its pull request is still to be opened")
+
+
+def _paused(values: dict[str, Any]) -> str:
+    return "the queue" if values.get("of") in (None, EVERYTHING) else str(values["of"])
 
 
 def next_command(key: str, code: str, values: dict[str, Any]) -> str | None:
@@ -31,7 +36,7 @@ def next_command(key: str, code: str, values: dict[str, Any]) -> str | None:
     if code == "later_work":
         return f"kugetsu verify {key}"
     if code == "paused":
-        return "kugetsu queue resume"
+        return "kugetsu queue resume" if values["of"] == EVERYTHING else f"kugetsu queue resume {values['of']}"
     if code == "never":
         return f"kugetsu config set --repo {key.partition('#')[0]} OPEN_PULL_REQUEST missing"
     remedy = values.get("remedy") or ""

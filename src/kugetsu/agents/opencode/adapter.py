@@ -30,6 +30,7 @@ from kugetsu.agents.protocol import Checkup, Ended, Health, Launch, Leftover, Pr
 from kugetsu.host import atomic
 from kugetsu.host.paths import Paths
 from kugetsu.model.errors import AgentFailed, AgentUnavailable, NotFound
+from kugetsu.model.plural import counted
 
 _MODEL_HINT = "opencode auth login, or: kugetsu config set KUGETSU_MODEL provider/model (opencode models lists them)"
 
@@ -183,7 +184,7 @@ class OpenCode:
         found = []
         libraries = opencode_leftovers.libraries(self._environment.get("TMPDIR") or tempfile.gettempdir())
         if libraries:
-            said = f"{len(libraries)} libraries that opencode unpacked, in {os.path.dirname(libraries[0])}"
+            said = f"{counted(len(libraries), 'library')} that opencode unpacked, in {os.path.dirname(libraries[0])}"
             found.append(Leftover("libraries", said, tuple(libraries)))
         stale = [folder for folder, _ in self._stale_snapshots(worktrees)]
         if stale:

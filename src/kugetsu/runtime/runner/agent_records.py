@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +16,7 @@ from kugetsu.agents.protocol import Agent
 from kugetsu.domain.state import Attempt, Session
 from kugetsu.model.errors import BadInput, KugetsuError
 from kugetsu.redaction.funnel import redact
+from kugetsu.runtime import log_lines
 from kugetsu.runtime.env_files import values
 from kugetsu.runtime.git.changes import changed_files
 from kugetsu.runtime.workspace import Workspace
@@ -121,5 +121,5 @@ def _env_file(ws: Workspace, kind: str) -> dict[str, str]:
     try:
         return values(ws.paths, kind)
     except BadInput as problem:
-        print(problem, file=sys.stderr)
+        log_lines.note(str(problem))
         return {}

@@ -19,7 +19,7 @@ from kugetsu.domain.decide import attempts as decide
 from kugetsu.domain.facts import Ending
 from kugetsu.host import run_files
 from kugetsu.model.errors import LogWriteFailed
-from kugetsu.runtime import disk, pull_opening
+from kugetsu.runtime import disk, log_lines, pull_opening
 from kugetsu.runtime.facts import outcome_facts
 from kugetsu.runtime.git import scratch
 from kugetsu.runtime.process import lease as leases
@@ -97,7 +97,7 @@ def _remove_temp_folder(ws: Workspace, attempt_id: str, lease: str) -> None:
         if temp_folders.left(ws.paths, attempt_id) is not None and not termination.marked(lease):
             temp_folders.remove(ws.paths, attempt_id)
     except Exception as problem:  # noqa: BLE001  what an agent left there must not hold its slot; doctor finds it
-        print(f"the temporary folder of {attempt_id} stays: {problem!r}", file=sys.stderr)
+        log_lines.note(f"the temporary folder of {attempt_id} stays: {problem!r}")
 
 
 def _keep_result(ws: Workspace, attempt_id: str, events: list[dict[str, Any]]) -> None:

@@ -7,7 +7,6 @@ Every step makes what is missing and deletes nothing. Intent and outcome are in 
 from __future__ import annotations
 
 import os
-import sys
 
 from kugetsu.agents.protocol import Agent
 from kugetsu.domain import divergence
@@ -16,7 +15,7 @@ from kugetsu.domain.state import Session, Task
 from kugetsu.model.errors import Diverged, GitFailed, KugetsuError
 from kugetsu.model.refs import folder_name, parse_ref
 from kugetsu.redaction.funnel import redact
-from kugetsu.runtime import finished_branch, host_id
+from kugetsu.runtime import finished_branch, host_id, log_lines
 from kugetsu.runtime.finished_branch import Finished
 from kugetsu.runtime.git import checkouts, integrity, merged, others_commits, repositories, worktrees
 from kugetsu.runtime.git.repositories import Repository
@@ -89,7 +88,7 @@ def _take_in_others(
     except (Diverged, GitFailed) as problem:
         if isinstance(problem, Diverged) and task is not None and _stops(task, problem):
             raise
-        print(f"nothing was taken in, work goes on from what is here: {problem}", file=sys.stderr)
+        log_lines.note(f"nothing was taken in, work goes on from what is here: {problem}")
         return
     if found is not None:
         what = found.branch, found.was, found.head, found.commits

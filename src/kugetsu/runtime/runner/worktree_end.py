@@ -4,13 +4,13 @@ commit or push is kept on a rescue branch."""
 from __future__ import annotations
 
 import os
-import sys
 from typing import Any
 
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import Attempt, Session
 from kugetsu.model.errors import KugetsuError, LogWriteFailed
 from kugetsu.redaction.funnel import redact
+from kugetsu.runtime import log_lines
 from kugetsu.runtime.git import integrity, locks, rescue
 from kugetsu.runtime.workspace import Workspace
 
@@ -33,7 +33,7 @@ def clear_locks(ws: Workspace, attempt: Attempt, session: Session | None) -> str
             if lock.remove():
                 names.append(os.path.basename(lock.path))
     except (LogWriteFailed, OSError) as problem:
-        print(f"a lock of a dead git stays: {problem}", file=sys.stderr)
+        log_lines.note(f"a lock of a dead git stays: {problem}")
     return f"; removed locks of a killed git: {', '.join(names)}" if names else ""
 
 
@@ -55,5 +55,5 @@ def keep_work(session: Session | None, name: str) -> tuple[str | None, str | Non
         kept = rescue.rescue(path, name, branch=session.branch or "")
         return (kept.branch if kept is not None else None), None
     except (KugetsuError, OSError) as problem:
-        print(f"no rescue branch: {problem}", file=sys.stderr)
+        log_lines.note(f"no rescue branch: {problem}")
         return None, redact(str(problem), limit=RESCUE_REASON_LENGTH)
