@@ -71,6 +71,14 @@ def test_it_fails_with_1_and_as_json(worked):
     assert worked("verify", ISSUE, "--json").json["code"] == "base_failed"
 
 
+def test_work_that_passes_after_its_base_was_at_fault_is_told_as_verified(worked):
+    worked("config", "set", "VERIFY_COMMAND", "false")
+    assert worked("verify", ISSUE, "--json").json["code"] == "base_failed"
+    worked("config", "set", "VERIFY_COMMAND", "true")
+    assert "recorded (event " in worked("verify", ISSUE).out
+    assert "recorded" not in worked("verify", ISSUE).out, "nothing new is said of it"
+
+
 def test_what_cannot_be_verified_names_the_remedy(worked):
     none = worked("verify", ISSUE)
     assert none.code == 4 and "VERIFY_COMMAND" in none.err and "kugetsu config set --repo" in none.err

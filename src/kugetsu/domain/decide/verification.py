@@ -137,9 +137,11 @@ def _says_more(known: dict[str, Any], code: str) -> bool:
     """Whether a person's verification of a session's last commit is to be recorded: what passed once stays so."""
     if code in results.UNKNOWN:
         return False
-    before = known.get("code", "not_run")
+    before: str = known.get("code", "not_run")
     if before in (*results.UNKNOWN, results.NOT_ASKED):
         return True
+    if code == "passed":
+        return before != "passed"  # its pull request may be open with the words of what was known
     return before in results.NOT_TO_OPEN and code not in results.NOT_TO_OPEN
 
 
