@@ -62,7 +62,7 @@ def test_a_set_up_that_fails_is_a_problem_with_its_output_kept(tried):
     shown = tried("doctor", "--repo", REPO, "--json")
     assert shown.code == 1 and levels(shown)["set-up"] == "problem" and "verification" not in levels(shown)
     problem = next(one for one in shown.json["findings"] if one["level"] == "problem")
-    assert problem["text"].endswith("failed (exit 2): error: no registry")
+    assert problem["text"].endswith("failed (exit 2)") and "error: no registry; " in problem["text"]
     assert "error: no registry" in (tried.root / "logs" / "doctor-setup.log").read_text()
     assert is_clean(tried)
 

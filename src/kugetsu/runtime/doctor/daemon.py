@@ -12,8 +12,9 @@ from kugetsu.runtime import agent_preflight, daemon_control, liveness, reconcile
 from kugetsu.runtime.doctor.context import Context
 from kugetsu.runtime.doctor.finding import Finding, Fix, Found
 from kugetsu.runtime.process import programs
-from kugetsu.runtime.process.named_lease import OBSERVER
+from kugetsu.runtime.process.named_lease import OBSERVER, VERIFIER
 from kugetsu.runtime.reviews import subjects
+from kugetsu.runtime.verification.verifier_supervisor import VerifierSupervisor
 
 PATIENCE_SECONDS = 5.0
 
@@ -38,6 +39,7 @@ def _process(context: Context, state: State) -> Iterator[Finding]:
         yield from _age(known.since)
         yield from _agents(context, state)
         yield from _observer(context, state)
+        yield from _verifier(context, state)
     elif known.state == "lost":
         repair = Fix("record the lost daemon", lambda: reconcile.reconcile(context.ws))
         recorded = liveness.daemon_here(context.ws.paths, state).state == "lost"
@@ -71,6 +73,17 @@ def _observer(context: Context, state: State) -> Iterator[Finding]:
         yield found.warning("observer", text, "kugetsu queue-daemon logs")
     elif not notes:
         yield found.ok("observer", "the observer looks at what is to review")
+
+
+def _verifier(context: Context, state: State) -> Iterator[Finding]:
+    """Whether work is verified whose run did not."""
+    if not VerifierSupervisor(context.ws).needed(state):
+        return
+    if VERIFIER.alive(context.paths):
+        yield found.ok("verifier", "the verifier verifies work whose run did not")
+    else:
+        text = "the verifier, which verifies work whose run did not, is not running; the daemon restarts it"
+        yield found.warning("verifier", text, "kugetsu queue-daemon logs")
 
 
 def _age(since: str | None) -> Iterator[Finding]:

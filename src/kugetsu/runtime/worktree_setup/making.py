@@ -182,7 +182,8 @@ def _run_command(wanted: Recipe, place: Place, outcome: Outcome) -> None:
         return
     outcome.code = "timed_out" if ran.why == "timed_out" else "failed"
     outcome.tail = tail(place.output)
-    outcome.problem = how(ran, wanted.command, seconds) + _cause(outcome.tail)
+    # The cause first: a long command line would push it out of a narrow screen.
+    outcome.problem = _cause(outcome.tail) + how(ran, wanted.command, seconds)
 
 
 def how(ran: command_line.Ran, line: str, limit: float) -> str:
@@ -207,7 +208,7 @@ def tail(path: str, most: int = TAIL_BYTES) -> str:
 
 def _cause(text: str) -> str:
     cause = error_lines.cause(text.splitlines())
-    return f": {cause}" if cause else ""
+    return f"{cause}; " if cause else ""
 
 
 _STEPS: dict[str, Callable[[Recipe, Place, Outcome], None]] = {
