@@ -39,6 +39,7 @@ def _attach(call: Call) -> int:
     interactive.require_terminal()
     submit.notice_death(ws, None, set())
     session = find_session(ws.state(), key)
+    host_id.require_here(ws, session, f"kugetsu attach {key}")
     call.note(f"{key}: nothing else starts in this session until you leave", f"worktree  {session.worktree or '-'}")
     return interactive.attach(ws, key)
 
@@ -51,7 +52,8 @@ def _end(call: Call, key: str) -> int:
         call.print_lines([f"{key}: nobody is attached"])
         return 0
     if not host_id.owns(ws, person["holder"]):
-        raise Conflict(f"{key} is attached on another host, {person['host']}", "run kugetsu attach --end there")
+        there = host_id.line_there(ws.state(), person["holder"].get("host"), f"kugetsu attach --end {key}")
+        raise Conflict(f"{key} is attached on another host, {person['host']}", there)
     seen = ws.state().seq
     identity.signal(person["holder"], signal.SIGTERM)
     identity.signal(person["holder"], signal.SIGCONT)  # one that Ctrl-Z stopped reacts to nothing else

@@ -54,7 +54,8 @@ COMMANDS = {
     "context": Command(
         "REF [--attempt ID] [--full] [--from FILE] [--json]",
         "Shows for each attempt its message, the agent's output (tools in one line each), and how it ended.\n"
-        "For the full output of the tools: kugetsu logs ATTEMPT.",
+        "For the full output of the tools: kugetsu logs ATTEMPT. What another host of a shared log has is asked for\n"
+        "over OpenSSH with HOST_SSH=true; else it says where that is.",
         _arguments,
         _context,
         json="""\
@@ -82,7 +83,8 @@ attempts[].findings       the text of the file with what it found out, or null
 attempts[].findings_file  that file, or null
 attempts[].result         what came of it, as its event records it, or null
 attempts[].verification   what VERIFY_COMMAND said of its commits, as its event records it, or null
-attempts[].missing[]      files that no longer exist""",
+attempts[].missing[]      files that no longer exist, or where they are
+attempts[].host           the id of the other host that has its files, or null""",
         examples="kugetsu context owner/project#14\nkugetsu context owner/project#14 --attempt q7.1 --full",
         exits=(4,),
     )

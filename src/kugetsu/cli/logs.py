@@ -15,6 +15,7 @@ from kugetsu.cli.parser import Parser
 from kugetsu.model import clock
 from kugetsu.model.errors import BadInput, KugetsuError, NotFound
 from kugetsu.redaction.funnel import Lines
+from kugetsu.runtime import other_hosts
 from kugetsu.runtime.query import subjects
 from kugetsu.runtime.query.subjects import Subject
 from kugetsu.views import agentlog, times
@@ -59,7 +60,8 @@ def _logs(call: Call) -> int:
         text = live[0].id
     if text is None:
         return _list(call, count)
-    return _read(call, _attempt(call, text))
+    attempt, host = _attempt(call, text)
+    return _read(call, attempt) if host is None else _read_there(call, attempt, host)
 
 
 def _split(words: list[str]) -> tuple[int, str | None]:
@@ -95,6 +97,8 @@ def _list(call: Call, count: int) -> int:
     call.show({"logs": found}, agentlog.list_lines(found, call.screen) or ["no agent has run yet"])
     if not call.json:
         call.note(f"read one: kugetsu logs {found[-1]['attempt']}" if found else "next: kugetsu start REF MESSAGE")
+        if len(call.state().hosts) > 1:
+            call.note("only this host's; one of another host: kugetsu logs ATTEMPT")
     return 0
 
 
@@ -138,18 +142,22 @@ def _changed_at(runs: str, attempt: str) -> str:
 # --- one log ----------------------------------------------------------------------------------------------------
 
 
-def _attempt(call: Call, text: str) -> str:
-    """The named attempt, or the latest one of a task, issue or session. Raises NotFound."""
+def _attempt(call: Call, text: str) -> tuple[str, str | None]:
+    """The named attempt, or the latest one of a task, issue or session, and the other host that has its output. Raises
+    NotFound."""
     state = call.ready()
     subject = subjects.subject(call.workspace, text)
     if subject.attempt is not None:
         if os.path.isdir(call.workspace.paths.run(subject.attempt)):
-            return subject.attempt
+            return subject.attempt, None
+        host = other_hosts.of_attempt(call.workspace, subject.attempt)
+        if host is not None:
+            return subject.attempt, host
     else:
         live = [attempt.id for attempt in state.attempts.values() if subject.key in (attempt.task, attempt.session)]
         made = live or [event["attempt"] for event in _claims(call, subject)]
         if made:
-            return str(made[-1])
+            return str(made[-1]), other_hosts.of_attempt(call.workspace, made[-1])
     raise NotFound(f"no agent log of {subject}", f"kugetsu history {subject}")
 
 
@@ -166,6 +174,28 @@ def _read(call: Call, attempt: str) -> int:
         raise
     _show_end(call, attempt, folder)
     return 0
+
+
+def _read_there(call: Call, attempt: str, host: str) -> int:
+    """Print what that host's kugetsu shows of it. Raises NotFound with the line to type if it is not to be asked."""
+    args = call.args
+    options = [f"--{name}" for name in ("follow", "all", "raw", "setup", "json") if getattr(args, name)]
+    reader = agentlog.Reader(call.screen)
+
+    def take(lines: Iterable[bytes]) -> None:
+        for raw in lines:
+            if args.raw or call.json:
+                _print(call, reader, [raw])
+            else:
+                call.quote(line.decode("utf-8", "replace") for line in reader.secrets.redact_all([raw]))
+            sys.stdout.flush()
+
+    command = ["logs", attempt, *options]
+    code, said = other_hosts.fetch(
+        call.workspace, host, f"the output of {attempt}", command, take, width=call.screen.width
+    )
+    call.note(*said.splitlines())
+    return code
 
 
 def _output(call: Call, folder: str) -> str:
@@ -192,7 +222,8 @@ def _show(call: Call, attempt: str, path: str) -> None:
     if not call.args.follow:
         if not shown and not call.json:
             who = f"the set-up of {attempt}" if path.endswith("setup.log") else attempt
-            call.print_lines([f"{who} has written nothing yet"])
+            gone = attempt not in call.state().attempts and not os.path.isdir(os.path.dirname(path))
+            call.print_lines([f"the output of {attempt} is gone" if gone else f"{who} has written nothing yet"])
         return
     for lines in tail_file.follow(path, at):
         if lines is not None:
@@ -317,6 +348,7 @@ COMMANDS = {
         "Without a name: the N latest agent logs. With one: that agent's output and actions, its errors, its end.\n"
         "A long output is shown from its last megabyte on; --all, --raw and --json show all of it.\n"
         "Where the set-up of the worktree failed, no agent ran, and the output is that of the set-up.\n"
+        "What another host of a shared log has is shown over OpenSSH with HOST_SSH=true, else the line to type.\n"
         "A bundle (--from) contains only the stderr of agents that failed, and how they ended.",
         _arguments,
         _logs,

@@ -72,8 +72,12 @@ def _cancel(call: Call) -> int:
         call.note_undo(events)
         warn_of_waiting_behind(call, wanted)
         return 0
-    said = f"{attempt} is being stopped" if events else f"{attempt} is already being stopped"
+    there = stop_attempt.elsewhere(call.workspace, attempt)
+    where = f" on {there.name}" if there is not None else ""
+    said = f"{attempt} is being stopped{where}" if events else f"{attempt} is already being stopped{where}"
     call.show(data, [said])
+    if there is not None and there.passes_on is not None:
+        call.note(there.passes_on)
     if not call.json:
         call.note(f"follow: kugetsu history {wanted} -f")
     warn_of_waiting_behind(call, wanted)

@@ -260,6 +260,12 @@ _ALL = (
         "the issue on which the sink `comment` posts the report: owner/repo#1",
     ),
     Setting(
+        "HOST_SSH",
+        "false",
+        kinds.read_flag,
+        "logs and context fetch over OpenSSH what another host of a shared log has",
+    ),
+    Setting(
         "KUGETSU_TEMP_DIR",
         "~/.local/share/opencode/tool-output",
         kinds.read_path,

@@ -7,6 +7,7 @@ it is with folders: the path of another host's worktree may exist here, and is a
 from __future__ import annotations
 
 import os
+import re
 
 from kugetsu.host import host_file
 from kugetsu.model.errors import Conflict
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from kugetsu.domain.events import Identity
     from kugetsu.domain.state import Attempt, Session, State
     from kugetsu.runtime.workspace import Workspace
+
+_SSH_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
 def own(ws: Workspace) -> str:
@@ -56,13 +59,26 @@ def require_here(ws: Workspace, session: Session, what: str) -> None:
     """Raise Conflict if another host has the session's worktree; ``what`` is the command to run there."""
     if not is_own(ws, session.host):
         where = name_of(ws.state(), session.host)
-        raise Conflict(f"the worktree of {session.key} is on {where}", f"run there: {what}")
+        raise Conflict(f"the worktree of {session.key} is on {where}", line_there(ws.state(), session.host, what))
 
 
 def name_of(state: State, host: str | None) -> str:
     """What people call a host: its name, and the first digits of its id where it never told one."""
     known = state.hosts.get(host or "")
     return f"host {known.name if known is not None else (host or '')[:8]}"
+
+
+def line_there(state: State, host: str | None, command: str) -> str:
+    """The line that runs a command of kugetsu on a host: over ssh, where the host told a name that is one to ssh."""
+    name = ssh_name(state, host)
+    terminal = "-t " if command.startswith("kugetsu attach") else ""
+    return f"ssh {terminal}{name} {command}" if name is not None else f"run there: {command}"
+
+
+def ssh_name(state: State, host: str | None) -> str | None:
+    """What ssh may call a host; None where it never told a name, or one that a shell or ssh would read otherwise."""
+    known = state.hosts.get(host or "")
+    return known.name if known is not None and _SSH_NAME.fullmatch(known.name) else None
 
 
 def may_judge(ws: Workspace, attempt: Attempt) -> bool:

@@ -10,6 +10,7 @@ from kugetsu.domain.decide import queue
 from kugetsu.domain.state import State
 from kugetsu.host import run_files
 from kugetsu.model.errors import KugetsuError
+from kugetsu.model.record import value
 from kugetsu.runtime import host_id, log_lines
 from kugetsu.runtime.process import identity
 from kugetsu.runtime.workspace import Workspace
@@ -23,6 +24,28 @@ def cancel(ws: Workspace, task_id: str) -> list[dict[str, Any]]:
     events = ws.log.transact(lambda state: queue.cancel(state, task_id, "cancel"))
     signal_runner(ws, task_id)
     return events
+
+
+@value
+class Elsewhere:
+    """The other host on which an attempt is to stop, as `host_id.name_of`; ``passes_on`` says what to do where no
+    daemon of it passes the request on, as far as the log tells."""
+
+    name: str
+    passes_on: str | None
+
+
+def elsewhere(ws: Workspace, attempt_id: str | None) -> Elsewhere | None:
+    """Where a live attempt is to stop, if not on this host."""
+    state = ws.state()
+    attempt = state.attempts.get(attempt_id or "")
+    if attempt is None or host_id.is_own(ws, attempt.host):
+        return None
+    name = host_id.name_of(state, attempt.host)
+    if attempt.host is not None and state.daemon_of(attempt.host).runs:
+        return Elsewhere(name, None)
+    there = host_id.line_there(state, attempt.host, f"kugetsu queue cancel {attempt.task}")
+    return Elsewhere(name, f"no daemon of {name} passes it on: {there}")
 
 
 def pass_on(ws: Workspace, state: State) -> list[str]:

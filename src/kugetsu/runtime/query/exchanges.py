@@ -6,11 +6,14 @@ import os
 from collections.abc import Callable
 from typing import Any, TypedDict
 
+import orjson
+
 from kugetsu.domain.events import Event, upcast
 from kugetsu.domain.state import ENDS
 from kugetsu.host import run_files
-from kugetsu.model.errors import NotFound
+from kugetsu.model.errors import KugetsuError, NotFound
 from kugetsu.redaction.funnel import Lines, redact
+from kugetsu.runtime import other_hosts
 from kugetsu.runtime.query import messages
 from kugetsu.runtime.query.subjects import Subject
 from kugetsu.runtime.runner import findings
@@ -21,6 +24,14 @@ Brief = Callable[[bytes], tuple[str, str] | None]
 #: Bytes of one output that are read, from its end: what an agent says fits, the output of a tool may not.
 MOST = 16 << 20
 _GONE = "is gone"
+#: What is read of an attempt's files beside `answered` and `missing`.
+_OF_FILES = (
+    ("prompt", str),
+    ("prompt_bytes", int),
+    ("prompt_file", str),
+    ("findings", str),
+    ("findings_file", str),
+)
 
 
 class Said(TypedDict):
@@ -31,7 +42,8 @@ class Said(TypedDict):
 
 
 class Exchange(TypedDict):
-    """One attempt: what it was told and what it answered; ``missing`` says what of it is not there any more."""
+    """One attempt: what it was told and what it answered; ``missing`` says what of it is not there any more. ``host``:
+    the id of the other host that has its files."""
 
     attempt: str
     task: str
@@ -52,6 +64,7 @@ class Exchange(TypedDict):
     result: dict[str, Any] | None
     verification: dict[str, Any] | None
     missing: list[str]
+    host: str | None
 
 
 def collect(
@@ -75,7 +88,7 @@ def collect(
         if kind in messages.KINDS:
             told[event["task"]] = event["data"]["message"]
         elif kind == "attempt.claimed":
-            found[event["attempt"]] = _begun(event)
+            found[event["attempt"]] = _begun(event, other_hosts.of_claim(ws, event))
             found[event["attempt"]]["message"] = told.get(event["task"])
         elif name in found and kind == "attempt.running":
             found[name]["running_at"] = event["at"]
@@ -89,7 +102,7 @@ def collect(
     return chosen
 
 
-def _begun(event: Event) -> Exchange:
+def _begun(event: Event, host: str | None) -> Exchange:
     return {
         "attempt": event["attempt"],
         "task": event["task"],
@@ -110,6 +123,7 @@ def _begun(event: Event) -> Exchange:
         "result": None,
         "verification": None,
         "missing": [],
+        "host": host,
     }
 
 
@@ -136,6 +150,9 @@ def _read(ws: Workspace, exchange: Exchange, brief: Brief, full: bool) -> None:
     exchange["message"] = redact(exchange["message"] or "") or None
     if ws.foreign is not None:
         return  # an exported log has neither prompts nor outputs
+    if exchange["host"] is not None:
+        _read_there(ws, exchange, exchange["host"], full)
+        return
     exchange["prompt_file"] = f"{folder}/prompt.md"
     prompt = _file(exchange["prompt_file"], exchange["missing"])
     if prompt is not None:
@@ -151,6 +168,33 @@ def _read(ws: Workspace, exchange: Exchange, brief: Brief, full: bool) -> None:
             exchange["findings"] = redact(found)
     if exchange["running_at"] is None:  # it never ran: there was nothing to lose
         exchange["missing"] = [said for said in exchange["missing"] if not said.endswith(_GONE)]
+
+
+def _read_there(ws: Workspace, exchange: Exchange, host: str, full: bool) -> None:
+    """Fill in what the other host's kugetsu shows of an attempt; else ``missing`` says where it is."""
+    command = ["context", exchange["task"], "--attempt", exchange["attempt"], *(["--full"] if full else [])]
+    what = f"what {exchange['attempt']} was told and answered"
+    output: list[bytes] = []
+    try:
+        code, said = other_hosts.fetch(ws, host, what, command, output.extend, options=["--json"])
+        given = orjson.loads(b"\n".join(output))["attempts"][0] if code == 0 else None
+        if given is None:
+            raise NotFound(f"{what} could not be had: {said or f'exit code {code}'}")
+    except NotFound as problem:
+        exchange["missing"].append(problem.message + (f": {problem.hint}" if problem.hint else ""))
+        return
+    except KugetsuError as problem:
+        exchange["missing"].append(f"{problem.message}: {problem.hint}")
+        return
+    except (ValueError, LookupError, TypeError):
+        exchange["missing"].append(f"{what} could not be had: the other host's answer is no context")
+        return
+    answered = [said for said in given.get("answered", ()) if {"kind", "text"} <= {*said}]
+    exchange["answered"] = [{"kind": str(said["kind"]), "text": redact(str(said["text"]))} for said in answered]
+    for name, kind in _OF_FILES:
+        if isinstance(given.get(name), kind):
+            exchange[name] = redact(given[name]) if kind is str else given[name]  # type: ignore[literal-required]
+    exchange["missing"] = [str(one) for one in given.get("missing", ())]
 
 
 def _answers(path: str, missing: list[str], brief: Brief) -> list[Said]:
