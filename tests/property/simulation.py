@@ -403,7 +403,8 @@ class World:
 
     def unlabel(self, a: int, b: int) -> list[Event]:
         why = ("unlabelled", "closed", "switched_off")[b % 3]
-        return self.do(lambda state: intake.gone(state, ISSUES[a % len(ISSUES)], why))
+        over_at = self.now if why == "closed" and b % 2 else None
+        return self.do(lambda state: intake.gone(state, ISSUES[a % len(ISSUES)], why, over_at))
 
     def mark(self, a: int, b: int) -> list[Event]:
         """Show the state of an issue on the forge: the intent, and an outcome of one that is owed."""
@@ -494,7 +495,8 @@ class World:
         key = self._session(a)
         if b % 2:
             return self.do(lambda state: reactions.hold(state, key, "kept", {"why": "a file would be lost"}))
-        return self.do(lambda state: reactions.withdrawn(state, key, "issue_closed"))
+        over_at = self.now if b % 4 else None
+        return self.do(lambda state: reactions.withdrawn(state, key, "issue_closed", over_at))
 
     def open_owed(self, a: int, b: int) -> list[Event]:
         """Try to open a pull request that is owed."""

@@ -20,7 +20,7 @@ def parked() -> tuple[State, Task]:
     state.sessions["r#1"] = Session("r#1", "issue")
     ending = Ending("fail", divergence.DIVERGED, "not started", evidence={"diverged": COMMITS})
     data = divergence.park(Attempt("q1.1", "q1", "dev", "r#1", "r#1"), ending)
-    task.parked_for, task.changed_at = data["gate"], NOW
+    task.parked_for, task.changed_at, task.changed = data["gate"], NOW, 7
     task.reason, task.reason_values = data["reason"], data["values"]
     task.reaction = {"turn": 1, "items": []}
     state.tasks["q1"], state.of_issue["r#1"] = task, ["q1"]
@@ -33,9 +33,10 @@ def parked() -> tuple[State, Task]:
         (None, None, False),
         ("a1", None, False),
         ("c3", None, True),
-        ("a1", {"head": "b2", "at": LATER}, False),
-        ("a1", {"head": "a0", "at": BEFORE}, False),  # seen before they parted
-        ("a1", {"head": "a1", "at": LATER}, True),
+        ("a1", {"head": "b2", "at": LATER, "seq": 9}, False),
+        ("a1", {"head": "a0", "at": BEFORE, "seq": 5}, False),  # seen before they parted
+        ("a1", {"head": "a1", "at": LATER, "seq": 9}, True),
+        ("a1", {"head": "a1", "at": BEFORE, "seq": 9}, True),  # the clock was set back since
     ],
 )
 def test_the_gate_opens_once_one_of_the_two_has_moved(

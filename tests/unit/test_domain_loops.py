@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kugetsu.domain import loops
-from kugetsu.domain.decide import attempts, claims, persons, queue, reactions, reviews, sessions
+from kugetsu.domain.decide import attempts, claims, intake, persons, queue, reactions, reviews, sessions
 from kugetsu.domain.facts import Ending, ReactionFacts
 from kugetsu.domain.fold import loops as folding
 from kugetsu.domain.invariants import broken
@@ -359,6 +359,26 @@ def test_the_end_of_a_pull_request_cancels_what_waits_for_it(loop: Loop, how: st
     assert loop.turn.code == "over" or loop.turn.code == "nothing_new"
     checker = ReplayChecker(world.state_after, "0")
     assert [differs for differs in map(checker.add, world.memory.events) if differs is not None] == []
+
+
+@pytest.mark.parametrize("by", ["reaction", "intake"])
+def test_what_is_asked_for_after_a_known_close_stays_whatever_the_clock_of_the_forge(loop: Loop, by: str) -> None:
+    world = loop.world
+    closed_at = clock.add_seconds(world.now, 600)  # ten minutes ahead
+    if by == "intake":
+        world.label(0, 4)
+        world.do(lambda state: intake.gone(state, KEY, "closed", closed_at))
+    else:
+        world.do(lambda state: reactions.withdrawn(state, KEY, "issue_closed", closed_at))
+    loop.later(60)
+    world.enqueue(0, 1)
+    asked = list(world.state.tasks)[-1]
+    for _ in range(2):
+        world.do(lambda state: reactions.withdrawn(state, KEY, "issue_closed", closed_at))
+        assert world.state.tasks[asked].state == "pending"
+    again = clock.add_seconds(closed_at, 60)  # reopened, and closed again
+    world.do(lambda state: reactions.withdrawn(state, KEY, "issue_closed", again))
+    assert world.state.tasks[asked].state == "cancelled"
 
 
 NAMES = st.sampled_from([f"{kind}:{number}" for kind in (*ALL, "verification") for number in (1, 2)])

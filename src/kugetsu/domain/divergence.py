@@ -43,7 +43,7 @@ def has_moved(state: State, task: Task, facts: ClaimFacts) -> bool:
     if head is not None and head != was.get("here"):
         return True
     pull = session.pull or {}
-    return pull.get("at", "") > task.changed_at and pull.get("head") not in (None, was.get("there"))
+    return pull.get("seq", 0) > task.changed and pull.get("head") not in (None, was.get("there"))
 
 
 def accepted(task: Task) -> dict[str, Any] | None:

@@ -111,8 +111,9 @@ class Task:
     #: seq of the latest event that changed its message; 0 while it has the one that it was queued with.
     edited: int = 0
     queued_at: str = ""
-    #: When it was last asked for: queued, or retried by a person.
+    #: When it was last asked for, and the seq of that: queued, or retried by a person.
     asked_at: str = ""
+    asked: int = 0
     changed: int = 0
     changed_at: str = ""
     not_before: str | None = None
@@ -256,8 +257,11 @@ class Session:
     review_at: str = ""
     #: The commit that a user has reviewed.
     reviewed: str | None = None
-    #: Its pull request as last observed (`events.reviews.PullObserved`).
+    #: Its pull request as last observed (`events.reviews.PullObserved`), with "at" and "seq" of that, and the seq
+    #: "since" which it is known to be in that state.
     pull: dict[str, Any] | None = None
+    #: The latest known close of its issue: when ("at", the forge's time), and the "seq" since which it is known.
+    closed: dict[str, Any] | None = None
     #: The latest set-up of its worktree: "worktree", "sha", "code" and "supplied" (None for nothing), with the "lines"
     #: that nobody has accepted (`events.verification.WorktreeSetUp`), "seq", and how many "tries" in a row failed; None
     #: for a worktree that has yet to be made ready.

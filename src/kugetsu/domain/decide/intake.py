@@ -70,11 +70,12 @@ def gone(state: State, issue: str, code: str, over_at: str | None = None) -> lis
     entry = state.intake.get(issue)
     if entry is None:
         return []
-    over = NewEvent("intake.gone", {"code": code}, issue=issue, cause=entry["seq"])
+    data = {"code": code, **({"over_at": over_at} if over_at is not None else {})}
+    over = NewEvent("intake.gone", data, issue=issue, cause=entry["seq"])
     task = state.tasks.get(entry["task"] or "")
     own = [task] if task is not None and task.state in ("pending", "parked") else []
     others = [one for one in state.waiting() if one.issue == issue and one not in own]
-    vain = [one for one in others if reviews.asked_before(one, over_at)]
+    vain = [one for one in others if reviews.asked_before_close(one, state.sessions.get(issue), over_at)]
     return [over, *(_withdrawn(issue, one.id, code, place) for place, one in enumerate([*own, *vain], 1))]
 
 

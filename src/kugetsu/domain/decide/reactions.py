@@ -74,14 +74,14 @@ def withdrawn(state: State, key: str, code: str, over_at: str | None = None) -> 
     """The issue of a session wants no work any more (``issue_closed``, ``unlabelled``): no turn follows, and one that
     waits is cancelled; what a person asked for only if the issue was closed since, at ``over_at``. Raises NotFound."""
     session = find_session(state, key)
-    new_events = _held(state, key, code, {}, [], session.changed, None)
-    waiting = [task for task in state.waiting() if task.session == key and is_withdrawn(task, over_at)]
+    new_events = _held(state, key, code, {}, [], session.changed, None, over_at)
+    waiting = [task for task in state.waiting() if task.session == key and is_withdrawn(task, session, over_at)]
     return new_events + reviews.cancelled(session, waiting, code, len(new_events))
 
 
-def is_withdrawn(task: Task, over_at: str | None) -> bool:
+def is_withdrawn(task: Task, session: Session | None, over_at: str | None) -> bool:
     """Whether a waiting task waits in vain for an issue that wants no work, closed at ``over_at``."""
-    return task.reaction is not None or reviews.asked_before(task, over_at)
+    return task.reaction is not None or reviews.asked_before_close(task, session, over_at)
 
 
 def _held(
@@ -92,11 +92,13 @@ def _held(
     items: list[str],
     cause: int,
     facts: dict[str, Any] | None,
+    over_at: str | None = None,
 ) -> list[NewEvent]:
     held = loops.loop_of(state, key)["held"]
     if held is not None and held["code"] == code:
         return []
     data = {"code": code, "values": values, "items": items}
+    data |= {"over_at": over_at} if over_at is not None else {}
     return [NewEvent("reaction.held", data, issue=key, session=key, cause=cause, facts=facts)]
 
 

@@ -50,20 +50,28 @@ def observe(state: State, key: str, observed: dict[str, Any], over_at: str | Non
 
 def is_over(task: Task, session: Session, how: str, over_at: str, *, ended: bool) -> bool:
     """Whether a task waits in vain because the session's pull request is ``how`` since ``over_at``; what was asked for
-    later does not. A turn does, whenever it was queued, if that has only ``ended`` now for kugetsu.
-
-    What was asked for when kugetsu knew of the end was asked for later, whatever the forge's clock says; and a forge
-    may tell no end, only its latest change."""
+    later does not. A turn does, whenever it was queued, if that has only ``ended`` now for kugetsu."""
     if task.session != session.key:
         return False
     known = session.pull or {}
-    before = asked_before(task, over_at) and (known.get("state") != how or asked_before(task, known["at"]))
+    before = asked_before(task, over_at, known["since"] if known.get("state") == how else None)
     return before and how == "closed" if task.reaction is None else before or ended
 
 
-def asked_before(task: Task, at: str | None) -> bool:
-    """Whether a task was asked for last before a time that a forge tells; False if it tells none."""
-    return at is not None and seconds_between(task.asked_at or task.queued_at, at) > 0
+def asked_before(task: Task, at: str | None, known: int | None = None) -> bool:
+    """Whether a task was asked for last before an end that a forge tells, ``at`` its own time; False if it tells none.
+
+    What was asked for when kugetsu knew of the end, by the event ``known``, was asked for later, whatever the forge's
+    clock says; and a forge may tell no end, only its latest change."""
+    if at is None or (known is not None and task.asked > known):
+        return False
+    return seconds_between(task.asked_at or task.queued_at, at) > 0
+
+
+def asked_before_close(task: Task, session: Session | None, at: str | None) -> bool:
+    """`asked_before`, of the close of the issue of ``session``."""
+    closed = session.closed if session is not None else None
+    return asked_before(task, at, closed["seq"] if closed is not None and closed["at"] == at else None)
 
 
 def cancelled(session: Session, tasks: Iterable[Task], reason: str, before: int) -> list[NewEvent]:

@@ -46,9 +46,10 @@ class IntakeSeen(TypedDict):
 class IntakeGone(TypedDict):
     """The issue no longer asks for work: it is ``unlabelled``, ``closed``, or its repository has no INTAKE_LABEL any
     more (``switched_off``), or the forge has it no longer (``missing``). Its waiting task that the intake queued is
-    cancelled in this transaction."""
+    cancelled in this transaction. ``over_at`` is when it was closed, the forge's time."""
 
     code: str
+    over_at: NotRequired[str]
 
 
 @event("mark.setting", exempt=ALL, irrevocable="forge_changed")

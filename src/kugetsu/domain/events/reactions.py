@@ -45,13 +45,14 @@ class FeedbackSeen(TypedDict):
     gone: list[str]
 
 
-@event("reaction.held", exempt="code items", irrevocable="brake_recorded")
+@event("reaction.held", exempt="code items over_at", irrevocable="brake_recorded")
 class ReactionHeld(TypedDict):
     """The loop does not go on by itself; recorded once, until a person sends a message. ``code`` is a brake that keeps
     a turn from answering ``items``, ``most_reactions`` or ``no_change`` (`domain.loops`); or ``issue_closed`` or
     ``unlabelled``: the issue wants no work; or ``kept``: the work is merged, and its session could not be removed for
-    the reason in ``values``. A person goes on from here."""
+    the reason in ``values``. A person goes on from here. ``over_at`` is when the issue was closed, the forge's time."""
 
     code: str
     values: dict[str, Any]
     items: list[str]
+    over_at: NotRequired[str]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kugetsu.domain.fold import loops
 from kugetsu.domain.machines import FINISHED_TASK
 
 TYPE_CHECKING = False
@@ -74,6 +75,7 @@ def intake_gone(state: State, event: Event) -> None:
         state.violate(event["seq"], f"intake.gone: {event['issue']} did not ask for work")
     else:
         state.last_gone = event["seq"]
+        loops.issue_closed(state, event)
         _withdraw(state, event["issue"], True)
 
 

@@ -121,7 +121,15 @@ def reaction_held(state: State, event: Event) -> None:
     """Fold of ``reaction.held``."""
     data, issue = event["data"], event["issue"]
     held = {name: data[name] for name in ("code", "values", "items")}
+    issue_closed(state, event)
     state.loops[issue] = {**of(state, issue, None), "held": {**held, "seq": event["seq"]}}
+
+
+def issue_closed(state: State, event: Event) -> None:
+    """Note since when the close of an issue is known, by its time."""
+    over_at, session = event["data"].get("over_at"), state.sessions.get(event["issue"])
+    if session is not None and over_at is not None and (session.closed or {}).get("at") != over_at:
+        session.closed = {"at": over_at, "seq": event["seq"]}
 
 
 def merged(state: State, issue: str) -> None:

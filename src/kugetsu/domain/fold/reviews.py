@@ -57,8 +57,11 @@ def standing(pull: dict[str, Any], reviewed: str | None) -> str:
 
 
 def keep(event: Event, session: Session, pull: dict[str, Any]) -> None:
-    """Keep the pull request as seen."""
-    session.pull = {**pull, "at": event["at"]}
+    """Keep the pull request as seen, and since when it is known to be in that state."""
+    known = session.pull or {}
+    same = all(known.get(name) == pull.get(name) for name in ("url", "state"))
+    since = known["since"] if same else event["seq"]
+    session.pull = {**pull, "at": event["at"], "seq": event["seq"], "since": since}
     session.pr_state = pull["state"]
 
 

@@ -73,7 +73,7 @@ def queued(event: Event) -> Task:
     task.options = data.get("options") or {}
     task.reaction = data.get("reaction")
     task.by_intake = data.get("via") == "intake"
-    task.order = task.queued = task.changed = event["seq"]
+    task.order = task.queued = task.asked = task.changed = event["seq"]
     task.queued_at = task.asked_at = task.changed_at = event["at"]
     return task
 
@@ -174,7 +174,7 @@ def task_resumed(state: State, event: Event) -> None:
         return
     task.accepted = accepted or task.accepted
     if why in FORGIVING:
-        task.asked_at = event["at"]
+        task.asked_at, task.asked = event["at"], event["seq"]
     task.not_before = None
     _forget_limits(state, task)
     if why in FORGIVING:
@@ -334,7 +334,7 @@ def task_requeued(state: State, event: Event) -> None:
         task.acknowledged, task.withdrawn = 0, False
         if "kept" not in event["data"]:
             _forget_limits(state, task)
-            task.asked_at = event["at"]
+            task.asked_at, task.asked = event["at"], event["seq"]
         task.order = order
         task.used = used
         task.outage = ""
@@ -372,7 +372,7 @@ def _recorded(event: Event, record: dict[str, Any]) -> Task:
     task.priority = record["priority"]
     task.after = list(record["after"])
     task.queued, task.queued_at = record["queued"], record["queued_at"]
-    task.asked_at = task.queued_at
+    task.asked_at, task.asked = task.queued_at, task.queued
     task.edited, task.repository = record["edited"], record["repository"]
     task.options = dict(record["options"])
     task.prior_usage = record["carried"]

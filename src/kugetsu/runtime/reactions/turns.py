@@ -134,7 +134,7 @@ class Turns:
         if not waiting or not subjects.is_looped(self.ws, key):
             return []
         why_not, over_at = _withdrawn(self.ws, key)
-        if why_not is None or not any(decide.is_withdrawn(task, over_at) for task in waiting):
+        if why_not is None or not any(decide.is_withdrawn(task, state.sessions.get(key), over_at) for task in waiting):
             return []
         return self.ws.log.transact(lambda state: decide.withdrawn(state, key, why_not, over_at))
 
