@@ -577,7 +577,8 @@ def _supplied() -> Iterator[Callable[[State], list[Any]]]:
     ending = Ending("fail", "unready", "not started", evidence={"set_up": {"code": "changed", "supplied": sha}})
     yield lambda state: attempts.finish(state, "q1.1", ending, World().outcome_facts())
     yield lambda state: worktree_setup.accept(state, name, sha, lines)
-    yield lambda state: claims.claim(state, "q1", claims.ClaimRequest("lease", PROCESS), facts)
+    named: Any = {**facts, "names_set_up": True}
+    yield lambda state: claims.claim(state, "q1", claims.ClaimRequest("lease", PROCESS), named)
 
 
 def _others() -> Iterator[Callable[[State], list[Any]]]:

@@ -7,11 +7,15 @@ from typing import Any
 import pytest
 
 from kugetsu.domain import gates, worktree_setup
+from kugetsu.domain.decide import claims
 from kugetsu.domain.facts import Ending
 from kugetsu.domain.state import Attempt, Session, State, Task
+from property.simulation import World
 
 NOW = "2026-11-30T10:00:00.000000Z"
 FAILED = {"code": "failed", "sha": "a"}
+#: Facts of this version: earlier ones named no set-up.
+NAMED = {"names_set_up": True}
 
 
 @pytest.mark.parametrize(
@@ -44,6 +48,32 @@ def test_it_is_tried_again_after_1_and_5_minutes_and_then_waits(tries: int, unti
         "problem": "make: no",
         "command": None,
     }
+
+
+@pytest.mark.parametrize(
+    ("now", "not_before", "facts", "why"),
+    [
+        ("2026-11-30T10:02:00.000000Z", "2026-11-30T10:01:00.000000Z", {"set_ups": {"r": "b"}, **NAMED}, "time"),
+        (NOW, "2026-11-30T10:01:00.000000Z", {"set_ups": {"r": "b"}, **NAMED}, "set_up"),
+        (NOW, "2026-11-30T10:01:00.000000Z", {"set_ups": {"r": "b"}}, "time"),
+        (NOW, None, {"set_ups": {"r": "b"}, **NAMED}, "set_up"),
+        (NOW, None, {"set_ups": {"r": "b"}}, "open"),
+        (NOW, None, {"set_ups": {"r": "a"}, **NAMED}, "accepted"),
+    ],
+)
+def test_a_task_that_resumes_says_why(now: str, not_before: str | None, facts: dict[str, Any], why: str) -> None:
+    world = World()
+    state, task = State(), Task("q1", "dev", "r#1", "go", "parked")
+    session = state.sessions["r#1"] = Session("r#1", "issue")
+    session.repository, session.set_up = "r", {**FAILED, "tries": 1}
+    task.parked_for, task.not_before, task.changed_at = worktree_setup.SETUP, not_before, NOW
+    state.tasks["q1"] = task
+    if why == "accepted":
+        session.set_up |= {"code": worktree_setup.CHANGED, "supplied": "c"}
+        state.accepted["r"] = {"shas": ["c"]}
+    made = claims.claim(state, "q1", claims.ClaimRequest(), {**world.claim_facts(), "now": now, **facts})  # type: ignore[typeddict-item]
+    assert [one.type for one in made] == ["task.resumed", "attempt.claimed"]
+    assert made[0].data == {"why": why}
 
 
 @pytest.mark.parametrize(

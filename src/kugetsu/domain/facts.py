@@ -41,7 +41,8 @@ class ClaimFacts(TypedDict):
     what keeps its agent from being started, as far as a look tells. ``set_back``: the log
     had an event of a time that had not come yet. ``despite_pause``: a user starts the task although the queue is
     paused. ``set_ups``: by
-    repository the hash of its set-up (`events.verification.WorktreeSetUp`), if a task is parked for that.
+    repository the hash of its set-up (`events.verification.WorktreeSetUp`), if a task is parked for that;
+    ``names_set_up``: a task that resumes for another set-up is recorded so, which earlier versions called ``time``.
     ``branch_heads``: by session the commit of its worktree, if a task is parked for its branch. ``host`` and ``term``,
     in a log that hosts share: who claims, with ``cap`` slots of its own. What is not required was not recorded by the
     first version.
@@ -68,6 +69,7 @@ class ClaimFacts(TypedDict):
     agent_problems: NotRequired[dict[str, AgentProblem]]
     set_back: NotRequired[bool]
     set_ups: NotRequired[dict[str, str]]
+    names_set_up: NotRequired[bool]
     branch_heads: NotRequired[dict[str, str | None]]
     despite_pause: NotRequired[bool]
     host: NotRequired[str]

@@ -60,18 +60,18 @@ def parked(state: State, task: Task, facts: ClaimFacts) -> Verdict:
         values = {**(task.reason_values or {}), "task": task.id}
         return _closed("parked", "parked_by_divergence", task.changed, **values)
     if task.state == "parked" and task.parked_for == worktree_setup.SETUP:
-        if (task.not_before is None or _pauses(task, facts)) and not worktree_setup.is_other(state, task, facts):
+        if (task.not_before is None or pauses(task, facts)) and not worktree_setup.is_other(state, task, facts):
             values = {**(task.reason_values or {}), "task": task.id}
             return _closed("parked", "parked_by_set_up", task.changed, task.not_before, **values)
         return _open("parked", "not_parked")
-    if task.state == "parked" and task.parked_for == unread.FORGE and _pauses(task, facts):
+    if task.state == "parked" and task.parked_for == unread.FORGE and pauses(task, facts):
         values = {**(task.reason_values or {}), "task": task.id}
         return _closed("parked", "parked_by_forge", task.changed, task.not_before, **values)
     if task.state == "parked" and task.not_before is None and task.parked_for != divergence.BRANCH:
         held = progress(state, task, facts)
         if not held.open:
             return _closed("parked", held.code, task.changed, **{**held.values, "task": task.id})
-    if task.state == "parked" and _pauses(task, facts):
+    if task.state == "parked" and pauses(task, facts):
         outage = outages.of(state, task.parked_for)
         if outage is not None:
             why = outage["reason"]
@@ -107,7 +107,7 @@ def pause_lasts(until: str, since: str, now: str) -> bool:
     return until > now and now >= add_seconds(since, -CLOCK_MARGIN_SECONDS)
 
 
-def _pauses(task: Task, facts: ClaimFacts) -> bool:
+def pauses(task: Task, facts: ClaimFacts) -> bool:
     """True if the task waits until a time. What gave it that time is what changed it last."""
     return task.not_before is not None and _waits(task.not_before, task.changed_at, facts)
 
@@ -177,7 +177,7 @@ def progress(state: State, task: Task, facts: ClaimFacts) -> Verdict:
 
 def backoff(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     """The pause after a failed attempt is over."""
-    if task.state == "pending" and _pauses(task, facts):
+    if task.state == "pending" and pauses(task, facts):
         values = {"task": task.id, "used": task.used, "max_attempts": max_attempts(task, facts["max_attempts"])}
         return _closed("backoff", "pause_after_failure", task.changed, task.not_before, **values)
     return _open("backoff", "no_pause")

@@ -48,12 +48,19 @@ def park(session: Session | None, attempt: Attempt, ending: Ending, now: str) ->
 
 def is_other(state: State, task: Task, facts: ClaimFacts) -> bool:
     """Whether what made the task's worktree unready is to be done in another way now."""
+    return what_changed(state, task, facts) is not None
+
+
+def what_changed(state: State, task: Task, facts: ClaimFacts) -> str | None:
+    """Why what made the task's worktree unready is to be done in another way now: ``accepted`` (what the repository
+    supplies) or ``set_up`` (its settings); None if it is not."""
     session = state.sessions.get(task.session)
     if session is None or session.set_up is None or session.repository is None:
-        return False
+        return None
     if session.set_up["code"] == CHANGED and is_accepted(state, session.repository, session.set_up["supplied"]):
-        return True
-    return facts.get("set_ups", {}).get(session.repository) not in (None, session.set_up["sha"])
+        return "accepted"
+    changed = facts.get("set_ups", {}).get(session.repository) not in (None, session.set_up["sha"])
+    return "set_up" if changed else None
 
 
 def is_accepted(state: State, repository: str, sha: str) -> bool:

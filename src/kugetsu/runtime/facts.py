@@ -103,6 +103,7 @@ def claim_facts(
 
         names = {session.repository for session in waiting if session.repository is not None}
         found["set_ups"] = {name: recipe.of(ws.config_of(name)).sha for name in sorted(names)}
+        found["names_set_up"] = True
     if apart := [task for task in ws.state().waiting() if divergence.is_parked(task)]:
         from kugetsu.runtime import host_id  # rarely, as well
         from kugetsu.runtime.git import command

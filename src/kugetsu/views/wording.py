@@ -126,6 +126,8 @@ def reason_words(reason: str) -> str:
     words_of = {
         "time": "the wait is over",
         "open": "its gate has opened",
+        "set_up": "the settings of its set-up have changed",
+        "accepted": "what its repository supplies was accepted",
         "retry": "on request",
         "lift": "unblocked",
         "answered": "the outage is over",

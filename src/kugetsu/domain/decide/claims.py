@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kugetsu.domain import gates, outages, placement, task_options
+from kugetsu.domain import gates, outages, placement, task_options, worktree_setup
 from kugetsu.domain.decide import queue
 from kugetsu.domain.decision import decision
 from kugetsu.domain.fold.tasks import queued
@@ -60,8 +60,7 @@ def _claim(
     new_events: list[NewEvent] = []
     about: dict[str, Any] = {"issue": task.issue, "task": task.id, "cause": task.changed}
     if task.state == "parked":
-        why = "time" if task.not_before is not None else "open"
-        new_events.append(NewEvent("task.resumed", {"why": why}, **about))
+        new_events.append(NewEvent("task.resumed", {"why": _resumed_by(state, task, facts)}, **about))
     if task.session not in state.sessions:
         new_events.append(NewEvent("session.requested", _wanted(task), session=task.session, **about))
     data: dict[str, Any] = {
@@ -81,6 +80,15 @@ def _claim(
         recorded["planned"] = planned
     new_events.append(NewEvent("attempt.claimed", data, attempt=attempt, session=task.session, facts=recorded, **about))
     return new_events
+
+
+def _resumed_by(state: State, task: Task, facts: ClaimFacts) -> str:
+    """Why the wait of a parked task has ended (`events.tasks.TaskResumed`)."""
+    if task.not_before is not None and not gates.pauses(task, facts):
+        return "time"
+    if task.parked_for == worktree_setup.SETUP and facts.get("names_set_up"):
+        return worktree_setup.what_changed(state, task, facts) or "open"
+    return "time" if task.not_before is not None else "open"
 
 
 def _wanted(task: Task) -> dict[str, Any]:

@@ -142,7 +142,9 @@ class TaskParked(TypedDict):
     irrevocable="wait_ended",
 )
 class TaskResumed(TypedDict):
-    """The wait is over, by time or because a user unblocked it."""
+    """A parked task waits no longer. ``why``: ``time``, ``open`` (its gate opened), ``set_up`` (its set-up has other
+    settings), ``accepted`` (what its repository supplies was), ``answered`` (an outage ended), or ``retry`` or ``lift``
+    (a user unblocked it)."""
 
     why: str
 
