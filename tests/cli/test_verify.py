@@ -59,6 +59,18 @@ def test_it_passes_on_the_commit_and_says_what_it_was_bound_to(worked):
     assert left(worked) == []
 
 
+def test_each_run_stands_below_a_heading_of_its_own(worked):
+    worked("config", "set", "VERIFY_COMMAND", "echo Error: bad; false")
+    shown = worked("verify", ISSUE)
+    head, base = (git(worktree(worked), "rev-parse", what)[:12] for what in ("HEAD", "HEAD~1"))
+    where = ", in a clean checkout"
+    headings = [line.partition("Error: bad; false ")[2] for line in shown.err.splitlines() if where in line]
+    assert headings == [f"on commit {head}{where}"] + [
+        f"{again}on the base commit {base}{where}" for again in ("", "again ")
+    ]
+    assert shown.out.count("Error: bad\n") == 3, "the second run on the base commit is shown as well"
+
+
 def test_it_fails_with_1_and_as_json(worked):
     worked("config", "set", "VERIFY_COMMAND", "echo Error: bad; test ! -e committed")
     shown = worked("verify", ISSUE, "--json")

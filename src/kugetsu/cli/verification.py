@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import Any
 
 from kugetsu.cli.call import Call, Command
@@ -39,12 +40,11 @@ def _verify(call: Call) -> int:
     loose = len(found.uncommitted)
     if call.args.base:
         return _base(call, issue, order, compared.base.commit, loose)
-    if not call.json:
-        if loose:
-            them = "it does" if loose == 1 else "they do"
-            call.note(f"{counted(loose, 'uncommitted file')} in {line(found.folder or '')}: {them} not count")
-        call.note(f"{line(order.command)} on commit {compared.head[:12]}, in a clean checkout")
-    said, output = by_hand.of_work(ws, order, compared.head, compared.base.commit, lambda lines: _live(call, lines))
+    if not call.json and loose:
+        them = "it does" if loose == 1 else "they do"
+        call.note(f"{counted(loose, 'uncommitted file')} in {line(found.folder or '')}: {them} not count")
+    base, heading, live = compared.base.commit, _Heading(call, order, compared.base.commit), partial(_live, call)
+    said, output = by_hand.of_work(ws, order, compared.head, base, heading, live)
     events = later.record(ws, issue, order, said, output, by_hand=True)
     return _show(call, issue, said, loose, _opened(ws, issue, events))
 
@@ -53,9 +53,7 @@ def _base(call: Call, issue: str, order: Order, commit: str | None, loose: int) 
     """Verify the base commit again, which is remembered for the work of all."""
     if commit is None:
         raise NotFound(f"the base commit of {issue} is not known here", f"kugetsu changes {issue}")
-    if not call.json:
-        call.note(f"{line(order.command)} on the base commit {commit[:12]}, in a clean checkout")
-    said = by_hand.of_base(call.workspace, order, commit, lambda lines: _live(call, lines))
+    said = by_hand.of_base(call.workspace, order, commit, _Heading(call, order, commit), partial(_live, call))
     return _show(call, issue, said, loose, [])
 
 
@@ -80,6 +78,23 @@ def _opened(ws: Workspace, issue: str, events: list[Event]) -> list[str]:
     if opened and session is not None and session.pr is not None:
         return [recorded, f"pull request: {line(session.pr)}"]
     return [recorded, "its pull request is still to be opened"]
+
+
+class _Heading:
+    """What is run on which commit, above the output of each run."""
+
+    def __init__(self, call: Call, order: Order, base: str | None) -> None:
+        self._call = call
+        self._order = order
+        self._base = base
+        self._seen = ""
+
+    def __call__(self, commit: str) -> None:
+        if not self._call.json:
+            which = "the base commit" if commit == self._base else "commit"
+            again = "again " if commit == self._seen else ""
+            self._call.note(f"{line(self._order.command)} {again}on {which} {commit[:12]}, in a clean checkout")
+        self._seen = commit
 
 
 def _live(call: Call, lines: list[bytes]) -> None:

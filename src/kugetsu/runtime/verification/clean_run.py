@@ -64,13 +64,14 @@ class Order:
 @dataclass(frozen=True, slots=True)
 class Place:
     """For whom and where: the lease (its name, and its descriptor in this process, if any), the ``folder`` for outputs,
-    the ``attempt``, ``step`` called with the output's file while it runs."""
+    the ``attempt``, ``step`` called with the output's file while it runs, ``begin`` with the commit before each run."""
 
     nonce: str
     folder: str
     held: int | None = None
     attempt: str | None = None
     step: Callable[[str], object] | None = None
+    begin: Callable[[str], object] | None = None
 
 
 def order_of(config: Config, repository: str, clone: str) -> Order | None:
@@ -102,6 +103,8 @@ def of_commit(
     output = f"{place.folder}/{name}.log"
     found: dict[str, Any] = {"command": redact(order.command), "sha": order.sha, "commit": commit, "output": output}
     text = ""
+    if place.begin is not None:
+        place.begin(commit)
     try:
         found["tree"] = scratch.tree_of(order.clone, commit)
         with scratch.checkout(ws.paths, order.clone, commit, place.nonce, name) as path:
