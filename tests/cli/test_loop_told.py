@@ -91,6 +91,17 @@ def test_a_brake_is_told_everywhere(kugetsu, turned, fits):
     assert refused.code != 0 and "kugetsu continue" in refused.err
 
 
+def test_turns_are_counted_on_the_issues_that_have_some(kugetsu, turned, fits):
+    """An issue that only a brake holds is listed, and has no turn."""
+    turned.enqueue(issue=f"{ISSUE}0")
+    turned.finish(turned.run("q3"), "succeed", "done", "done", evidence={"commits": 0})
+    turned.do(lambda state: reactions.hold(state, f"{ISSUE}0", "kept", {"why": "it has 1 uncommitted change"}))
+    said = every(kugetsu, fits, "audit", "reactions")
+    assert "1 turn on 1 issue (1 failing check)" in said, said
+    audit = kugetsu("audit", "reactions", "--json", at=NOW).json["reactions"]
+    assert (audit["issues"], audit["listed"], len(audit["most"])) == (1, 2, 2)
+
+
 def test_what_others_wrote_before_a_turn_is_not_what_the_turn_brought(kugetsu, story):
     """The comment that a turn answers is there when it begins: with no other one at its end it changed nothing."""
     pull = {"number": 9, "url": URL, "state": "open", "draft": False, "head": "c1", "checks": None}

@@ -219,7 +219,8 @@ retries.worst[].tokens         tokens of its attempts
 retries.worst[].cost           their cost
 retries.worst[].seconds        time in attempts
 retries.worst[].lost_seconds   time in attempts that did not succeed
-reactions.issues               issues with turns that answered feedback, or with a brake
+reactions.issues               issues with turns that answered feedback
+reactions.listed               issues listed: these, and those with a brake or a run of an earlier turn only
 reactions.turns                number of these turns
 reactions.kinds.*              how many of them were about checks, reviews, comments, conflicts, verification
 reactions.tokens               tokens of their attempts

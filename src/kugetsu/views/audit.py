@@ -119,7 +119,7 @@ def reactions_data(reactions: Reactions) -> dict[str, Any]:
     summed = whole.as_data()
     del summed["issue"], summed["held"]
     most = [one.as_data() for one in reactions.most()[: 10 * LONG]]
-    return {"issues": whole.issues, **summed, "brakes": whole.brakes, "most": most}
+    return {"issues": whole.issues, "listed": whole.entries, **summed, "brakes": whole.brakes, "most": most}
 
 
 def waits_data(waits: Waits) -> dict[str, Any]:
@@ -287,7 +287,7 @@ def _reaction_lines(found: dict[str, Any], screen: Screen, rows: int) -> list[st
     heads += [Column("TIME", right=True), Column("ENDED", gives=True)]
     shown += table(screen, heads, [_reaction_row(one, screen) for one in found["most"][:rows]], indent="  ")
     every = screen.command("kugetsu audit reactions" + (" --json" if rows == LONG else ""))
-    return shown + _more(found["issues"], rows, every)
+    return shown + _more(found["listed"], rows, every)
 
 
 #: What may be wrong with turns → its words behind the number of them.

@@ -18,10 +18,12 @@ KEPT = 5000
 @record
 class Answers:
     """The turns of one issue (or of all that are not kept): ``kinds`` of what they were about, a turn about two of them
-    counts for both; ``fruitless`` ended well and brought no new commit or comment; ``held`` is the latest brake."""
+    counts for both; ``entries`` is 1, or how many were added up, ``issues`` how many of them have turns; ``fruitless``
+    ended well and brought no new commit or comment; ``held`` is the latest brake."""
 
     key: str
-    issues: int = 1
+    entries: int = 1
+    issues: int = 0
     turns: int = 0
     kinds: Counter[str] = field(factory=Counter)
     tokens: int = 0
@@ -39,7 +41,7 @@ class Answers:
 
     def take(self, other: Answers) -> None:
         """Add what another counted."""
-        for name in ("issues", "turns", "tokens", "cost", "seconds", "failed", "fruitless", "brakes"):
+        for name in ("entries", "issues", "turns", "tokens", "cost", "seconds", "failed", "fruitless", "brakes"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.kinds += other.kinds
 
@@ -50,7 +52,7 @@ class Reactions:
     def __init__(self, state: State, only: str | None = None) -> None:
         self._only = only
         self._of: dict[str, Answers] = {}
-        self._rest = Answers("", issues=0)
+        self._rest = Answers("", entries=0)
         #: issue → item → its kind, as long as no turn has answered it.
         self._items: dict[str, dict[str, str]] = {
             issue: {name: item["kind"] for name, item in loop["items"].items() if item["turn"] is None}
@@ -75,7 +77,7 @@ class Reactions:
         elif kind == "task.queued" and data.get("reaction"):
             self._turns.add(event["task"])
             answers = self._answers(issue)
-            answers.turns, answers.held = answers.turns + 1, None
+            answers.issues, answers.turns, answers.held = 1, answers.turns + 1, None
             known = self._items.get(issue, {})
             answers.kinds.update({known.pop(name) for name in data["reaction"]["items"] if name in known})
         elif kind == "attempt.running":
@@ -114,8 +116,8 @@ class Reactions:
         return sorted(self._of.values(), key=lambda one: (-one.turns, -one.tokens, one.key))
 
     def total(self) -> Answers:
-        """The sum of all issues; ``issues`` is how many they are."""
-        whole = Answers("", issues=0)
+        """The sum of all issues; ``entries`` is how many they are."""
+        whole = Answers("", entries=0)
         for one in (*self._of.values(), self._rest):
             whole.take(one)
         return whole
