@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from cli.test_json_shapes import compare, documented
+from forge.scripted import ScriptedForge
 from kugetsu.runtime.process import identity
 from runtime.supervised import eventually
 
@@ -89,6 +90,58 @@ def test_work_that_passes_after_its_base_was_at_fault_is_told_as_verified(worked
     worked("config", "set", "VERIFY_COMMAND", "true")
     assert "recorded (event " in worked("verify", ISSUE).out
     assert "recorded" not in worked("verify", ISSUE).out, "nothing new is said of it"
+
+
+def test_the_base_is_verified_again_by_hand(worked, tmp_path):
+    worked("config", "set", "VERIFY_COMMAND", f"echo on $(ls); test -e {tmp_path}/healthy")
+    assert worked("verify", ISSUE, "--json").json["code"] == "base_failed"
+    (tmp_path / "healthy").touch()
+    base = git(worktree(worked), "rev-parse", "origin/main")
+    shown = worked("verify", ISSUE, "--base")
+    assert shown.code == 0 and f"of commit {base[:12]}" in shown.out and "committed" not in shown.out
+    (tmp_path / "healthy").unlink()
+    worked("config", "set", "VERIFY_COMMAND", f"test ! -e committed; echo on $(ls); test -e {tmp_path}/healthy")
+    again = worked("verify", ISSUE, "--base", "--json")
+    assert (again.code, again.json["code"], again.json["commit"]) == (1, "failed", base)
+
+
+@pytest.fixture
+def pushed(ready, tmp_path):
+    """Work that a server has got, on a forge (`pushed.forge`) with a token, whose verification could not be run."""
+    bare = str(tmp_path / "bare.git")
+    subprocess.run(["git", "init", "-q", "--bare", bare], check=True)
+    git(ready.work, "config", f"url.{bare}.insteadOf", "https://example.com/o/r.git")
+    git(ready.work, "push", "-q", "origin", "main")
+    with ScriptedForge(token="tok-4f2c9d81aa") as forge:
+        ready.environment["GIT_SERVERS"] = f"example.com={forge.url}"
+        ready("env", "set", "GITEA_TOKEN", input=b"tok-4f2c9d81aa\n")
+        forge.issue("o/r", 1, title="Add it")
+        forge.has_branches_of("o/r", bare)
+        ready("config", "set", "VERIFY_COMMAND", "no-such-program")
+        ready.agent("touch committed; git add committed; git commit -qm 'Add it'; git push -q origin HEAD\n")
+        assert ready("start", "--wait", ISSUE, "do it").code == 0
+        ready.forge = forge
+        yield ready
+
+
+@pytest.mark.parametrize("columns", [80, 40])
+def test_a_pass_opens_the_pull_request_that_waited_for_it(pushed, columns, fits):
+    shown = pushed("why", ISSUE, COLUMNS=str(columns))
+    assert "no pull request, not verified" in " ".join(shown.out.split()) and fits(shown.out, columns)
+    refused = pushed("verify", ISSUE, COLUMNS=str(columns))
+    assert refused.code == 1 and "VERIFY_COMMAND" in refused.out and not pushed.forge.asked("POST", "/pulls")
+    pushed("config", "set", "VERIFY_COMMAND", "true")
+    passed = pushed("verify", ISSUE, COLUMNS=str(columns))
+    assert passed.code == 0 and "pull request: http" in " ".join(passed.out.split()) and fits(passed.out, columns), passed.out
+    assert "no pull request" not in pushed("why", ISSUE).out
+
+
+def test_a_pass_whose_pull_request_cannot_be_opened_says_why(pushed):
+    pushed.forge.answer("POST", "/pulls", status=403)
+    pushed("config", "set", "VERIFY_COMMAND", "true")
+    passed = pushed("verify", ISSUE)
+    assert passed.code == 0 and "recorded (event " in passed.out
+    assert "no pull request, example.com forbids it" in passed.out and "not tried again" in passed.out
 
 
 def test_what_cannot_be_verified_names_the_remedy(worked):

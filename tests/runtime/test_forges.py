@@ -18,6 +18,7 @@ from kugetsu.model import clock
 from kugetsu.model.errors import BadInput, KugetsuError
 from kugetsu.runtime import answers, forges, issue_context
 from kugetsu.runtime.forges import Forges
+from kugetsu.runtime.query import no_pull
 from runtime import repos
 from runtime.forged import PUSH, TOKEN, forge, forged, let_in, prompt, worked
 from runtime.stage import COMMIT, UNTIL_GO, Stage, bare_stage, stage
@@ -78,6 +79,22 @@ def test_limit_that_one_process_met_is_heeded_by_a_run(forged: Stage, forge: Scr
     worked(forged)
     assert len(forge.requests) == asked
     assert "accepts no requests until" in forged.events("issue.read")[0]["data"]["problem"]
+
+
+def test_why_no_pull_request_would_be_opened(stage: Stage) -> None:
+    def told(key: str) -> tuple[str, str] | None:
+        found = no_pull.refusals(stage.ws)(key)
+        return (found[0], found[1].get("reason", "")) if found is not None else None
+
+    assert told("github.com/o/r#1") == ("no_forge", "no token for github.com")
+    assert told("local/o/r#1") is None
+    let_in(stage, "ghp_abcdefghijklmnop1234", "GITHUB_TOKEN")
+    assert told("github.com/o/r#1") is None
+    assert told("git.stranger.example/o/r#1") == ("no_forge", "no token for git.stranger.example")
+    stage.configure(KUGETSU_FORGE="off")
+    assert told("github.com/o/r#1") == ("no_forge", "KUGETSU_FORGE is off")
+    stage.configure(OPEN_PULL_REQUEST="never")
+    assert told("github.com/o/r#1") == ("never", "")
 
 
 def test_the_remedy_for_a_host_has_the_scheme_that_its_pull_request_or_clone_has(stage: Stage) -> None:

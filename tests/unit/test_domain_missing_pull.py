@@ -36,9 +36,9 @@ def failed(world: World, *, passes: bool, remedy: str) -> None:
     world.do(lambda state: reviews.failed(state, KEY, seq, "no right (403)", remedy, now, 10.0, passes))
 
 
-def said(world: World, setting: str | None = "missing") -> tuple[str, str, str | None] | None:
+def said(world: World, refusal: tuple[str, dict[str, Any]] | None = None) -> tuple[str, str, str | None] | None:
     """Code, words and next command."""
-    found = missing_pull.reason(world.state, world.state.sessions[KEY], world.now, setting)
+    found = missing_pull.reason(world.state, world.state.sessions[KEY], world.now, lambda _: refusal)
     return (found[0], told.words(*found), told.next_command(KEY, *found)) if found is not None else None
 
 
@@ -96,7 +96,13 @@ def test_a_setting_that_wants_none() -> None:
     ended(world)
     assert said(world) is None
     then = f"kugetsu config set --repo {REPOSITORY} OPEN_PULL_REQUEST missing"
-    assert said(world, "never") == ("never", "no pull request, OPEN_PULL_REQUEST is never", then)
+    assert said(world, ("never", {})) == ("never", "no pull request, OPEN_PULL_REQUEST is never", then)
+    token = {"reason": "no token for example.com", "remedy": "kugetsu env set GITEA_TOKEN"}
+    assert said(world, ("no_forge", token)) == (
+        "no_forge",
+        "no pull request, no token for example.com",
+        "kugetsu env set GITEA_TOKEN",
+    )
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from kugetsu.domain.state import State
 from kugetsu.domain.timeline import Timeline
 from kugetsu.model.errors import BadInput
 from kugetsu.redaction.funnel import redact
-from kugetsu.runtime.query import forge_looks, points
+from kugetsu.runtime.query import forge_looks, no_pull, points
 from kugetsu.views.report import markdown, page, rows, text
 
 TYPE_CHECKING = False
@@ -39,10 +39,8 @@ def _report(call: Call) -> int:
     found = collected(call, then.state, then.now)
     ws = call.workspace
 
-    def opening(key: str) -> str | None:
-        return ws.config_of(key).text("OPEN_PULL_REQUEST") if then.past is None else None
-
-    data = rows.data(found, then.state, then.facts, ws.config.servers(), opening, then.past)
+    refusal = no_pull.refusals(ws) if then.past is None and call.foreign is None else None
+    data = rows.data(found, then.state, then.facts, ws.config.servers(), refusal, then.past)
     if then.past is None:
         data["forges"] = forge_looks.known(ws.paths, then.state, then.now)
     screen = call.screen.at(then.now)

@@ -8,8 +8,9 @@ from typing import Any
 
 from kugetsu.cli.call import Call, Command
 from kugetsu.cli.parser import Parser
+from kugetsu.domain import missing_pull
 from kugetsu.domain.events import Event
-from kugetsu.model import result_words
+from kugetsu.model import clock, result_words
 from kugetsu.model.errors import NotFound
 from kugetsu.model.plural import counted
 from kugetsu.runtime import pull_opening
@@ -18,6 +19,7 @@ from kugetsu.runtime.query.work import Work
 from kugetsu.runtime.verification import by_hand, clean_run, later
 from kugetsu.runtime.verification.clean_run import Order
 from kugetsu.runtime.workspace import Workspace
+from kugetsu.views import missing_pull as told
 from kugetsu.views import verification as view
 from kugetsu.views.text import line
 
@@ -59,9 +61,9 @@ def _base(call: Call, issue: str, order: Order, commit: str | None, loose: int) 
 
 def _show(call: Call, issue: str, said: dict[str, Any], loose: int, more: list[str]) -> int:
     remedy = result_words.verification_remedy(said["code"], issue)
-    told = view.told(said | {"tail": None, "output": None})
-    told += [f"remedy: {call.screen.command(remedy)}"] if remedy is not None else []
-    call.show({"issue": issue, **_data(said), "uncommitted": loose}, [*told, *more])
+    lines = view.told(said | {"tail": None, "output": None})
+    lines += [f"remedy: {call.screen.command(remedy)}"] if remedy is not None else []
+    call.show({"issue": issue, **_data(said), "uncommitted": loose}, [*lines, *more])
     return 0 if said["code"] == "passed" else 1
 
 
@@ -74,10 +76,12 @@ def _opened(ws: Workspace, issue: str, events: list[Event]) -> list[str]:
     if session is None or session.owed is None:
         return [recorded]
     opened = pull_opening.open_owed(ws, session)
-    session = ws.state().sessions.get(issue)
+    state = ws.state()
+    session = state.sessions.get(issue)
     if opened and session is not None and session.pr is not None:
         return [recorded, f"pull request: {line(session.pr)}"]
-    return [recorded, "its pull request is still to be opened"]
+    waits = missing_pull.reason(state, session, clock.now()) if session is not None else None
+    return [recorded, told.words(*waits)] if waits is not None else [recorded]
 
 
 class _Heading:

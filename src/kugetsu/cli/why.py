@@ -116,10 +116,11 @@ def _no_pull(call: Call, subject: Subject, at: Point) -> dict[str, Any] | None:
     if session is None or session.attempt is not None:
         return None
     from kugetsu.domain import missing_pull
+    from kugetsu.runtime.query import no_pull
     from kugetsu.views import missing_pull as told
 
-    setting = call.workspace.config_of(session.key).text("OPEN_PULL_REQUEST") if at.past is None else None
-    found = missing_pull.reason(at.state, session, at.now, setting)
+    refusal = no_pull.refusals(call.workspace) if at.past is None and call.foreign is None else None
+    found = missing_pull.reason(at.state, session, at.now, refusal)
     if found is None:
         return None
     return {"code": found[0], "answer": told.words(*found), "next": told.next_command(session.key, *found)}
@@ -393,7 +394,7 @@ loop.items[].event         the event that it was seen by
 loop.lift                  the command that goes on, or null
 loop.settings_from         with --at: the event that recorded the settings used; null for those of now
 no_pull                    why pushed work has no pull request, or null
-no_pull.code               not_verified, later_work, paused, failed, owed, given_up or never
+no_pull.code               not_verified, later_work, paused, failed, owed, given_up, no_forge or never
 no_pull.answer             the same in words
 no_pull.next               the command that comes next, or null
 review                     of an issue on which nothing works or waits: its open review (kugetsu review), or null

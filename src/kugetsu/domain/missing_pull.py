@@ -1,4 +1,4 @@
-"""Why work that was pushed has no pull request: from the state alone, and the setting that asks for one."""
+"""Why work that was pushed has no pull request: from the state alone, and the settings that ask for one."""
 
 from __future__ import annotations
 
@@ -8,17 +8,23 @@ from kugetsu.domain.verification import is_withheld
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from kugetsu.domain.state import Session, State
 
+    Reason = tuple[str, dict[str, Any]]
+    #: Why kugetsu would open none for an issue, by today's settings: ``never`` (OPEN_PULL_REQUEST), or ``no_forge``
+    #: with "reason" and "remedy"; None if it would.
+    Refusal = Callable[[str], Reason | None]
 
-def reason(state: State, session: Session, now: str, setting: str | None = None) -> tuple[str, dict[str, Any]] | None:
+
+def reason(state: State, session: Session, now: str, refusal: Refusal | None = None) -> Reason | None:
     """A code and its values; None where there is one, nothing was pushed, or the log does not tell.
 
     ``not_verified`` (as `Session.verified`), ``later_work`` (the branch has later work whose verification has not
     passed), ``paused``, ``failed`` (the forge; it is tried again), ``owed`` (the daemon opens it), ``given_up``, or
-    ``never`` (``setting`` is OPEN_PULL_REQUEST).
+    what ``refusal`` tells of the settings.
     """
     if (session.pull or {}).get("state") == "open":
         return None
@@ -35,4 +41,4 @@ def reason(state: State, session: Session, now: str, setting: str | None = None)
         return "not_verified", verified
     if failed is not None and failed["head"] == session.head:
         return "given_up", failed
-    return ("never", {}) if setting == "never" else None
+    return refusal(session.key) if refusal is not None else None

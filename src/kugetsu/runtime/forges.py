@@ -20,7 +20,7 @@ from kugetsu.host.proxies import Network
 from kugetsu.model.errors import KugetsuError
 from kugetsu.model.servers import LOCAL, canonical_host, split_url
 from kugetsu.redaction.funnel import redact
-from kugetsu.runtime.env_files import values
+from kugetsu.runtime.env_files import GITHUB, values
 from kugetsu.runtime.git import checkouts
 from kugetsu.runtime.workspace import Workspace
 
@@ -154,6 +154,15 @@ def how_to_allow(ws: Workspace, host: str) -> str:
         variable = "GITHUB_TOKEN" if is_github(ws, host) else "GITEA_TOKEN"
         return f"kugetsu env set {variable}, or: {add}"
     return add  # GITEA_TOKEN alone is for servers that were named
+
+
+def how_to_authenticate(ws: Workspace, host: str) -> str:
+    """The remedy for a host that there is no token for."""
+    if is_github(ws, host):
+        return "kugetsu env set GITHUB_TOKEN"
+    if any(name.startswith(GITHUB) and value for name, value in values(ws.paths, "forge").items()):
+        return f"GITHUB_TOKEN is for GitHub: if {host} is one, add {host}=github to the setting FORGE_KINDS"
+    return "kugetsu env set GITEA_TOKEN"
 
 
 def _base_of(ws: Workspace, host: str) -> str:

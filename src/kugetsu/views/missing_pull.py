@@ -10,6 +10,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+SETTLED = ("never", "no_forge")
+"""The reasons that are the user's own settings: the work is looked at without a pull request."""
+
 
 def words(code: str, values: dict[str, Any]) -> str:
     """The reason, in a few words."""
@@ -18,6 +21,8 @@ def words(code: str, values: dict[str, Any]) -> str:
     if code in ("failed", "given_up"):
         again = "it is tried again" if code == "failed" else "not tried again"
         return f"no pull request, {line(values['reason'])}; {again}"
+    if code == "no_forge":
+        return f"no pull request, {line(values['reason'])}"
     return {
         "later_work": "its pull request waits: the branch has later work that has not been verified",
         "paused": f"its pull request waits: {_paused(values)} is paused",

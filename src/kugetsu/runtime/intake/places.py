@@ -5,7 +5,7 @@ from __future__ import annotations
 from kugetsu.domain.state import State
 from kugetsu.model.errors import BadInput, KugetsuError
 from kugetsu.model.servers import LOCAL
-from kugetsu.runtime.env_files import GITHUB, TOKENS, values
+from kugetsu.runtime.env_files import TOKENS, values
 from kugetsu.runtime.workspace import Workspace
 
 
@@ -31,10 +31,8 @@ def why_not(ws: Workspace, host: str) -> KugetsuError | None:
     if forge is None:
         return KugetsuError(f"{host} cannot be queried: {why}", forges.how_to_allow(ws, host))
     if not forge.authenticated:
-        token = "kugetsu env set GITEA_TOKEN, for GitHub: kugetsu env set GITHUB_TOKEN"
-        if not forges.is_github(ws, host) and _has(ws, GITHUB):
-            token = f"GITHUB_TOKEN is for GitHub: if {host} is one, add {host}=github to the setting FORGE_KINDS"
-        return KugetsuError(f"{host} cannot be asked for labelled issues: there is no token for it", token)
+        why = f"{host} cannot be asked for labelled issues: there is no token for it"
+        return KugetsuError(why, forges.how_to_authenticate(ws, host))
     return None
 
 

@@ -16,18 +16,17 @@ from kugetsu.views.wording import reason_words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from typing import Any, TypedDict
 
     from kugetsu.domain.facts import ClaimFacts
+    from kugetsu.domain.missing_pull import Reason, Refusal
     from kugetsu.domain.state import State
     from kugetsu.runtime.query.forge_looks import ForgeLook
     from kugetsu.runtime.query.points import AsOf
     from kugetsu.views.screen import Screen
 
-    Missing = tuple[str, dict[str, Any]] | None
-    Opening = Callable[[str], str | None]
-    """OPEN_PULL_REQUEST for an issue; None if unknown."""
+    Missing = Reason | None
 
     class RowData(TypedDict):
         """One issue, or one task without an issue. ``others``: tasks of the period that it stands for beside its own;
@@ -111,11 +110,12 @@ def data(
     state: State,
     facts: ClaimFacts,
     servers: Mapping[str, str],
-    opening: Opening,
+    refusal: Refusal | None,
     as_of: AsOf | None = None,
 ) -> ReportData:
-    """The whole report as JSON values; ``servers``: where the pages of issues are; ``opening``: OPEN_PULL_REQUEST."""
-    items = [_row(item, state, facts, servers, opening) for item in found.items]
+    """The whole report as JSON values; ``servers``: where the pages of issues are, ``refusal``: as
+    `missing_pull.reason` takes it."""
+    items = [_row(item, state, facts, servers, refusal) for item in found.items]
     return {
         "since": {"seq": found.start.seq, "at": found.start.at, "why": found.start.why},
         "seq": found.seq,
@@ -128,15 +128,15 @@ def data(
         "tokens": found.tokens,
         "cost": round(found.cost, 6),
         "items": items,
-        "older": [_row(item, state, facts, servers, opening) for item in found.older],
+        "older": [_row(item, state, facts, servers, refusal) for item in found.older],
         "forges": [],
         "as_of": as_of,
     }
 
 
-def _row(item: Item, state: State, facts: ClaimFacts, servers: Mapping[str, str], opening: Opening) -> RowData:
+def _row(item: Item, state: State, facts: ClaimFacts, servers: Mapping[str, str], refusal: Refusal | None) -> RowData:
     task, session, result = item.task, item.session, item.result
-    missing = _missing(item, state, facts["now"], opening)
+    missing = _missing(item, state, facts["now"], refusal)
     reason, until, stuck = _waits(item, state, facts) if item.group == "waiting" else (gates.of_task(task), None, False)
     pull = (session.pull if session is not None else None) or result.get("pull") or {}
     return {
@@ -166,11 +166,11 @@ def _row(item: Item, state: State, facts: ClaimFacts, servers: Mapping[str, str]
     }
 
 
-def _missing(item: Item, state: State, now: str, opening: Opening) -> Missing:
+def _missing(item: Item, state: State, now: str, refusal: Refusal | None) -> Missing:
     """Why the work has no pull request."""
     if item.session is None or item.group == "running":
         return None
-    return missing_pull.reason(state, item.session, now, opening(item.session.key))
+    return missing_pull.reason(state, item.session, now, refusal)
 
 
 def _remarks(item: Item, state: State, missing: Missing) -> list[str]:
@@ -260,6 +260,8 @@ def _next(item: Item, missing: Missing) -> str:
     if session is None:
         return f"kugetsu history {task.issue or task.id}"
     told = missing_words.next_command(session.key, *missing) if missing is not None else None
+    if missing is not None and missing[0] in missing_words.SETTLED:
+        told = None
     return told or results.next_command(session.key, item.result or None, session.review)
 
 
