@@ -132,7 +132,8 @@ def test_a_pass_opens_the_pull_request_that_waited_for_it(pushed, columns, fits)
     assert refused.code == 1 and "VERIFY_COMMAND" in refused.out and not pushed.forge.asked("POST", "/pulls")
     pushed("config", "set", "VERIFY_COMMAND", "true")
     passed = pushed("verify", ISSUE, COLUMNS=str(columns))
-    assert passed.code == 0 and "pull request: http" in " ".join(passed.out.split()) and fits(passed.out, columns), passed.out
+    assert passed.code == 0 and "pull request: http" in " ".join(passed.out.split()), passed.out
+    assert fits(passed.out, columns)
     assert "no pull request" not in pushed("why", ISSUE).out
 
 
