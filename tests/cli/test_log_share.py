@@ -58,11 +58,11 @@ def test_a_log_is_shared_joined_used_from_both_and_taken_back(ready: Command, se
     shared = ready("log", "share", database, "--json")
     assert shared.code == 0, shared.err
     compare(shared.json, documented("log share"))
-    assert lines(ready) == before
+    assert lines(ready).startswith(before)
     joined = second("init", "--join", database)
     assert joined.code == 0, joined.err
     assert "has joined the shared log" in joined.out
-    assert lines(second) == before
+    assert lines(second).startswith(lines(ready))
     assert second("queue", "enqueue", TASK, "from the second").code == 0
     assert ready("queue", "enqueue", TASK, "from the first").code == 0
     messages = [json.loads(line)["data"].get("message") for line in lines(ready).splitlines()]
@@ -210,7 +210,7 @@ def test_doctor_says_how_the_shared_log_is(ready: Command, second: Command, data
         assert texts(second)["open"].startswith("problem")
         again = second("log", "migrate", database, "--json")
         compare(again.json, documented("log migrate"))
-        assert again.json["before"] == again.json["schema"] == 1
+        assert again.json["before"] == again.json["schema"] == 2
     finally:
         postgres.run(f"DROP DATABASE {database.rpartition('dbname=')[2]} WITH (FORCE)")
         postgres.run("DROP ROLE wanda")

@@ -53,7 +53,7 @@ def test_a_log_is_shared_joined_and_taken_back_with_every_byte(
     fill(files, 100)
     before = content(one)
     migrated, head = sharing.share(one, database, Counting())
-    assert (migrated.now, head) == (1, files.head())
+    assert (migrated.now, head) == (2, files.head())
     with pytest.raises(LogWriteFailed, match="mirror"):
         note(files)
     assert sharing.join(two, database) == head

@@ -40,6 +40,8 @@ def story() -> Iterator[Callable[[State], list[Any]]]:
     yield lambda state: hosts.share_setting(state, "MAX_AGENTS", "0")
     yield lambda state: claims.hold(state, claims.plan(state, full), full)
     yield lambda state: daemon.stopped(state, "asked", TWO)
+    yield lambda state: hosts.join(state, ONE, 3, "first", [], 2)
+    yield lambda state: hosts.take_back(state, ONE)
 
 
 def prepared(key: str, host: str, worktree: str) -> Iterator[Callable[[State], list[Any]]]:

@@ -246,6 +246,11 @@ def read_accounts(text: str) -> str:
     return " ".join(dict.fromkeys(name.removeprefix("@") for name in names))
 
 
+def read_labels(text: str) -> str:
+    """Labels, apart by spaces or commas."""
+    return " ".join(dict.fromkeys(read_text(text).replace(",", " ").split()))
+
+
 def read_sinks(text: str) -> str:
     """Some of `SINKS`."""
     return _some_of(text, SINKS)

@@ -271,6 +271,8 @@ _ALL = (
         kinds.read_path,
         "where agents put files to hand over",
     ),
+    Setting("HOST_NAME", "", kinds.read_text, "what a shared log calls this host (empty: the machine's name)"),
+    Setting("HOST_LABELS", "", kinds.read_labels, "what this host offers to the tasks of a shared log: gpu arm64"),
     Setting("KUGETSU_VERBOSITY", "default", kinds.read_verbosity, "how much is printed: default, verbose, quiet"),
     Setting(
         "DEFAULT_GIT_SERVER",

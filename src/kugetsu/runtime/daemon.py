@@ -23,11 +23,11 @@ from kugetsu.domain.decide import daemon as decide
 from kugetsu.domain.events import Identity
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import Attempt, State
-from kugetsu.log.files.segments import SEGMENT_BYTES
+from kugetsu.log.files.segments import SEGMENT_BYTES, is_shared
 from kugetsu.log.files.watch import Watch
 from kugetsu.model import clock
 from kugetsu.model.errors import Conflict, KugetsuError, LogDamaged, LogWriteFailed
-from kugetsu.runtime import disk, dispatcher, host_id, liveness, log_lines, reconcile, stop_attempt
+from kugetsu.runtime import disk, dispatcher, host_id, liveness, log_lines, membership, reconcile, stop_attempt
 from kugetsu.runtime.log_relay_supervisor import RelaySupervisor
 from kugetsu.runtime.notifications.notifier_supervisor import NotifierSupervisor
 from kugetsu.runtime.process import identity
@@ -93,6 +93,7 @@ class Daemon:
         self.settings_watch = Watch(ws.paths.root)
         self.secrets_watch = Watch(ws.paths.env, rights=True)
         self.complaint: str | None = None
+        self.took_part = False
         self.children = (RelaySupervisor(ws), NotifierSupervisor(ws), ObserverSupervisor(ws), VerifierSupervisor(ws))
         self.wake_read, self.wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
@@ -138,6 +139,7 @@ class Daemon:
         """One pass over everything: the seconds to sleep, None when a drain is complete."""
         self._reload()
         self._keep_lease()
+        self._take_part()
         trouble = self._reconcile()
         started, next_look = dispatcher.dispatch(self.ws)
         for attempt in started:
@@ -188,6 +190,15 @@ class Daemon:
         self.lease.close()
         self.lease = lease
         os.environ[MARK] = lease.nonce
+
+    def _take_part(self) -> None:
+        """Begin a term of this host in a shared log: at the start, and when another host has fenced the last one."""
+        if not is_shared(self.ws.paths.log):
+            return
+        term = membership.join_again(self.ws, self.ws.state()) if self.took_part else membership.join(self.ws)
+        self.took_part = True
+        if term is not None:
+            logger.info("takes part in the shared log, term {}", term)
 
     def _reload(self) -> None:
         """Read the settings; while they are unreadable, the last good ones apply, and the log file says why."""

@@ -99,7 +99,8 @@ def may_judge_lease(ws: Workspace, lease: str, *holders: Identity | None) -> boo
 
 
 def _named(state: State) -> set[str]:
-    """The hosts in the log: those of processes since this machine started, where there are any, else all."""
+    """The hosts in the log: those of processes since this machine started, where there are any, else all; but of a log
+    that hosts share only the former, since the others may be of other machines."""
     known = [
         *(daemon.identity for daemon in state.daemons.values()),
         *(attempt.claimer for attempt in state.attempts.values()),
@@ -107,5 +108,5 @@ def _named(state: State) -> set[str]:
     known += [session.person["holder"] for session in state.sessions.values() if session.person is not None]
     hosts = [(who["host"], who["boot"]) for who in known if who is not None and "host" in who]
     of_folders = {session.host for session in state.sessions.values() if session.host is not None}
-    all_known = {host for host, _ in hosts} | of_folders | {*state.hosts}
-    return {host for host, boot in hosts if boot == identity.boot_id()} or all_known
+    all_known = {host for host, _ in hosts} | of_folders
+    return {host for host, boot in hosts if boot == identity.boot_id()} or (set() if state.hosts else all_known)

@@ -6,22 +6,25 @@ import sys
 
 from kugetsu.domain.state import State
 from kugetsu.log import DomainProjection
-from kugetsu.log.files.segments import Head
+from kugetsu.log.files.segments import Head, is_shared
 from kugetsu.log.shared import sharing
 from kugetsu.log.shared.schema import Migrated
 from kugetsu.model.errors import Conflict
 from kugetsu.model.plural import counted
-from kugetsu.runtime import liveness
+from kugetsu.runtime import host_id, liveness, membership
 from kugetsu.runtime.initialisation import InitReport, lay_out
 from kugetsu.runtime.workspace import Workspace
 
 
 def share(ws: Workspace, url: str) -> tuple[Migrated, Head]:
-    """Share this directory's log; see `sharing.share`. Raises Conflict while something here appends to its files."""
+    """Share this directory's log, as its first host; see `sharing.share`. Raises Conflict while something here appends
+    to its files."""
     url = sharing.url_from(url, sys.stdin)
     _require_quiet(ws, ws.state())
     ws.close()
-    return sharing.share(ws.paths.log, url, DomainProjection())
+    migrated, _ = sharing.share(ws.paths.log, url, DomainProjection())
+    membership.join(ws)
+    return migrated, ws.log.head()
 
 
 def migrate(url: str) -> Migrated:
@@ -37,8 +40,11 @@ def migrate(url: str) -> Migrated:
 
 
 def unshare(ws: Workspace) -> Head:
-    """Take the log back; see `sharing.unshare`. Raises Conflict while an agent runs on any host."""
+    """Take the log back, and let all others leave it; see `sharing.unshare`. Raises Conflict while an agent runs on any
+    host, or a daemon on another one."""
     _require_quiet(ws, ws.state())
+    if is_shared(ws.paths.log):
+        membership.remain_alone(ws)
     ws.close()
     return sharing.unshare(ws.paths.log)
 
@@ -49,11 +55,17 @@ def push(ws: Workspace) -> tuple[int, Head]:
 
 
 def join(ws: Workspace, url: str) -> tuple[InitReport, Head]:
-    """Set this directory up as one more host of a shared log; see `sharing.join`."""
+    """Set this directory up as one more host of a shared log; see `sharing.join`. One that takes part in it already
+    only gets the new URL."""
     url = sharing.url_from(url, sys.stdin)
     report = InitReport()
     lay_out(ws, report)
-    return report, sharing.join(ws.paths.log, url)
+    host_id.own(ws)  # before the log is there: it names other hosts, and this one is none of them
+    ws.close()
+    sharing.join(ws.paths.log, url)
+    if not membership.takes_part(ws, ws.state()):
+        membership.join(ws)
+    return report, ws.log.head()
 
 
 def _require_quiet(ws: Workspace, state: State) -> None:

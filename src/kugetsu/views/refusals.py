@@ -215,6 +215,10 @@ _WORDS: dict[str, Callable[[Values], Words]] = {
         f"{', '.join(v['attempts'])} still {'works' if len(v['attempts']) == 1 else 'work'} on {v['host']}",
         "wait for their end, or: kugetsu queue cancel TASK",
     ),
+    "host_dispatches": lambda v: (
+        f"the daemon of {v['host']} is running, and appends to the shared log",
+        "kugetsu queue-daemon stop, on that host",
+    ),
     "setting_not_shared": lambda v: (
         f"{v['key']} is no setting of all hosts",
         f"those are: {', '.join(v['known'])}",

@@ -54,6 +54,29 @@ def leave(state: State, host: str, term: int, reason: str) -> list[NewEvent]:
     return [NewEvent("host.left", {"host": host, "term": term, "reason": reason}, cause=known.changed)]
 
 
+@decision("hosts.take_back")
+def take_back(state: State, host: str) -> list[NewEvent]:
+    """The log becomes ``host``'s own again, and every other one leaves. Raises Conflict while an attempt is live, or a
+    dispatcher of another host runs: it would go on in a log that takes nothing any more."""
+    others = [known for known in state.hosts.values() if known.takes_part and known.id != host]
+    if state.attempts:
+        where = ", ".join(dict.fromkeys(_name(state, attempt.host) for attempt in state.attempts.values()))
+        raise Conflict.because("host_busy", host=where, attempts=[*state.attempts])
+    for known in others:
+        if state.daemon_of(known.id).runs:
+            raise Conflict.because("host_dispatches", host=known.name)
+    reason = "the log was taken back into files"
+    return [
+        NewEvent("host.left", {"host": known.id, "term": known.term, "reason": reason}, cause=known.changed)
+        for known in others
+    ]
+
+
+def _name(state: State, host: str | None) -> str:
+    known = state.hosts.get(host or "")
+    return known.name if known is not None else "this host"
+
+
 @decision("hosts.lost")
 def lost(
     state: State, host: str, term: int, silent_since: str | None, by: str | None, reason: str, facts: OutcomeFacts

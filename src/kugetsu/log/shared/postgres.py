@@ -44,6 +44,8 @@ _HOLD: LiteralString = (
     "BEGIN; SET LOCAL idle_in_transaction_session_timeout = '{seconds}s'; SELECT line FROM kugetsu.hold({seq})"
 )
 
+_JOIN: LiteralString = "SELECT kugetsu.join_host(%s::text, %s::text, %s::text, %s::int, %s::bigint)"
+
 _ANSWERS: dict[str, tuple[type[KugetsuError], str, str]] = {
     "KG001": (
         LogDiverged,
@@ -60,6 +62,11 @@ _ANSWERS: dict[str, tuple[type[KugetsuError], str, str]] = {
         LogWriteFailed,
         "the shared log was closed: one host took it back into files (`kugetsu log unshare`)",
         "work on that host, or share its log again and join it",
+    ),
+    "42883": (
+        LogUnreachable,
+        "the database's schema is older than this kugetsu",
+        "once, as the role that owns the schema kugetsu: kugetsu log migrate URL",
     ),
     "42501": (
         LogUnreachable,
@@ -79,7 +86,7 @@ _ANSWERS: dict[str, tuple[type[KugetsuError], str, str]] = {
         "name the primary in the URL: several hosts and target_session_attrs=read-write find it",
     ),
 }
-_NO_SCHEMA = {"42P01", "42883", "42704"}
+_NO_SCHEMA = {"42P01", "42704"}
 _PASSING = ("starting up", "shutting down", "recovery", "too many", "reserved for")
 
 _connected: weakref.WeakSet[Database] = weakref.WeakSet()
@@ -245,6 +252,13 @@ class Database:
         except psycopg.Error as error:
             self.close()
             raise LogUnreachable(f"the connection to the shared log's database broke: {_said(error)}") from error
+
+    # -- for the hosts that share the log ----------------------------------------------------------------------
+
+    def join_host(self, host: str, name: str, boot: str, above: int) -> int:
+        """Begin a new term of a host, which is later than ``above`` and all that the database knows; the term."""
+        rows = self._asked(_JOIN, (host, name, boot, CLIENT, above)).fetchall()
+        return int(rows[0][0])
 
     def connection(self) -> psycopg.Connection[tuple[Any, ...]]:
         """The open connection (autocommit), for what has no method here. Raises LogUnreachable."""

@@ -1,0 +1,142 @@
+"""Hosts that share a log: several directories, each with a daemon of its own, over one real database."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from kugetsu.domain.decide import sessions
+from kugetsu.host import host_file
+from kugetsu.model.errors import Conflict
+from kugetsu.model.refs import parse_ref
+from kugetsu.runtime import daemon_control, host_id, log_sharing, membership, submit
+from kugetsu.runtime.workspace import Workspace, open_workspace
+from runtime import repos
+from runtime.stage import COMMIT, PATIENCE, UNTIL_GO, Stage, bare_stage, check_log, stage
+from runtime.supervised import eventually
+
+__all__ = ["bare_stage", "stage"]
+
+NAME = "git.test/work/shared"
+"""A repository that every host can clone."""
+
+
+@pytest.fixture
+def first(database: str, stage: Stage) -> Stage:
+    """The host that shares its log; its daemon is ended before its database goes."""
+    origin = stage.root / "srv" / "work" / "shared.git"
+    origin.parent.mkdir(parents=True)
+    repos.run(stage.root, "clone", "-q", "--bare", str(stage.repository), str(origin))
+    stage.configure(MAX_CONCURRENT_AGENTS="1", HOST_NAME="one", GIT_SERVERS=f"git.test=file://{stage.root}/srv")
+    stage.ws.log.transact(lambda state: sessions.register(state, NAME, {"url": f"file://{origin}"}))
+    log_sharing.share(stage.ws, database)
+    return stage
+
+
+@pytest.fixture
+def joined(first: Stage, database: str) -> Iterator[Callable[..., Workspace]]:
+    """Sets up one more host of the log; its daemon ends with the test."""
+    made: list[Workspace] = []
+
+    def join(name: str, **settings: str) -> Workspace:
+        folder = first.root / name
+        folder.mkdir(mode=0o700)
+        known = {**first.settings, "HOST_NAME": name, **settings}
+        (folder / "config").write_text("".join(f"{key}={value}\n" for key, value in known.items()))
+        ws = open_workspace({**os.environ, "KUGETSU_DIR": str(folder)}, "kugetsu")
+        log_sharing.join(ws, database)
+        made.append(ws)
+        return ws
+
+    yield join
+    first.go()
+    for ws in made:
+        daemon_control.stop(ws, drain=False)
+        ws.close()
+    daemon_control.stop(first.ws, drain=False)
+
+
+def enqueue(ws: Workspace, number: int) -> str:
+    return str(submit.enqueue(ws, parse_ref(f"{NAME}#{number}"), "do it", via="enqueue")[0]["task"])
+
+
+def names(events: list[dict[str, Any]]) -> list[tuple[str, int]]:
+    return [(event["data"]["name"], event["data"]["term"]) for event in events]
+
+
+def test_two_hosts_share_the_tasks_and_each_keeps_its_cap(first: Stage, joined: Callable[..., Workspace]) -> None:
+    first.agent(COMMIT + 'test "$NUMBER" -gt 3 || { ' + UNTIL_GO.replace("\n", "; ") + "}\n")
+    second = joined("two", MAX_CONCURRENT_AGENTS="2", HOST_LABELS="gpu")
+    first.start_daemon()
+    daemon_control.start(second)
+    tasks = [enqueue(ws, number) for number, ws in enumerate((first.ws, second) * 3, 1)]
+    here, there = host_id.own(first.ws), host_id.own(second)
+    first.until(
+        lambda: sorted(attempt.host for attempt in first.state.attempts.values()) == sorted([here, there, there])
+    )
+    for ws in (first.ws, second):
+        assert daemon_control.status(ws).running, "neither takes the other's place"
+    first.go()
+    for task in tasks:
+        assert first.finished(task) == "completed", task
+    claims = first.events("attempt.claimed")
+    assert sorted(event["task"] for event in claims) == sorted(tasks), "each runs once"
+    assert {event["facts"]["host"] for event in claims} == {here, there}
+    assert first.state.hosts[here].cap == 1 and first.state.hosts[there].cap == 2
+    assert first.state.hosts[there].labels == ["gpu"]
+    assert {daemon.host for daemon in first.state.daemons.values() if daemon.runs} == {here, there}
+    assert eventually(lambda: second.log.head() == first.ws.log.head(), PATIENCE)
+    check_log(second)
+
+
+def test_a_daemon_begins_a_new_term(first: Stage, joined: Callable[..., Workspace]) -> None:
+    second = joined("two")
+    assert names(first.events("host.joined")) == [("one", 1)]
+    assert names([event for event in second.log.read() if event["type"] == "host.joined"]) == [("one", 1), ("two", 1)]
+    daemon_control.start(second)
+    second.log.wait(second.log.head().seq, 0)
+    assert eventually(lambda: host_file.term(second.paths.root) == 2, PATIENCE)
+    assert second.state().hosts[host_id.own(second)].term == 2
+
+
+def test_who_takes_the_log_back_has_it_alone(first: Stage, joined: Callable[..., Workspace], database: str) -> None:
+    second = joined("two")
+    daemon_control.start(second)
+    with pytest.raises(Conflict, match="host_dispatches"):
+        log_sharing.unshare(first.ws)
+    daemon_control.stop(second, drain=False)
+    log_sharing.unshare(first.ws)
+    known = {host.name: host.state for host in first.state.hosts.values()}
+    assert known == {"one": "joined", "two": "left"}
+    first.start_daemon()
+    assert first.finished(enqueue(first.ws, 1)) == "completed", "and works on, in files"
+    daemon_control.stop(first.ws, drain=False)
+    log_sharing.share(first.ws, database)
+    assert names(first.events("host.joined"))[-1] == ("one", 2)
+
+
+def test_a_database_that_knows_fewer_terms_gives_a_later_one(first: Stage, postgres: Any) -> None:
+    host = host_id.own(first.ws)
+    log_sharing.unshare(first.ws)
+    fresh = postgres.fresh()
+    try:
+        log_sharing.share(first.ws, postgres.url(fresh))
+        assert host_file.term(first.ws.paths.root) == first.state.hosts[host].term == 2
+    finally:
+        first.ws.close()
+        log_sharing.unshare(first.ws)
+        postgres.drop(fresh)
+
+
+def test_of_two_directories_with_one_id_the_newer_term_counts(first: Stage, joined: Callable[..., Workspace]) -> None:
+    copy = joined("copy")
+    first.start_daemon()
+    first.wait("host.joined", count=3)
+    host_file.write_term(copy.paths.root, host_id.own(first.ws), 1)  # a copied machine
+    membership.join(copy)
+    task = enqueue(first.ws, 1)
+    held = first.wait("task.held", task=task)
+    assert (held["data"]["gate"], held["data"]["reason"]) == ("host", "host_term_over")
