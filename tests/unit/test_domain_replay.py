@@ -487,6 +487,11 @@ def _notices() -> Iterator[Callable[[State], list[Any]]]:
     yield lambda state: notifications.sent(state, "webhook", delivery, "200")
     yield lambda state: notifications.mark_read(state, 6)
     yield lambda state: notifications.disable(state, "comment")
+    yield lambda state: notifications.enable(state, "desktop", "1" * 32)
+    yield lambda state: notifications.enable(state, "desktop", "2" * 32)
+    last = notifications.Batch("all", [6])
+    yield lambda state: notifications.sending(state, "desktop", [last], state.outbox["desktop"]["upto"], 99, "2" * 32)
+    yield lambda state: notifications.disable(state, "desktop", "1" * 32)
 
 
 def _imports() -> Iterator[Callable[[State], list[Any]]]:

@@ -340,7 +340,9 @@ def _small(state: State, kind: str, name: str) -> Values | None:
         return (state.notices_read,)
     if kind == "sink":
         box = state.outbox.get(name)
-        return (box["upto"], len(box["open"]), (box["last"] or {}).get("text")) if box is not None else None
+        if box is None:
+            return None
+        return (box["upto"], len(box["open"]), (box["last"] or {}).get("text"), len(box.get("hosts", ())))
     return (bool(state.initialised), state.log_id) if kind == "kugetsu" else (state.violations_seen,)
 
 

@@ -43,6 +43,11 @@ def is_own(ws: Workspace, host: str | None) -> bool:
     return host is None or (ws.foreign is None and host == own(ws))
 
 
+def sharing(ws: Workspace, state: State) -> str | None:
+    """This host's id in a log that hosts share; None while the log is its own."""
+    return own(ws) if state.hosts else None
+
+
 def owns(ws: Workspace, who: Identity | None) -> bool:
     """True if a recorded process is this host's."""
     return is_own(ws, who.get("host") if who is not None else None)

@@ -36,15 +36,43 @@ def mark_read(state: State, until: int) -> list[NewEvent]:
 
 
 @decision("notifications.enable")
-def enable(state: State, sink: str) -> list[NewEvent]:
-    """A sink was added to the settings and gets notifications from now on; [] if already enabled."""
-    return [] if sink in state.outbox else [NewEvent("sink.enabled", {"sink": sink, "upto": state.seq})]
+def enable(state: State, sink: str, host: str | None = None) -> list[NewEvent]:
+    """A sink was added to the settings (of ``host``, in a shared log) and gets notifications from now on; [] if already
+    enabled there."""
+    box = state.outbox.get(sink)
+    if box is not None and (host is None or host in box.get("hosts", ())):
+        return []
+    data = {"sink": sink, "upto": box["upto"] if box is not None else state.seq, **_of(host)}
+    return [NewEvent("sink.enabled", data)]
 
 
 @decision("notifications.disable")
-def disable(state: State, sink: str) -> list[NewEvent]:
-    """A sink was removed from the settings; [] if not enabled."""
-    return [NewEvent("sink.disabled", {"sink": sink})] if sink in state.outbox else []
+def disable(state: State, sink: str, host: str | None = None) -> list[NewEvent]:
+    """A sink was removed from the settings (of ``host``); [] if not enabled there."""
+    box = state.outbox.get(sink)
+    if box is None or (host is not None and host not in box.get("hosts", ())):
+        return []
+    return [NewEvent("sink.disabled", {"sink": sink, **_of(host)})]
+
+
+def is_of(box: dict[str, Any], host: str | None) -> bool:
+    """Whether a sink's outbox is served by ``host``; by everyone (None) while the log is one host's own."""
+    return host is None or host in box.get("hosts", ())
+
+
+def interrupted(state: State, sink: str, host: str | None) -> dict[str, int]:
+    """The deliveries whose intent has no outcome and never gets one from whoever began them, each with that intent:
+    those of ``host`` itself, which is none that tries one now, and of hosts that take part no more."""
+    found = {}
+    for delivery, entry in state.outbox.get(sink, {"open": {}})["open"].items():
+        began = state.hosts.get(entry.get("host", ""))
+        if entry["sending"] and (began is None or began.id == host or not began.takes_part):
+            found[delivery] = entry["sending"]
+    return found
+
+
+def _of(host: str | None) -> dict[str, str]:
+    return {"host": host} if host is not None else {}
 
 
 def delivery_id(state: State, sink: str, seqs: Sequence[int]) -> str:
@@ -53,19 +81,21 @@ def delivery_id(state: State, sink: str, seqs: Sequence[int]) -> str:
 
 
 @decision("notifications.sending", batches=[Batch])
-def sending(state: State, sink: str, batches: Sequence[Batch], after: int, upto: int) -> list[NewEvent]:
-    """Intent to deliver the notifications after the event ``after``, up to ``upto``, as these batches.
+def sending(
+    state: State, sink: str, batches: Sequence[Batch], after: int, upto: int, host: str | None = None
+) -> list[NewEvent]:
+    """Intent of ``host`` to deliver the notifications after the event ``after``, up to ``upto``, as these batches.
 
     [] if the sink was disabled, or if some are already being delivered: then plan again.
     """
     box = state.outbox.get(sink)
     if box is None or box["upto"] > after:
         return []
-    return [_sending(state, sink, batch.lane, batch.seqs, upto) for batch in batches]
+    return [_sending(state, sink, batch.lane, batch.seqs, upto, host) for batch in batches]
 
 
 @decision("notifications.sending_again")
-def sending_again(state: State, sink: str, delivery: str, was_sending: int) -> list[NewEvent]:
+def sending_again(state: State, sink: str, delivery: str, was_sending: int, host: str | None = None) -> list[NewEvent]:
     """Intent to repeat an open delivery; ``was_sending`` is the intent without an outcome that it repeats, or 0.
 
     [] if another process has taken it up or closed it.
@@ -73,7 +103,7 @@ def sending_again(state: State, sink: str, delivery: str, was_sending: int) -> l
     entry = _entry(state, sink, delivery)
     if entry is None or entry["sending"] != was_sending:
         return []
-    return [_sending(state, sink, entry["lane"], entry["seqs"], state.outbox[sink]["upto"])]
+    return [_sending(state, sink, entry["lane"], entry["seqs"], state.outbox[sink]["upto"], host)]
 
 
 @decision("notifications.sent")
@@ -131,9 +161,9 @@ def _entry(state: State, sink: str, delivery: str) -> dict[str, Any] | None:
     return entry
 
 
-def _sending(state: State, sink: str, lane: str, seqs: list[int], upto: int) -> NewEvent:
+def _sending(state: State, sink: str, lane: str, seqs: list[int], upto: int, host: str | None) -> NewEvent:
     delivery = delivery_id(state, sink, seqs)
-    data = {"sink": sink, "lane": lane, "seqs": seqs, "delivery": delivery, "upto": upto}
+    data = {"sink": sink, "lane": lane, "seqs": seqs, "delivery": delivery, "upto": upto, **_of(host)}
     return NewEvent("notice.sending", data, issue=_issue(sink, lane), cause=seqs[-1])
 
 

@@ -141,30 +141,35 @@ class NoticesUnread(TypedDict):
 
 @event("sink.enabled", exempt=ALL, irrevocable="settings_followed")
 class SinkEnabled(TypedDict):
-    """A sink gets the notifications of events after ``upto``; earlier ones are not sent."""
+    """A sink gets the notifications of events after ``upto``; earlier ones are not sent. ``host``: one of a
+    shared log that delivers them."""
 
     sink: str
     upto: int
+    host: NotRequired[str]
 
 
 @event("sink.disabled", exempt=ALL, irrevocable="settings_followed")
 class SinkDisabled(TypedDict):
     """A sink was removed from the settings: its open deliveries are dropped, and events until it is enabled again are
-    not sent."""
+    not sent. ``host`` of a shared log: only there, and other hosts that have the sink go on."""
 
     sink: str
+    host: NotRequired[str]
 
 
-@event("notice.sending", exempt="sink lane delivery", irrevocable="notification_sent")
+@event("notice.sending", exempt="sink lane delivery host", irrevocable="notification_sent")
 class NoticeSending(TypedDict):
     """Intent: deliver the notifications of these events as one message. ``lane`` separates a sink's messages (an issue
-    for comments); ``delivery`` is the id by which a receiver recognises a repetition."""
+    for comments); ``delivery`` is the id by which a receiver recognises a repetition; ``host`` is who delivers, in a
+    shared log."""
 
     sink: str
     lane: str
     seqs: list[int]
     delivery: str
     upto: int
+    host: NotRequired[str]
 
 
 @event("notice.sent", exempt="sink lane delivery", irrevocable="notification_sent")

@@ -43,6 +43,8 @@ def _take_possession(state: State, host: str) -> None:
         source.setdefault("host", host)
     for daemon in state.daemons.values():
         daemon.host = daemon.host or host
+    for box in state.outbox.values():
+        box.setdefault("hosts", [host])
     state.daemons = {daemon.host: daemon for daemon in state.daemons.values()}
 
 

@@ -2,7 +2,7 @@
 
 The notifications themselves are a projection of the log's other events; kept here is only their delivery: per sink
 ``upto``, the event up to which they were handled, the ``open`` deliveries by id, the outcome of the ``last`` one, and,
-until one succeeds, what was ``given_up``.
+until one succeeds, what was ``given_up``; of a log that hosts share also the ``hosts`` that serve it.
 """
 
 from __future__ import annotations
@@ -31,11 +31,18 @@ def sink_enabled(state: State, event: Event) -> None:
     sink, upto = event["data"]["sink"], event["data"]["upto"]
     box = state.outbox.setdefault(sink, {"upto": 0, "open": {}, "last": None})
     box["upto"] = max(box["upto"], upto)
+    if (host := event["data"].get("host")) is not None:
+        box["hosts"] = sorted({*box.get("hosts", ()), host})
 
 
 def sink_disabled(state: State, event: Event) -> None:
-    """Fold of ``sink.disabled``: drops its open deliveries."""
-    sink = event["data"]["sink"]
+    """Fold of ``sink.disabled``: drops its open deliveries, unless another host still serves it."""
+    sink, host = event["data"]["sink"], event["data"].get("host")
+    box = state.outbox.get(sink)
+    if box is not None and host is not None:
+        box["hosts"] = [one for one in box.get("hosts", ()) if one != host]
+        if box["hosts"]:
+            return
     if state.outbox.pop(sink, None) is None:
         state.violate(event["seq"], f"sink.disabled names the sink {sink}, which is not enabled")
 
@@ -58,6 +65,8 @@ def notice_sending(state: State, event: Event) -> None:
         "not_before": None,
         "sending": event["seq"],
     }
+    if "host" in data:
+        box["open"][delivery]["host"] = data["host"]
     box["upto"] = max(box["upto"], upto)
 
 

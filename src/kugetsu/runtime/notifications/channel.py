@@ -90,9 +90,8 @@ class Worker:
     def _turn(self) -> float:
         """Do what can be done now; returns the seconds to sleep."""
         outbox = self._outbox
-        if not self._recovered:
-            outbox.recover()
-            self._recovered = True
+        outbox.recover()  # each time: another host of a shared log may be lost by now
+        self._recovered = True
         while not self._stop.is_set():
             if not outbox.enabled():
                 return LONGEST_SLEEP

@@ -15,7 +15,7 @@ from kugetsu.domain.decide import notifications as decide
 from kugetsu.domain.decide import reports
 from kugetsu.domain.state import State
 from kugetsu.model import clock
-from kugetsu.runtime import daemon_child, log_lines
+from kugetsu.runtime import daemon_child, host_id, log_lines
 from kugetsu.runtime.daemon_child import WATCHFUL_SECONDS, DaemonChild
 from kugetsu.runtime.notifications import daily_report
 from kugetsu.runtime.notifications.channel import Worker, join_all
@@ -65,13 +65,15 @@ class Notifier(DaemonChild):
         """Check the sinks, and wake the workers."""
         wanted = self._ws.config.text("NOTIFY_SINKS").split()
         state = self._ws.state()
-        self._disable([name for name in (*state.outbox, *self._workers) if name not in wanted])
+        host = host_id.sharing(self._ws, state)
+        served = [name for name, box in state.outbox.items() if decide.is_of(box, host)]
+        self._disable([name for name in (*served, *self._workers) if name not in wanted], host)
         if not wanted:
             self._stopping = "no sink is set"
             return 0.0
         self._ending = [worker for worker in self._ending if not worker.join(0)]
         for name in wanted:
-            self._enable(name, state)
+            self._enable(name, state, host)
         seconds = self._report()
         for worker in self._workers.values():
             worker.wake(self._ws.config)
@@ -85,18 +87,18 @@ class Notifier(DaemonChild):
             self._ws.log.transact(lambda state: reports.due(state, day))
         return daily_report.seconds_until(now, at)
 
-    def _disable(self, names: list[str]) -> None:
+    def _disable(self, names: list[str], host: str | None) -> None:
         for name in dict.fromkeys(names):
             worker = self._workers.pop(name, None)
             if worker is not None:
                 worker.stop(at_once=True)
                 self._ending.append(worker)
-            self._ws.log.transact(lambda state, name=name: decide.disable(state, name))  # type: ignore[misc]
+            self._ws.log.transact(lambda state, name=name: decide.disable(state, name, host))  # type: ignore[misc]
             self.write(f"{name}: notifications disabled")
 
-    def _enable(self, name: str, state: State) -> None:
-        if name not in state.outbox:
-            self._ws.log.transact(lambda now: decide.enable(now, name))
+    def _enable(self, name: str, state: State, host: str | None) -> None:
+        if name not in state.outbox or not decide.is_of(state.outbox[name], host):
+            self._ws.log.transact(lambda now: decide.enable(now, name, host))
             self.write(f"{name}: notifications enabled")
         if name not in self._workers and all(worker.name != name for worker in self._ending):
             self._workers[name] = Worker(name, self._ws, self.write)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from kugetsu.domain.decide.notifications import is_of
 from kugetsu.domain.state import State
+from kugetsu.runtime import host_id
 from kugetsu.runtime.child_supervisor import ChildSupervisor
 from kugetsu.runtime.process.named_lease import NOTIFIER
 
@@ -17,4 +19,7 @@ class NotifierSupervisor(ChildSupervisor):
 
     def needed(self, state: State) -> bool:
         """Whether a sink is set, or was until now."""
-        return bool(self._ws.config.text("NOTIFY_SINKS") or state.outbox)
+        if self._ws.config.text("NOTIFY_SINKS"):
+            return True
+        host = host_id.sharing(self._ws, state) if state.outbox else None
+        return any(is_of(box, host) for box in state.outbox.values())

@@ -15,6 +15,7 @@ from kugetsu.domain.decide import notifications as decide
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import State
 from kugetsu.model import clock
+from kugetsu.runtime import host_id
 from kugetsu.runtime.notifications import daily_report, message, reading, sinks
 from kugetsu.runtime.notifications.message import Message
 from kugetsu.runtime.notifications.notice import REPORT, Notice, goes_on, located, notice_of, one_line
@@ -55,11 +56,14 @@ class Outbox:
         return self._name in self._ws.state().outbox
 
     def recover(self) -> None:
-        """Close or repeat the deliveries that a dead notifier began."""
-        begun = {delivery: entry["sending"] for delivery, entry in self._open().items() if entry["sending"]}
-        for delivery, seq in begun.items():
+        """Close or repeat the deliveries that a dead notifier began; one of another host of a shared log is dead only
+        when that host is lost: until then it may be delivering."""
+        state = self._ws.state()
+        for delivery, seq in decide.interrupted(state, self._name, host_id.sharing(self._ws, state)).items():
             if self._stopping():
                 return
+            if delivery not in self._open():
+                continue  # another host was first
             if self._sink().repeats and self._open()[delivery]["tries"] < decide.MOST_TRIES:
                 self._repeat(delivery, seq)
             else:
@@ -95,8 +99,9 @@ class Outbox:
         for notice in taken.notices:
             lanes.setdefault(sink.lane(notice) or ALL, []).append(notice)
         batches = [decide.Batch(lane, [notice.seq for notice in notices]) for lane, notices in lanes.items()]
+        host = host_id.sharing(self._ws, self._ws.state())
         begun = self._ws.log.transact(
-            partial(decide.sending, sink=self._name, batches=batches, after=taken.after, upto=taken.upto)
+            partial(decide.sending, sink=self._name, batches=batches, after=taken.after, upto=taken.upto, host=host)
         )
         for event, (lane, notices) in zip(begun, lanes.items(), strict=False):
             if self._stopping():
@@ -124,10 +129,13 @@ class Outbox:
         self._repeat(delivery, 0)
 
     def _repeat(self, delivery: str, was_sending: int) -> None:
-        entry = self._open()[delivery]
+        entry = self._open().get(delivery)
+        if entry is None:
+            return  # another host was first
         told = self._message(delivery, entry["lane"], reading.of_seqs(self._ws, entry["seqs"]))
+        host = host_id.sharing(self._ws, self._ws.state())
         begun = self._ws.log.transact(
-            partial(decide.sending_again, sink=self._name, delivery=delivery, was_sending=was_sending)
+            partial(decide.sending_again, sink=self._name, delivery=delivery, was_sending=was_sending, host=host)
         )
         if begun:
             self._attempt(told, again=True)
