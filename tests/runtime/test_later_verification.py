@@ -10,12 +10,13 @@ import pytest
 from forge.scripted import ScriptedForge
 from kugetsu.domain.decide import persons
 from kugetsu.domain.decide import verification as decide
+from kugetsu.domain.fold.sessions import base_key
 from kugetsu.domain.state import Session
 from kugetsu.domain.verification import MOST_TRIES
 from kugetsu.host import host_file
 from kugetsu.model import clock, result_words
 from kugetsu.runtime import folders, pull_opening, reconcile
-from kugetsu.runtime.git import scratch
+from kugetsu.runtime.git import repositories, scratch
 from kugetsu.runtime.notifications.notice import notice_of
 from kugetsu.runtime.process import identity
 from kugetsu.runtime.process.identity import own
@@ -310,3 +311,33 @@ def test_nothing_is_left_of_a_stopped_one(opening: Stage) -> None:
     assert scratch.left_over(opening.ws.paths, ()) == []
     left = identity.stat(opening.written_pid("grandchild"))
     assert left is None or left.dead
+
+
+def test_one_that_is_being_made_ready_is_stopped(opening: Stage) -> None:
+    killed_while_verifying(opening)
+    began = opening.folder / "verifying"
+    opening.configure(VERIFY_COMMAND="true", WORKTREE_SETUP=HANGS)
+    (found,) = later.due(opening.ws, opening.state, clock.now())
+    (said,) = later.run(opening.ws, *found, lambda: not began.exists())
+    assert (said["data"]["code"], said["data"]["why"]) == ("not_run", "stopped")
+    assert scratch.left_over(opening.ws.paths, ()) == []
+    left = identity.stat(opening.written_pid("grandchild"))
+    assert left is None or left.dead
+
+
+def test_one_that_waits_while_another_verifies_its_base_is_stopped(opening: Stage) -> None:
+    known = killed_while_verifying(opening)
+    opening.configure(VERIFY_COMMAND="false")
+    order = clean_run.order_for(opening.ws, known)
+    assert order is not None and known.head is not None and known.base_commit is not None
+    name = f"verify {base_key(order.repository, known.base_commit, order.sha)}"
+    waited: list[str] = []
+
+    def step(output: str) -> None:
+        waited.append(output)
+        if len(waited) > 1:
+            raise later.StoppedError
+
+    with repositories.locked(opening.ws.paths, name), pytest.raises(later.StoppedError):
+        place = clean_run.Place("lease", str(opening.folder), step=step)
+        clean_run.of_base(opening.ws, order, known.base_commit, place)

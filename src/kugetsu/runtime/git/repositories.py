@@ -11,7 +11,8 @@ import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from kugetsu.host.paths import Paths
@@ -25,6 +26,8 @@ from kugetsu.runtime.git.remotes import resolver
 
 CLONE_TIMEOUT = 1800.0
 """Seconds for a first clone: a repository of some gigabytes over a slow line."""
+
+_POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,18 +135,26 @@ def _holds_password(url: str) -> bool:
 
 
 @contextlib.contextmanager
-def locked(paths: Paths, name: str) -> Iterator[None]:
+def locked(paths: Paths, name: str, step: Callable[[], object] | None = None) -> Iterator[None]:
     """Hold the lock of one repository of this KUGETSU_DIR: fetches and new worktrees are serialised.
 
     Waits without polling, so turns are fair; the holder is bounded by the time limits of its git commands, and a runner
-    stops waiting when its attempt is stopped (`interruption`).
+    stops waiting when its attempt is stopped (`interruption`). With ``step``, which is called from time to time
+    meanwhile and may raise, it polls.
     """
     import portalocker
 
     folder = paths.make(paths.repositories + "/.locks")
     digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:24]
     with open(f"{folder}/{digest}.lock", "a") as file:
-        portalocker.lock(file, portalocker.LockFlags.EXCLUSIVE)
+        while step is not None:
+            step()
+            with contextlib.suppress(portalocker.LockException):
+                portalocker.lock(file, portalocker.LockFlags.EXCLUSIVE | portalocker.LockFlags.NON_BLOCKING)
+                break
+            time.sleep(_POLL_SECONDS)
+        else:
+            portalocker.lock(file, portalocker.LockFlags.EXCLUSIVE)
         yield
 
 

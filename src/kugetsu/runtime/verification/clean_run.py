@@ -64,7 +64,8 @@ class Order:
 @dataclass(frozen=True, slots=True)
 class Place:
     """For whom and where: the lease (its name, and its descriptor in this process, if any), the ``folder`` for outputs,
-    the ``attempt``, ``step`` called with the output's file while it runs, ``begin`` with the commit before each run."""
+    the ``attempt``, ``step`` called with the output's file while it is made ready, waits and runs (what that raises
+    ends it), ``begin`` with the commit before each run."""
 
     nonce: str
     folder: str
@@ -72,6 +73,10 @@ class Place:
     attempt: str | None = None
     step: Callable[[str], object] | None = None
     begin: Callable[[str], object] | None = None
+
+    def stepping(self, output: str) -> Callable[[], object] | None:
+        """``step`` for the file ``output``."""
+        return None if self.step is None else partial(self.step, output)
 
 
 def order_of(config: Config, repository: str, clone: str) -> Order | None:
@@ -110,7 +115,7 @@ def of_commit(
         with scratch.checkout(ws.paths, order.clone, commit, place.nonce, name) as path:
             for file in (output, f"{place.folder}/{name}-setup.log"):
                 run_files.replace(file, b"")
-            settings = _setting_up(ws, order, path, base or commit, place, name)
+            settings = _setting_up(ws, order, path, base or commit, place, name, output)
             made = making.make_ready(order.ready, settings)
             if made.code == CHANGED:
                 raise KugetsuError(made.problem or made.code)
@@ -182,7 +187,7 @@ def of_base(ws: Workspace, order: Order, commit: str, place: Place, *, again: bo
     """
     key = base_key(order.repository, commit, order.sha)
     # One that asks while another verifies it waits for that, and takes its answer; a killed one holds nothing.
-    with repositories.locked(ws.paths, f"verify {key}"):
+    with repositories.locked(ws.paths, f"verify {key}", place.stepping(f"{place.folder}/verify.log")):
         known = ws.state().bases.get(key)
         if known is not None and not again and verification.is_believed(known, order.seconds):
             return {"code": known["code"], "commit": commit}
@@ -204,7 +209,9 @@ def _remember(ws: Workspace, order: Order, commit: str, found: dict[str, Any], a
     return True
 
 
-def _setting_up(ws: Workspace, order: Order, path: str, base: str, place: Place, name: str) -> making.Place:
+def _setting_up(
+    ws: Workspace, order: Order, path: str, base: str, place: Place, name: str, output: str
+) -> making.Place:
     found = supplied.of(order.clone, base, order.ready)
     if place.attempt is not None:
         supplied.trust_first(ws, order.repository, found, place.attempt)
@@ -223,11 +230,11 @@ def _setting_up(ws: Workspace, order: Order, path: str, base: str, place: Place,
         grace=ws.config.number("KILL_GRACE_SECONDS"),
         most_bytes=surroundings.most_output(ws),
         held=() if place.held is None else (place.held,),
+        step=place.stepping(output),
     )
 
 
 def _run(ws: Workspace, order: Order, path: str, place: Place, output: str) -> command_line.Ran:
-    step = place.step
     return command_line.run(
         order.command,
         directory=path,
@@ -238,7 +245,7 @@ def _run(ws: Workspace, order: Order, path: str, place: Place, output: str) -> c
         grace=ws.config.number("KILL_GRACE_SECONDS"),
         most_bytes=surroundings.most_output(ws),
         held=() if place.held is None else (place.held,),
-        step=None if step is None else lambda: step(output),
+        step=place.stepping(output),
     )
 
 

@@ -40,7 +40,8 @@ class Place:
     ``source`` is the clone that it is made from, ``base_commit`` its commit of the base branch, ``supplied`` what that
     supplies and ``refused`` why it may not be used (`supplied.refusal`). ``output`` is the file for the command's
     output, ``paths`` are those of KUGETSU_DIR; ``environment`` is complete, ``nonce`` and ``held`` are a lease's
-    (`command_line.run`); ``deadline`` is on the monotonic clock: no step goes on after it.
+    (`command_line.run`); ``deadline`` is on the monotonic clock: no step goes on after it. ``step`` is called before
+    each step and while the command runs; what it raises ends the set-up.
     """
 
     paths: Paths
@@ -56,6 +57,7 @@ class Place:
     grace: float
     most_bytes: int | None
     held: Sequence[int] = ()
+    step: Callable[[], object] | None = None
 
 
 @dataclass(slots=True)
@@ -101,6 +103,8 @@ def make_ready(wanted: Recipe, place: Place, tell: Callable[[str, Outcome], obje
     began = time.monotonic()
     outcome = Outcome()
     for code, step in _STEPS.items():
+        if place.step is not None:
+            place.step()
         try:
             step(wanted, place, outcome)
         except (KugetsuError, OSError) as problem:
@@ -176,6 +180,7 @@ def _run_command(wanted: Recipe, place: Place, outcome: Outcome) -> None:
         grace=place.grace,
         most_bytes=place.most_bytes,
         held=place.held,
+        step=place.step,
     )
     outcome.exit = ran.exit
     if ran.exit == 0:
