@@ -250,7 +250,7 @@ def by_a_person(stage: Stage, command: str) -> list[dict[str, Any]]:
     known = session(stage)
     order = clean_run.order_for(stage.ws, known)
     assert order is not None and known.head is not None
-    found, text = by_hand.of_work(stage.ws, order, known.head, known.base_commit, lambda _: None)
+    found, text = by_hand.of_work(stage.ws, order, known.head, known.base_commit, lambda _: None, lambda _: None)
     return list(later.record(stage.ws, known.key, order, found, text, by_hand=True))
 
 

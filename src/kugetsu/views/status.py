@@ -5,6 +5,7 @@ from __future__ import annotations
 from kugetsu.domain import gates, scheduling
 from kugetsu.domain.task_options import facts_of, problem_key
 from kugetsu.domain.task_options import label as label_of
+from kugetsu.domain.worktree_setup import SETUP
 from kugetsu.model.plural import counted
 from kugetsu.views import attached, queue, times
 from kugetsu.views import gates as words
@@ -156,6 +157,7 @@ def _attention(
     found += _loops(state)
     found += _unverified(state)
     found += _labels(state)
+    found += _unready(state, waiting, facts)
     found += _errors(state)
     return [*found, *_held(state, waiting, facts), *_notes(state)]
 
@@ -232,6 +234,16 @@ def _labels(state: State) -> list[Attention]:
     from kugetsu.views import intake
 
     return [_entry(*row) for row in intake.attention(state)[-LISTED:]]
+
+
+def _unready(state: State, waiting: list[Task], facts: ClaimFacts) -> list[Attention]:
+    """Tasks whose worktree could not be made ready, whatever else holds them back."""
+    parked = [task for task in waiting[:LOOKED_AT] if task.parked_for == SETUP]
+    if not parked:
+        return []
+    from kugetsu.views import unready
+
+    return [_entry(*row) for row in unready.attention(state, parked, facts, LISTED)]
 
 
 def _notes(state: State) -> list[Attention]:
@@ -334,7 +346,7 @@ def _held(state: State, waiting: list[Task], facts: ClaimFacts) -> list[Attentio
     found: list[Attention] = []
     for task in waiting[:LOOKED_AT]:
         closed = gates.first_closed(state, task, facts)
-        if closed is None or closed.until is not None or closed.gate in _ONCE_FOR_ALL:
+        if closed is None or closed.until is not None or closed.gate in _ONCE_FOR_ALL or task.parked_for == SETUP:
             continue
         stranded = gates.stranded(state, task) if closed.gate == "dependencies" else None
         closed = stranded or closed
