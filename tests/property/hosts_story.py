@@ -23,11 +23,13 @@ def story() -> Iterator[Callable[[State], list[Any]]]:
     yield lambda state: hosts.share_setting(state, "MAX_AGENTS", "3")
     yield lambda state: daemon.started(state, {**PROCESS, "host": ONE}, "d1")
     yield lambda state: daemon.started(state, {**PROCESS, "host": TWO}, "d2")
+    yield lambda state: hosts.observe(state, ONE)
     yield lambda state: queue.enqueue(state, kind="dev", issue=issue, message="go", via="enqueue")
     yield lambda state: claims.claim(state, "q1", offer, here)
     yield from prepared(issue, ONE, "/w/1")
     silent, why = "2026-11-23T09:00:00.000000Z", "its host was lost"
     yield lambda state: hosts.lost(state, ONE, 1, silent, TWO, why, World().outcome_facts())
+    yield lambda state: hosts.observe(state, TWO)
     yield from prepared(issue, TWO, "/v/1")
     late = Ending("succeed", "done", "3 commits", evidence={"commits": 3}, tokens=7, cost=0.5)
     yield lambda state: attempts.finish(state, "q1.1", late, World().outcome_facts())
@@ -39,6 +41,7 @@ def story() -> Iterator[Callable[[State], list[Any]]]:
     full: Any = {**here, "host": TWO, "cap": 0}
     yield lambda state: hosts.share_setting(state, "MAX_AGENTS", "0")
     yield lambda state: claims.hold(state, claims.plan(state, full), full)
+    yield lambda state: hosts.observe_no_more(state, TWO)
     yield lambda state: daemon.stopped(state, "asked", TWO)
     yield lambda state: hosts.join(state, ONE, 3, "first", [], 2)
     yield lambda state: hosts.take_back(state, ONE)

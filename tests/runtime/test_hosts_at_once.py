@@ -12,18 +12,23 @@ from typing import Any
 
 import pytest
 
-from kugetsu.domain.decide import hosts
+from forge.scripted import ScriptedForge
+from kugetsu.domain.decide import daemon, hosts
 from kugetsu.domain.decide import notifications as decide
 from kugetsu.host import host_file
 from kugetsu.runtime import host_id
+from kugetsu.runtime.intake.watching import Watching
 from kugetsu.runtime.notifications.notifier import Notifier
 from kugetsu.runtime.notifications.notifier_supervisor import NotifierSupervisor
 from kugetsu.runtime.notifications.outbox import INTERRUPTED, Outbox, Taken
+from kugetsu.runtime.process.named_lease import OBSERVER
+from kugetsu.runtime.reviews.observer import Observer
 from kugetsu.runtime.workspace import Workspace, open_workspace
-from runtime.noticing import NOTE, SECRET, Receiver, bare_stage, receiver, screen, stage
+from runtime.forged import REPOSITORY, forge, forged
+from runtime.noticing import NOTE, bare_stage, receiver, screen, stage
 from runtime.stage import Stage
 
-__all__ = ["SECRET", "Receiver", "bare_stage", "receiver", "screen", "stage"]
+__all__ = ["bare_stage", "forge", "forged", "receiver", "screen", "stage"]
 
 TWO = "f" * 32
 
@@ -34,7 +39,7 @@ def other(stage: Stage) -> Iterator[Workspace]:
     folder = stage.root / "other"
     folder.mkdir(mode=0o700)
     (folder / host_file.NAME).write_text(TWO + "\n")
-    for name in ("log", "config"):
+    for name in ("log", "config", "env"):
         (folder / name).symlink_to(stage.directory / name)
     ws = open_workspace({**os.environ, "KUGETSU_DIR": str(folder)}, "other")
     for host, name in ((host_id.own(stage.ws), "one"), (TWO, "two")):
@@ -72,7 +77,7 @@ def served(stage: Stage, other: Workspace) -> tuple[Outbox, Outbox]:
     return outbox(stage.ws, "command"), outbox(other, "command")
 
 
-def taken(box: Outbox) -> Taken:
+def planned(box: Outbox) -> Taken:
     found = box.take()
     assert found is not None
     return found
@@ -80,7 +85,7 @@ def taken(box: Outbox) -> Taken:
 
 def begun(ws: Workspace, box: Outbox) -> str:
     """A delivery that a notifier of this host has begun, when the host is gone; its id."""
-    found = taken(box)
+    found = planned(box)
     batch = decide.Batch("all", [notice.seq for notice in found.notices])
     begin = partial(decide.sending, sink="command", batches=[batch], after=found.after, upto=found.upto)
     [event] = ws.log.transact(lambda state: begin(state, host=host_id.own(ws)))
@@ -89,7 +94,7 @@ def begun(ws: Workspace, box: Outbox) -> str:
 
 def test_what_two_hosts_take_at_once_is_delivered_by_one(stage: Stage, served: tuple[Outbox, Outbox]) -> None:
     stage.enqueue(1)
-    plans = [(box, taken(box)) for box in served]
+    plans = [(box, planned(box)) for box in served]
     for box, plan in plans:
         box.deliver(plan)
     assert [event["type"] for event in stage.events("notice.sending", "notice.sent")] == [
@@ -136,7 +141,7 @@ def test_a_sink_that_one_host_takes_out_of_its_settings_stays_for_the_other(
     stage.ws.log.transact(lambda state: decide.disable(state, "command", own))
     assert served[1].enabled() and stage.state.outbox["command"]["hosts"] == [TWO]
     assert stage.ws.log.transact(lambda state: decide.disable(state, "command", own)) == []
-    served[1].deliver(taken(served[1]))
+    served[1].deliver(planned(served[1]))
     assert len(stage.file("got").split()) == 1
     stage.ws.log.transact(lambda state: decide.disable(state, "command", TWO))
     assert not served[1].enabled()
@@ -149,7 +154,7 @@ def test_a_host_that_gets_a_sink_later_skips_nothing_of_it(stage: Stage, other: 
     stage.ws.log.transact(lambda state: decide.enable(state, "command", third))
     assert stage.state.outbox["command"]["upto"] == upto
     assert stage.state.outbox["command"]["hosts"] == sorted([host_id.own(stage.ws), TWO, third])
-    assert taken(served[0]).notices
+    assert planned(served[0]).notices
 
 
 def test_a_host_without_sinks_leaves_those_of_the_others(stage: Stage, other: Workspace, served: Any) -> None:
@@ -157,3 +162,118 @@ def test_a_host_without_sinks_leaves_those_of_the_others(stage: Stage, other: Wo
     assert notifier.step() == 0.0
     assert stage.state.outbox["command"]["hosts"] == [host_id.own(stage.ws)]
     assert not NotifierSupervisor(other).needed(other.state()) and NotifierSupervisor(stage.ws).needed(stage.state)
+
+
+# --- the forge is asked once ----------------------------------------------------------------------------------------
+
+
+def dispatch(stage: Stage, host: str) -> None:
+    """The daemon of a host runs, by the log."""
+    who: Any = {"boot": "b", "pid": 7, "start": 1, "host": host}
+    stage.ws.log.transact(lambda state: daemon.started(state, who, f"lease-{host[:4]}"))
+
+
+def labelled(forge: ScriptedForge, number: int = 14) -> None:
+    forge.issue(REPOSITORY, number, title="Slow", body="as it is", author="bob")
+    forge.label(REPOSITORY, number, "kugetsu", by="bob")
+
+
+def observer(ws: Workspace) -> Observer:
+    ws.paths.make(ws.paths.leases)
+    held = OBSERVER.take(ws.paths)
+    assert held is not None
+    return Observer(ws, held)
+
+
+def settle(*observers: Observer) -> None:
+    """Let them do what there is to do, each a step in turn."""
+    for one in observers:
+        one.began = None
+    while min([one.step() for one in observers if one.wanted], default=1.0) <= 0:
+        pass
+
+
+def queued(stage: Stage) -> list[str | None]:
+    return [event.get("issue") for event in stage.events("task.queued")]
+
+
+@pytest.fixture
+def taken(forged: Stage, forge: ScriptedForge) -> Stage:
+    """A stage with an intake; bob may set labels."""
+    forged.configure(INTAKE_LABEL="kugetsu", INTAKE_INTERVAL_MINUTES="0.005")
+    forge.intake(REPOSITORY).rights |= {"bob": "write"}
+    return forged
+
+
+@pytest.fixture
+def both(taken: Stage, other: Workspace) -> tuple[str, str]:
+    """The ids of two hosts whose daemons run."""
+    other.reload()
+    own = host_id.own(taken.ws)
+    for host in (own, TWO):
+        dispatch(taken, host)
+    return own, TWO
+
+
+def test_one_host_takes_the_labelled_issues_and_another_goes_on_when_it_stops(
+    taken: Stage, forge: ScriptedForge, other: Workspace, both: tuple[str, str]
+) -> None:
+    labelled(forge)
+    one, two = observer(taken.ws), observer(other)
+    settle(one, two)
+    assert taken.state.shared["OBSERVER_HOST"] == both[0] and queued(taken) == [str(taken.ref(14))]
+    labelled(forge, 15)
+    asked = len(forge.requests)
+    settle(two)
+    assert len(forge.requests) == asked and len(queued(taken)) == 1
+    taken.ws.log.transact(lambda state: daemon.stopped(state, "stopped", both[0]))
+    settle(two)
+    assert taken.state.shared["OBSERVER_HOST"] == TWO
+    assert queued(taken) == [str(taken.ref(14)), str(taken.ref(15))]
+    dispatch(taken, both[0])
+    settle(one, two)
+    assert taken.state.shared["OBSERVER_HOST"] == TWO and len(queued(taken)) == 2
+
+
+def test_two_hosts_that_look_at_once_queue_and_record_nothing_twice(
+    taken: Stage, forge: ScriptedForge, other: Workspace, both: tuple[str, str]
+) -> None:
+    for number in (14, 15):
+        labelled(forge, number)
+    looking = [Watching(ws, lambda _: True, lambda *_: None, lambda *_: None) for ws in (taken.ws, other)]
+    for _ in range(20):
+        for one in looking:
+            one.step(taken.state)
+    assert sorted(map(str, queued(taken))) == [str(taken.ref(14)), str(taken.ref(15))]
+    assert len(taken.events("intake.seen")) == 2
+
+
+def test_a_host_without_an_intake_takes_nothing_up_and_switches_nothing_off(
+    taken: Stage, forge: ScriptedForge, other: Workspace, both: tuple[str, str]
+) -> None:
+    labelled(forge)
+    settle(observer(taken.ws))
+    taken.ws.log.transact(lambda state: daemon.stopped(state, "stopped", both[0]))
+    os.unlink(other.paths.config)
+    taken.settings.pop("INTAKE_LABEL")
+    text = "".join(f"{key}={value}\n" for key, value in taken.settings.items())
+    with open(other.paths.config, "w") as file:
+        file.write(text)
+    other.reload()
+    asked = len(forge.requests)
+    settle(observer(other))
+    assert taken.state.shared["OBSERVER_HOST"] == both[0] and len(forge.requests) == asked
+    Watching(other, lambda _: True, lambda *_: None, lambda *_: None).step(other.state())
+    assert not taken.events("intake.gone") and taken.state.tasks["q1"].state == "pending"
+
+
+def test_a_host_whose_settings_run_the_loop_no_more_gives_it_up(
+    taken: Stage, forge: ScriptedForge, both: tuple[str, str]
+) -> None:
+    labelled(forge)
+    one = observer(taken.ws)
+    settle(one)
+    taken.configure(INTAKE_LABEL="")
+    settle(one)
+    assert "OBSERVER_HOST" not in taken.state.shared
+    assert [event["data"]["code"] for event in taken.events("intake.gone")] == ["switched_off"]

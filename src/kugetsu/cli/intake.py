@@ -25,11 +25,12 @@ def _arguments(parser: Parser) -> None:
 
 def _intake(call: Call) -> int:
     ws, dry = call.workspace, call.args.dry_run
-    call.ready()
+    state = call.ready()
     labels = _chosen(call)
     forges, rows = Forges(ws), []
     problems: list[tuple[str, KugetsuError]] = []
-    if not dry and not call.args.repositories:
+    # Of a shared log the label may be in another host's settings: only its observer tells that it was taken out.
+    if not dry and not call.args.repositories and not state.hosts:
         rows += [_row(outcome) for outcome in looking.switched_off(ws, labels)]
     for repository, label in labels.items():
         for outcome in looking.look(ws, Place(repository, label), forges, dry=dry):

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 #: the minutes of silence after which a host is lost, and what the settings of these names mean on all hosts together.
 SHARED = ("MAX_AGENTS", "HOST_LOST_MINUTES", "MAX_AGENTS_PER_REPOSITORY", "REPOSITORY_CAPS")
 GLOBAL_CAP = "MAX_AGENTS"
+OBSERVER = "OBSERVER_HOST"
+"""Kept beside them, by no person: the id of the host that asks the forges for all."""
 
 FIRST_WAIT_SECONDS = 0.1
 """The wait before a claim of a host whose slots are all used: with 4 hosts it brought 2.5 conflicts a claim to 1.3."""
@@ -30,6 +32,13 @@ def global_cap(state: State) -> int | None:
     """How many agents may work on all hosts together; None without a limit."""
     text = state.shared.get(GLOBAL_CAP)
     return int(text) if text is not None and text.isdecimal() else None
+
+
+def observer(state: State) -> Host | None:
+    """The host that looks at labelled issues, pull requests and feedback for all; None if none does: it was never
+    taken up, or that host takes part no more, or its dispatcher has stopped."""
+    host = state.hosts.get(state.shared.get(OBSERVER, ""))
+    return host if host is not None and host.takes_part and state.daemon_of(host.id).runs else None
 
 
 def wait_seconds(state: State, facts: ClaimFacts, chance: float) -> float:

@@ -123,3 +123,22 @@ def share_setting(state: State, key: str, new: str | None) -> list[NewEvent]:
         raise BadInput.because("setting_not_shared", key=key, known=[*hosts.SHARED])
     old = state.shared.get(key)
     return [NewEvent("setting.shared", {"key": key, "old": old, "new": new})] if old != new else []
+
+
+@decision("hosts.observe")
+def observe(state: State, host: str) -> list[NewEvent]:
+    """``host`` asks the forges for all from here on; [] while another one does, or if it takes no part. What it then
+    decides does not rest on being the only one: two that look at once record the same once."""
+    known = state.hosts.get(host)
+    if known is None or not known.takes_part or hosts.observer(state) is not None:
+        return []
+    old = state.shared.get(hosts.OBSERVER)
+    return [NewEvent("setting.shared", {"key": hosts.OBSERVER, "old": old, "new": host})] if old != host else []
+
+
+@decision("hosts.observe_no_more")
+def observe_no_more(state: State, host: str) -> list[NewEvent]:
+    """``host`` has nothing set by which it would ask a forge: another one may; [] if it did not."""
+    if state.shared.get(hosts.OBSERVER) != host:
+        return []
+    return [NewEvent("setting.shared", {"key": hosts.OBSERVER, "old": host, "new": None})]

@@ -49,6 +49,17 @@ def any_left(ws: Workspace, state: State) -> bool:
         return False
 
 
+def runs_loop(ws: Workspace, state: State) -> bool:
+    """Whether the settings and tokens of this host let issues become tasks, or answer feedback, in any repository."""
+    if ws.config.text("KUGETSU_FORGE") == "off":
+        return False
+    reacts = any(ws.config_of(name).text("REACTIONS") for name in {*ws.config.repositories, *state.repositories})
+    try:
+        return (reacts or bool(labels(ws, state))) and _has(ws, TOKENS)
+    except (BadInput, OSError):  # as `any_left`
+        return False
+
+
 def _has(ws: Workspace, prefixes: str | tuple[str, ...]) -> bool:
     """Whether a token is set whose variable begins so. Raises BadInput, OSError for env files."""
     return any(name.startswith(prefixes) for name in values(ws.paths, "forge"))

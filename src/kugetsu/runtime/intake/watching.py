@@ -50,12 +50,18 @@ class Watching:
                 self._tell(host, issue, marking.mark(self._ws, issue))
             return 0.0
         labels, now = places.labels(self._ws, state), clock.now()
-        for outcome in looking.switched_off(self._ws, labels):
+        for outcome in looking.switched_off(self._ws, {*labels, *self._of_others(state)}):
             self._took(outcome)
             return 0.0
         marks = marking.due(self._ws, state, now)
         self._marks = [issue for issue in reversed(marks) if self._may_ask(issue.partition("/")[0])]
         return 0.0 if self._marks else min(self._begin(labels), marking.wait(state, now))
+
+    def _of_others(self, state: State) -> set[str]:
+        """The repositories, of a log that hosts share, that another host may have looked at by its own settings: that
+        this one has no label for them switches nothing off."""
+        known = {issue.rpartition("#")[0] for issue in state.intake} if state.hosts else set()
+        return {repository for repository in known if repository not in self._looked}
 
     def _begin(self, labels: dict[str, str]) -> float:
         """Begin the next look that is due; the seconds until one is."""

@@ -4,7 +4,8 @@ A forge or remote that hangs cannot slow down the daemon or a task. One observer
 (`named_lease.OBSERVER`); the daemon starts and restarts it. Every OBSERVE_INTERVAL_MINUTES it asks each repository for
 its open pull requests (`lists`) and looks closely at those that changed; it queues the turns that answer feedback
 (`reactions.turns`) and retires what is merged (`reactions.retiring`). It asks no forge before the time that it named,
-and appends only what changed, so that a killed one leaves nothing half done. Run as
+and appends only what changed, so that a killed one leaves nothing half done. Of the hosts that share a log one does all
+this (`shares`), and each opens and retires what is of its own sessions. Run as
 ``python -m kugetsu.runtime.reviews.observer``; it writes into the daemon's log.
 """
 
@@ -29,8 +30,9 @@ from kugetsu.runtime.intake.watching import Watching as Intake
 from kugetsu.runtime.process.named_lease import OBSERVER
 from kugetsu.runtime.reactions.retiring import Retiring
 from kugetsu.runtime.reactions.turns import Turns
-from kugetsu.runtime.reviews import owed, subjects
+from kugetsu.runtime.reviews import owed, shares, subjects
 from kugetsu.runtime.reviews.lists import SELDOM, Lists, Repository
+from kugetsu.runtime.reviews.shares import ALL
 from kugetsu.runtime.reviews.survey import Reader, Survey, conflicts, record
 from kugetsu.runtime.workspace import Workspace
 
@@ -73,19 +75,27 @@ class Observer(DaemonChild):
         now = clock.now()
         state = self._ws.state()
         if not subjects.any_left(self._ws, state) and not places.any_left(self._ws, state):
+            shares.give_up(self._ws, state)
             self._stopping = "there is nothing to look at"
             return 0.0
-        if self._has_acted(state, now):
+        part = shares.part(self._ws, state)
+        if self._has_acted(state, now, part):
             return 0.0
-        intake = self._intake.step(state)
+        intake = self._intake.step(state) if part == ALL else LONGEST_SLEEP
         if not intake:
             return 0.0
+        if part == ALL and shares.is_over(self._ws, state):
+            shares.give_up(self._ws, state)
+            return 0.0
+        looked_at = [session for session in subjects.to_observe(state, now) if shares.includes(self._ws, part, session)]
+        if not looked_at:
+            self._places, self._round = {}, []
         if not self._places and not self._round:
-            wait = self._begin(subjects.to_observe(state, now))
+            wait = self._begin(looked_at)
             if wait > 0:
                 opening = owed.wait(state, now, host_id.own(self._ws))
-                waits = opening, self._turns.wait(state, now), self._retiring.wait(state, now)
-                return min(intake, wait, *waits, LONGEST_SLEEP)
+                turns = self._turns.wait(state, now) if part == ALL else LONGEST_SLEEP
+                return min(intake, wait, opening, turns, self._retiring.wait(state, now), LONGEST_SLEEP)
         if self._places:
             place = next(iter(self._places))
             self._list(place, [state.sessions[key] for key in self._places.pop(place) if key in state.sessions])
@@ -97,7 +107,7 @@ class Observer(DaemonChild):
                 self._look(known, self._survey)
         return 0.0
 
-    def _has_acted(self, state: State, now: str) -> bool:
+    def _has_acted(self, state: State, now: str, part: str) -> bool:
         """Do the first thing that waits for nothing but its time; False if there is none."""
         before = state.seq
         for session in owed.due(state, now, host_id.own(self._ws)):
@@ -105,7 +115,7 @@ class Observer(DaemonChild):
             pull_opening.open_owed(self._ws, session)
             if self._ws.state().seq != before:
                 return True
-        for key in self._turns.due(state, now):
+        for key in self._turns.due(state, now) if part == ALL else ():
             self._act(key, lambda key=key: self._turns.take(key))  # type: ignore[misc]
             return True
         for session in self._retiring.due(state, now):
