@@ -443,7 +443,7 @@ class World:
         }
         said = verification.data_of(found, by_hand=known["begun"] is None)
         item, opening = (_item(4, b) if code == "failed" else None), (_opening(b) if b % 2 else None)
-        return self.do(lambda state: verification.verified(state, key, said, item, opening))
+        return self.do(lambda state: verification.verified(state, key, said, item, opening, self.now))
 
     def supply(self, a: int, b: int) -> list[Event]:
         """What a repository supplies to set-ups: an attempt meets it, or a person accepts it."""

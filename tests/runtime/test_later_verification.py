@@ -10,9 +10,11 @@ import pytest
 from forge.scripted import ScriptedForge
 from kugetsu.domain.decide import persons
 from kugetsu.domain.decide import verification as decide
+from kugetsu.domain.decide import worktree_setup as accepting
 from kugetsu.domain.fold.sessions import base_key
 from kugetsu.domain.state import Session
 from kugetsu.domain.verification import MOST_TRIES
+from kugetsu.domain.worktree_setup import PAUSES
 from kugetsu.host import host_file
 from kugetsu.model import clock, result_words
 from kugetsu.runtime import folders, pull_opening, reconcile
@@ -64,8 +66,18 @@ def killed_while_verifying(stage: Stage, command: str = HANGS) -> Session:
     return found
 
 
-def due(stage: Stage) -> list[str]:
-    return [one.key for one, _ in later.due(stage.ws, stage.state, clock.now())]
+def due(stage: Stage, seconds: float = 0.0) -> list[str]:
+    """What is due in ``seconds``."""
+    return [one.key for one, _ in later.due(stage.ws, stage.state, clock.add_seconds(clock.now(), seconds))]
+
+
+def killed_later(stage: Stage, seconds: float = 0.0) -> dict[str, Any]:
+    """A later verification that is killed, begun in ``seconds``; its outcome."""
+    ((found, order),) = later.due(stage.ws, stage.state, clock.add_seconds(clock.now(), seconds))
+    assert order is not None
+    stage.ws.log.transact(lambda state: decide.begin(state, found.key, found.head or "", order.sha, "x"))
+    (said,) = later.close(stage.ws, session(stage))
+    return said
 
 
 def verify(stage: Stage, command: str, go_on: bool = True) -> list[dict[str, Any]]:
@@ -94,22 +106,52 @@ def test_the_daemon_verifies_it_and_opens_the_pull_request(opening: Stage, forge
 def test_a_verification_that_is_killed_counts_and_then_it_is_a_persons(opening: Stage) -> None:
     killed_while_verifying(opening)
     opening.start_daemon()
-    for number in range(1, MOST_TRIES + 1):
-        opening.file("verifying")
-        (opening.folder / "verifying").unlink()
-        assert opening.events("work.verifying")[-1]["data"]["tries"] == number
-        who = VERIFIER.holder(opening.ws.paths)
-        assert who is not None
-        identity.signal(who, signal.SIGKILL)
-        opening.until(lambda number=number: len(opening.events("work.verified")) == number)
+    opening.file("verifying")
+    who = VERIFIER.holder(opening.ws.paths)
+    assert who is not None
+    identity.signal(who, signal.SIGKILL)
+    opening.until(lambda: bool(opening.events("work.verified")))
+    for _ in PAUSES:
+        killed_later(opening, sum(PAUSES))
+    assert [one["data"]["tries"] for one in opening.events("work.verifying")] == list(range(1, MOST_TRIES + 1))
     assert [one["data"]["why"] for one in opening.events("work.verified")] == ["verifier_killed"] * MOST_TRIES
-    assert due(opening) == [] and not later.begun(opening.ws, opening.state)
+    assert due(opening, 86_400) == [] and not later.begun(opening.ws, opening.state)
     assert folders.names(opening.ws.paths.scratch) == []
     left = identity.stat(opening.written_pid("grandchild"))
     assert left is None or left.dead
     known = session(opening).verified
     assert known is not None and known["tries"] == MOST_TRIES
     assert not opening.events("pull.opening")
+
+
+def test_a_try_that_came_to_nothing_is_followed_by_a_growing_pause(opening: Stage) -> None:
+    killed_while_verifying(opening)
+    for seconds in PAUSES:
+        said = killed_later(opening, sum(PAUSES))
+        assert clock.seconds_between(said["at"], said["data"]["not_before"]) == pytest.approx(seconds, abs=30)
+        assert due(opening) == [] and due(opening, seconds) == [session(opening).key]
+        assert 0 < (later.wait(opening.ws, opening.state, clock.now()) or 0) <= seconds
+    opening.configure(VERIFY_COMMAND="true")
+    assert due(opening) == [session(opening).key], "another command need not wait"
+
+
+def test_what_is_accepted_of_a_repository_lets_it_be_tried_anew(opening: Stage) -> None:
+    known = killed_while_verifying(opening)
+    while due(opening, sum(PAUSES)):
+        killed_later(opening, sum(PAUSES))
+    opening.ws.log.transact(lambda state: accepting.accept(state, known.repository or "", "5" * 64, ["copy .env"]))
+    assert due(opening) == [known.key]
+    killed_later(opening)
+    assert opening.events("work.verifying")[-1]["data"]["tries"] == 1
+
+
+def test_for_a_set_up_that_failed_on_the_base_too_the_command_that_verifies_is_named(opening: Stage) -> None:
+    known = killed_while_verifying(opening)
+    opening.configure(WORKTREE_SETUP='test -e "$STAGE/there"')
+    assert verify(opening, "true")[0]["data"]["code"] == "base_unready"
+    assert [one[2] for one in attention(opening)] == [f"kugetsu verify {known.key}"]
+    (opening.folder / "there").touch()
+    assert [one["data"]["code"] for one in by_a_person(opening, "true")[:1]] == ["passed"]
 
 
 def test_a_time_limit_that_is_met_each_time_does_not_go_round(opening: Stage) -> None:
@@ -174,17 +216,10 @@ def test_one_that_is_not_tried_again_reaches_the_person(opening: Stage) -> None:
     killed_while_verifying(opening)
     for number in range(MOST_TRIES):
         assert attention(opening) == []
-        (found,) = later.due(opening.ws, opening.state, clock.now())
-        opening.ws.log.transact(
-            lambda state, found=found: decide.begin(  # type: ignore[misc]
-                state, found[0].key, found[0].head or "", "sha" if found[1] is None else found[1].sha, "x"
-            )
-        )
-        (said,) = later.close(opening.ws, session(opening))
-        notice = notice_of(said)
+        notice = notice_of(killed_later(opening, sum(PAUSES)))
         assert (notice is not None) == (number == MOST_TRIES - 1), "once, and with the last try"
     assert notice is not None and notice.type == "loop_held"
-    words = "not verified after 3 tries: the process that ran it was killed"
+    words = "not verified after 4 tries: the process that ran it was killed"
     assert notice.text == f"{words}; no pull request is opened"
     assert attention(opening) == [("needs you", words, f"kugetsu verify {session(opening).key}")]
     by_a_person(opening, "true")

@@ -564,6 +564,11 @@ def _verified_later() -> Iterator[Callable[[State], list[Any]]]:
     done = Ending("succeed", "done", "1 commit", evidence=evidence)
     yield lambda state: attempts.finish(state, "q1.1", done, World().outcome_facts())
     yield lambda state: verification.begin(state, issue, "c1", "s1", "make test", 60.0)
+    unknown = verification.data_of(
+        {**said, "code": "not_run", "exit": None, "seconds": None, "why": "x"}, by_hand=False
+    )
+    yield lambda state: verification.verified(state, issue, unknown, now=World().now)
+    yield lambda state: verification.begin(state, issue, "c1", "s1", "make test", 60.0)
     failed = verification.data_of({**said, "code": "failed", "exit": 1, "seconds": 2.0}, by_hand=False)
     yield lambda state: verification.verified(state, issue, failed, failed_check=item)
     passed = verification.data_of({**said, "code": "passed", "exit": 0, "seconds": 2.0}, by_hand=True)

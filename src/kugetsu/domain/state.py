@@ -273,8 +273,8 @@ class Session:
     unopened: dict[str, Any] | None = None
     #: The latest verification of its work (`events.attempts.Verification`: "commit", "sha", "code", "exit", "seconds",
     #: "why"), with the "task" and "attempt" of the work, whether its pull request was "refused" (closed meanwhile), how
-    #: many "tries" the daemon has begun, the seq of one without an outcome as "begun", or None, and "seq", that of the
-    #: work's end.
+    #: many "tries" the daemon has begun, the seq of one without an outcome as "begun", or None, when the next one may
+    #: begin ("not_before"), the seq of what is known of it as "latest", and "seq", that of the work's end.
     verified: dict[str, Any] | None = None
 
     @property

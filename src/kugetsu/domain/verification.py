@@ -1,12 +1,15 @@
 """What is known of the verification of work and of base commits, and which one is owed.
 
 A verification speaks of one commit. One that was not run (its runner was killed, its time was up) is owed: the daemon
-runs it later, `MOST_TRIES` times at most for a commit and what is run; then a person does.
+runs it later, `MOST_TRIES` times at most for a commit and what is run, with the pauses of a set-up between them; then a
+person does. What a repository supplies to the set-up may have been the reason: once something else is accepted, it is
+owed anew.
 """
 
 from __future__ import annotations
 
 from kugetsu.domain.results import COMMITTED, NOT_TO_OPEN, UNKNOWN
+from kugetsu.domain.worktree_setup import PAUSES, accepted_at
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,15 +17,17 @@ if TYPE_CHECKING:
     from typing import Any
 
     from kugetsu.domain.events import Event
-    from kugetsu.domain.state import Session
+    from kugetsu.domain.state import Session, State
 
 #: How often the daemon begins a verification that was not run, for a commit and a hash.
-MOST_TRIES = 2
+MOST_TRIES = len(PAUSES) + 1
 #: How often a base commit must fail before that is believed.
 BASE_TRIES = 2
 
 #: What of a verification (`events.attempts.Verification`) a session keeps.
 _KEPT = ("commit", "sha", "code", "exit", "seconds", "why")
+#: Where what the repository supplies may be what kept it from being run.
+_SET_UP = ("not_run", "base_unready")
 
 
 def is_believed(known: dict[str, Any], seconds: float) -> bool:
@@ -50,19 +55,24 @@ def of_attempt(session: Session, event: Event, began: str) -> dict[str, Any] | N
     work = {name: event.get(name) for name in ("task", "attempt")}
     refused = closed_meanwhile(event["data"]["evidence"], began)
     tries = before["tries"] if again else 0
-    return {**kept, **work, "refused": refused, "tries": tries, "begun": None, "seq": event["seq"]}
+    known = {"refused": refused, "tries": tries, "begun": None, "not_before": None}
+    return {**kept, **work, **known, "seq": event["seq"], "latest": event["seq"]}
 
 
-def said(known: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
-    """What a session knows after a later verification of the commit; one that was stopped from outside is no try."""
+def said(known: dict[str, Any], found: dict[str, Any], seq: int = 0) -> dict[str, Any]:
+    """What a session knows after a later verification of the commit, which the event ``seq`` records; one that was
+    stopped from outside is no try."""
     tries = known["tries"] - (found["why"] == "stopped" and known["begun"] is not None)
-    return {**known, **{name: found[name] for name in _KEPT}, "tries": tries, "begun": None}
+    # What was accepted while it ran came too late for it.
+    then = {"tries": tries, "begun": None, "not_before": found.get("not_before"), "latest": known["begun"] or seq}
+    return {**known, **{name: found[name] for name in _KEPT}, **then}
 
 
 def by_hand(found: dict[str, Any], seq: int) -> dict[str, Any]:
     """What a session knows after a person verified a commit of which nothing was known."""
     kept = {name: found[name] for name in _KEPT}
-    return {**kept, "task": None, "attempt": None, "refused": False, "tries": 0, "begun": None, "seq": seq}
+    known = {"task": None, "attempt": None, "refused": False, "tries": 0, "begun": None, "not_before": None}
+    return {**kept, **known, "seq": seq, "latest": seq}
 
 
 def closed_meanwhile(evidence: Mapping[str, Any], began: str) -> bool:
@@ -72,22 +82,43 @@ def closed_meanwhile(evidence: Mapping[str, Any], began: str) -> bool:
     return pull.get("state") == "closed" and (pull.get("over_at") or "") > began
 
 
-def is_owed(session: Session, sha: str, seconds: float | None = None) -> bool:
+def is_owed(state: State, session: Session, sha: str, seconds: float | None = None) -> bool:
     """Whether the daemon is to verify a session's work, where what is run has the hash ``sha`` and may run for
     ``seconds`` (None: as long as before)."""
     known = _unknown(session)
     if known is None:
         return False
-    if known["sha"] != sha:
+    if known["sha"] != sha or _is_accepted_since(state, session, known):
         return True
     if known["code"] == "too_slow":
         return seconds is not None and _is_longer(seconds, known)
     return known["code"] == "not_run" and not _is_used_up(known)
 
 
-def next_try(known: dict[str, Any], sha: str) -> int:
+def not_before(state: State, session: Session, sha: str) -> str:
+    """When the daemon may begin what is owed (`is_owed`); empty for at once."""
+    known = session.verified or {}
+    again = known.get("sha") == sha and not _is_accepted_since(state, session, known)
+    return (known["not_before"] or "") if again else ""
+
+
+def pause(known: dict[str, Any]) -> float | None:
+    """Seconds until the daemon's next try after one that came to ``known``; None where none follows, and where what
+    stopped it decides."""
+    if known["code"] != "not_run" or known["why"] == "stopped" or _is_used_up(known):
+        return None
+    return PAUSES[known["tries"] - 1] if known["tries"] else None
+
+
+def _is_accepted_since(state: State, session: Session, known: dict[str, Any]) -> bool:
+    return known["code"] in _SET_UP and accepted_at(state, session.repository or "") > known["latest"]
+
+
+def next_try(state: State, session: Session, sha: str) -> int:
     """The number of the daemon's next try: it counts those of one commit and hash that came to nothing."""
-    return int(known["tries"]) + 1 if known["sha"] == sha and known["code"] == "not_run" else 1
+    known = session.verified or {}
+    again = known["sha"] == sha and known["code"] == "not_run" and not _is_accepted_since(state, session, known)
+    return int(known["tries"]) + 1 if again else 1
 
 
 def is_for_a_person(session: Session) -> bool:

@@ -68,6 +68,11 @@ def is_accepted(state: State, repository: str, sha: str) -> bool:
     return sha in state.accepted.get(repository, {"shas": ()})["shas"]
 
 
+def accepted_at(state: State, repository: str) -> int:
+    """seq of the latest acceptance of what a repository supplies to the set-up; 0 without one."""
+    return max(state.accepted.get(repository, {"shas": {}})["shas"].values(), default=0)
+
+
 def asked(state: State, repository: str) -> dict[str, Session]:
     """What tasks wait for that a person accepts: by its hash, a session of them, whose ``set_up`` has it."""
     found = {}

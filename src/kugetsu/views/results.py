@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kugetsu.model.plural import counted
-from kugetsu.model.result_words import lines_changed, refusal, verification_remedy, words
+from kugetsu.model.result_words import lines_changed, next_verification, refusal, verification_remedy, words
 from kugetsu.views.text import line
 
 TYPE_CHECKING = False
@@ -76,10 +76,8 @@ def next_command(key: str, result: dict[str, Any] | None, review: str) -> str:
     if kind == "push_refused" and result is not None:
         return _after_refusal(key, result)
     code = (result or {}).get("verification", {}).get("code")
-    if code == "not_run":
-        return f"kugetsu verify {key}"
-    if code is not None and (mended := verification_remedy(code, key)) is not None:
-        return mended
+    if code == "not_run" or (code is not None and verification_remedy(code, key) is not None):
+        return next_verification(code, key)
     if kind in ("pull_request", "merged"):
         return f"kugetsu open {key}"
     if kind == "checks_failed":

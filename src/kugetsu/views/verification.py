@@ -82,4 +82,5 @@ def verified(data: dict[str, Any]) -> str:
     """What a later verification says of work."""
     why = f": {why_not_run(data['why'])}" if data["why"] and data["code"] not in ("base_failed", "nothing_ran") else ""
     said = result_words.verification(data)
-    return f"{said}{why}, of {data['commit'][:12]}{', by hand' if data['by_hand'] else ''}"
+    again = f", tried again from {times.time_of_day(data['not_before'])}" if data.get("not_before") else ""
+    return f"{said}{why}, of {data['commit'][:12]}{', by hand' if data['by_hand'] else ''}{again}"

@@ -6,6 +6,7 @@ from kugetsu.domain import loops, results, verification
 from kugetsu.domain.decision import decision
 from kugetsu.domain.fold.sessions import base_key
 from kugetsu.domain.new_event import NewEvent
+from kugetsu.model.clock import add_seconds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,11 +58,11 @@ def begin(state: State, key: str, commit: str, sha: str, command: str, seconds: 
     """Intent: verify the work of a session later (`domain.verification`), for at most ``seconds``; [] if that is not
     owed."""
     session = state.sessions.get(key)
-    if session is None or session.verified is None or not verification.is_owed(session, sha, seconds):
+    if session is None or session.verified is None or not verification.is_owed(state, session, sha, seconds):
         return []
     if session.verified["commit"] != commit or session.verified["begun"] is not None:
         return []
-    tries = verification.next_try(session.verified, sha)
+    tries = verification.next_try(state, session, sha)
     data = {"commit": commit, "sha": sha, "command": command, "tries": tries}
     return [NewEvent("work.verifying", data, **_about(session, session.verified["seq"]))]
 
@@ -78,6 +79,7 @@ def verified(
     result: dict[str, Any],
     failed_check: dict[str, Any] | None = None,
     opening: dict[str, Any] | None = None,
+    now: str | None = None,
 ) -> list[NewEvent]:
     """What a later verification says of a session's work (``result``: `data_of`), and what follows while that is its
     last: feedback for the next turn (``failed_check``), or the intent of the pull request (``opening``).
@@ -105,16 +107,21 @@ def verified(
         kept = {name: result[name] for name in _STOPPED}
         result = data_of({**kept, "code": "not_run", "why": "stopped"}, by_hand=False)
     data = dict(result)
-    if is_last and not result["by_hand"] and verification.is_given_up(after := verification.said(known, result)):
-        data["given_up"] = after["tries"]
+    if is_last and not result["by_hand"]:
+        after = verification.said(known, result)
+        pause = verification.pause(after)
+        if verification.is_given_up(after):
+            data["given_up"] = after["tries"]
+        elif pause is not None and now is not None:
+            data["not_before"] = add_seconds(now, pause)
     new_events = [NewEvent("work.verified", data, **about)]
     if not is_last:
         return new_events
-    now = results.verified(session.result or {"kind": "nothing"}, result)
+    found = results.verified(session.result or {"kind": "nothing"}, result)
     about["cause"] = -1
-    if opening is not None and now["kind"] == "pushed" and result["code"] not in results.NOT_TO_OPEN:
+    if opening is not None and found["kind"] == "pushed" and result["code"] not in results.NOT_TO_OPEN:
         new_events.append(NewEvent("pull.opening", dict(opening), **about))
-    items = [failed_check] if failed_check is not None and now["kind"] == "checks_failed" else []
+    items = [failed_check] if failed_check is not None and found["kind"] == "checks_failed" else []
     seen = feedback(state, session, result["code"], items, session.pr, result["commit"])
     return new_events + [NewEvent("feedback.seen", one, **{**about, "cause": -len(new_events)}) for one in seen]
 

@@ -9,6 +9,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NotRequired
 
+    from kugetsu.domain.events.declaration import Time
+
 
 @event("worktree.set_up", exempt="sha worktree code supplied", observed=True, irrevocable="observed")
 class WorktreeSetUp(TypedDict):
@@ -72,7 +74,8 @@ class WorkVerifying(TypedDict):
 class WorkVerified(TypedDict):
     """What a later verification says of a session's ``commit`` (`events.attempts.Verification`): the daemon's, or
     ``by_hand`` (`kugetsu verify`); ``not_asked``: VERIFY_COMMAND was removed before it was verified. ``given_up``: it
-    says nothing of the work, and the daemon, which has tried so often, verifies it no more."""
+    says nothing of the work, and the daemon, which has tried so often, verifies it no more; else it tries again, not
+    before ``not_before``."""
 
     commit: str
     sha: str
@@ -85,3 +88,4 @@ class WorkVerified(TypedDict):
     tail: str | None
     by_hand: bool
     given_up: NotRequired[int]
+    not_before: NotRequired[Time]

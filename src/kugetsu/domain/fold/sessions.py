@@ -260,7 +260,7 @@ def work_verified(state: State, event: Event) -> None:
         if known["begun"] is None and known["code"] == code:
             state.violate(event["seq"], f"work.verified: what it says of {session.key} is known")
             return
-        session.verified = verification.said(known, data)
+        session.verified = verification.said(known, data, event["seq"])
     elif session.head == commit:
         session.verified = verification.by_hand(data, event["seq"])
     if session.head != commit or session.attempt is not None or session.verified is None:

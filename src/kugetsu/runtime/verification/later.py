@@ -16,6 +16,7 @@ from kugetsu.domain.events import Event
 from kugetsu.domain.intake import is_paused
 from kugetsu.domain.results import NOT_ASKED, NOT_TO_OPEN, UNKNOWN, UNVERIFIED
 from kugetsu.domain.state import Session, State
+from kugetsu.model import clock
 from kugetsu.model.errors import KugetsuError
 from kugetsu.redaction.funnel import redact
 from kugetsu.runtime import host_id, pull_opening, scratch_lease
@@ -29,8 +30,18 @@ class StoppedError(Exception):
 
 
 def due(ws: Workspace, state: State, now: str) -> Iterator[tuple[Session, Order | None]]:
-    """The sessions whose work is to be verified now, and what is run; None where VERIFY_COMMAND was removed. Another
-    host verifies its own."""
+    """The sessions whose work is to be verified now, and what is run (`owed`)."""
+    return ((session, order) for session, order, not_before in owed(ws, state, now) if not_before <= now)
+
+
+def wait(ws: Workspace, state: State, now: str) -> float | None:
+    """Seconds until work is to be verified that waits for its time; None where none does."""
+    return min((clock.seconds_between(now, at) for _, _, at in owed(ws, state, now) if at > now), default=None)
+
+
+def owed(ws: Workspace, state: State, now: str) -> Iterator[tuple[Session, Order | None, str]]:
+    """The sessions whose work is to be verified, what is run, None where VERIFY_COMMAND was removed, and when: empty
+    for now. Another host verifies its own."""
     for session in state.sessions.values():
         known = session.verified
         if known is None or not host_id.is_own(ws, session.host):
@@ -41,8 +52,8 @@ def due(ws: Workspace, state: State, now: str) -> Iterator[tuple[Session, Order 
             continue
         order = clean_run.order_for(ws, session)
         sha, seconds = (order.sha, order.seconds) if order is not None else ("", 0.0)
-        if verification.is_owed(session, sha, seconds):
-            yield session, order
+        if verification.is_owed(state, session, sha, seconds):
+            yield session, order, verification.not_before(state, session, sha)
 
 
 def begun(ws: Workspace, state: State) -> list[Session]:
@@ -87,7 +98,8 @@ def close(ws: Workspace, session: Session) -> list[Event]:
     known = session.verified or {}
     found = {**{name: known.get(name) for name in ("commit", "sha")}, "command": "", "code": "not_run"}
     said = decide.data_of({**found, "why": "verifier_killed"}, by_hand=False)
-    return ws.log.transact(lambda state: decide.verified(state, session.key, said))
+    now = clock.now()
+    return ws.log.transact(lambda state: decide.verified(state, session.key, said, now=now))
 
 
 def record(
@@ -107,4 +119,5 @@ def record(
         task = known.get("task")
         opening = pull_opening.intent_of(ws, state, session, {**evidence, "verification": found}, task)
     said = decide.data_of(found, by_hand=by_hand)
-    return ws.log.transact(lambda state: decide.verified(state, key, said, item, opening))
+    now = clock.now()
+    return ws.log.transact(lambda state: decide.verified(state, key, said, item, opening, now))

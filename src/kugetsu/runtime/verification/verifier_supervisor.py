@@ -20,3 +20,8 @@ class VerifierSupervisor(ChildSupervisor):
     def needed(self, state: State) -> bool:
         """Whether there is something to verify."""
         return bool(later.begun(self._ws, state)) or any(later.due(self._ws, state, clock.now()))
+
+    def step(self, state: State) -> float | None:
+        """As `ChildSupervisor.step`; a verification that waits for its time is looked at then."""
+        pauses = super().step(state), later.wait(self._ws, state, clock.now())
+        return min((pause for pause in pauses if pause is not None), default=None)
