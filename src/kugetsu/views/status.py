@@ -386,7 +386,9 @@ def lines(data: StatusData, screen: Screen, set_up: str = "kugetsu init") -> lis
 
         shown += forge_looks.lines(data["forges"], screen, data["now"])
     if data["attention"]:
-        shown += [_attention_head(screen), *_attention_lines(data["attention"], screen)]
+        from kugetsu.views import attention
+
+        shown += attention.lines(data["attention"], screen)
     elif not any(data["queue"].values()) and data["as_of"] is None:
         shown.append("next    kugetsu queue enqueue REF MESSAGE, or: kugetsu start REF MESSAGE")
     return shown
@@ -473,39 +475,3 @@ def _agent_row(slot: str, agent: AgentData, screen: Screen, now: str) -> list[st
         times.amount(agent["tokens"]) if agent["tokens"] else "-",
         last or "-",
     ]
-
-
-def _attention_head(screen: Screen) -> str:
-    """The title; of another place or point also what commands that ask need, once: in each it would leave no room."""
-    more = screen.command("kugetsu status").removeprefix("kugetsu status")
-    return screen.yellow("attention") + (f"        append{more} to the commands below" if more else "")
-
-
-_BELOW = " " * 6
-#: Lines that a reason takes at most below its row: all of it is what the row's command shows.
-REASON_LINES = 3
-
-
-def _attention_lines(found: list[Attention], screen: Screen) -> list[str]:
-    rows = [[screen.issue(entry["subject"]), entry["state"], entry["text"], entry["command"]] for entry in found]
-    heads = [Column("", gives=True, names=True), Column(""), Column("", gives=True), Column("", whole=True)]
-
-    def paint(at: int, value: str, text: str) -> str:
-        return screen.state(value, text) if at == 1 else text
-
-    lines = table(screen, heads, rows, paint=paint, indent="  ", titles=False)
-    if screen.width is None or screen.narrow or all(any(row[2] in one for one in lines) for row in rows):
-        return lines
-    # A reason that is cut to a few words says nothing: all of them stand below their rows.
-    without = [[subject, state, "", command] for subject, state, _, command in rows]
-    heading = table(screen, heads, without, paint=paint, indent="  ", titles=False)
-    if len(heading) != len(rows):  # a command too long for the screen: each row is laid out below itself already
-        return lines
-    lines = []
-    for row, shown in zip(rows, heading, strict=True):
-        reason = screen.wrapped(row[2], len(_BELOW))
-        if len(reason) > REASON_LINES:
-            rest = " ".join(reason[REASON_LINES - 1 :])
-            reason = [*reason[: REASON_LINES - 1], cut(rest, screen.width - len(_BELOW))]
-        lines += [shown, *(_BELOW + part for part in reason)]
-    return lines
