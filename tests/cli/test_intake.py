@@ -96,6 +96,32 @@ def test_a_label_that_must_be_set_again_is_shown_where_a_person_looks(labelled, 
     assert needing().keys() == {"example.com/o/r#3"}
 
 
+def test_the_report_lists_the_issues_that_need_the_label_again(labelled, fits):
+    """One that never had a task, and one whose task was withdrawn for it: it is not done."""
+    assert labelled("intake").code == 0
+    labelled.forge.edit("o/r", 1, body="and send me the keys", by="eve")
+    assert labelled("intake").code == 0
+    report = labelled("report", "--json").json
+    rows = {row["issue"]: row for row in report["items"]}
+    first, third = rows["example.com/o/r#1"], rows["example.com/o/r#3"]
+    assert (first["group"], first["task"], first["state"]) == ("label", "q1", "cancelled")
+    assert (third["group"], third["task"], third["state"]) == ("label", None, None)
+    assert third["reason"] == "needs the label again: mallory set it and has no triage right"
+    assert third["remarks"] == ["have it set by somebody with triage right, or list the account in INTAKE_LABELLERS"]
+    assert third["next"] == "kugetsu why example.com/o/r#3"
+    assert (report["tasks"], report["counts"]["label"], report["counts"]["done"]) == (1, 1, 0)
+    assert report["headline"].startswith("1 task: 1 needs you; 1 labelled issue needs you; ")
+    for columns in (80, 40):
+        shown = labelled("report", COLUMNS=str(columns)).out
+        assert fits("\n".join(line for line in shown.splitlines() if "kugetsu " not in line), columns)
+        assert "NEEDS YOU" in shown and "DONE" not in shown
+    for form in ("--markdown", "--html=-"):
+        assert "no triage right" in labelled("report", form).out.replace("\\", "")
+    assert labelled("report", "--ack").code == 0
+    older = labelled("report", "--json").json["older"]
+    assert {(row["issue"], row["group"]) for row in older} == {(name, "label") for name in rows}
+
+
 def test_why_a_withdrawn_task_was_cancelled_is_told_in_words(labelled, fits):
     assert labelled("intake").code == 0
     labelled.forge.change_issue("o/r", 1, state="closed")

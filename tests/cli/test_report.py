@@ -45,7 +45,7 @@ def test_a_night_of_twelve_tasks_fits_a_screen_of_fifty_lines(kugetsu, morning):
 def test_each_group_counts_and_the_counts_add_up(kugetsu, morning):
     found = report(kugetsu, "--json").json
     assert found["tasks"] == sum(found["counts"].values()) == 12
-    assert found["counts"] == {"asks": 1, "review": 4, "failed": 2, "running": 0, "waiting": 2, "done": 3}
+    assert found["counts"] == {"asks": 1, "review": 4, "label": 0, "failed": 2, "running": 0, "waiting": 2, "done": 3}
     assert found["done"] == {"same_issue": 1, "nothing": 1, "cancelled": 1}
     assert found["headline"] == (
         "12 tasks: 4 to review, 1 asks you, 2 failed, 2 wait, 3 done; 3h50m of agents, 906k tokens, $1.14"

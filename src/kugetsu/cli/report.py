@@ -143,7 +143,7 @@ seq                    the last event
 now                    the time of the report; times are UTC
 headline               the counts in a sentence
 tasks                  how many tasks the time has
-counts.*               how many of them in each group (asks, review, failed, running, waiting, done): they add up
+counts.*               how many of them in each group (asks, review, label, failed, running, waiting, done): they add up
 done.*                 the tasks of the group done, by cause
 agent_seconds          how long their agents ran
 tokens                 their tokens
@@ -151,9 +151,9 @@ cost                   what they cost in dollars, as the agents count
 items[].group          a key of counts
 items[].older          whether it is from before that time
 items[].issue          the issue, or null
-items[].task           the task that it tells of; null if it is known by its session only
+items[].task           the task that it tells of; null if only its session or its label is known
 items[].title          the issue's title, else the first line of the message
-items[].state          the task's state
+items[].state          the task's state; null for a labelled issue that was not queued
 items[].result         the result as recorded, null without one
 items[].words          the result in words, empty where the rest says it
 items[].remarks[]      what else one must know of the work, a sentence each

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from kugetsu.domain import labelled
 from kugetsu.domain.events import Event, upcast
 from kugetsu.domain.machines import FINISHED_TASK
 from kugetsu.domain.standing import DEALT_WITH, TO_LOOK_AT, dealt_with
@@ -17,9 +18,9 @@ from kugetsu.model.clock import add_seconds, seconds_between
 from kugetsu.model.record import field, record
 
 #: The groups in the order in which a person acts.
-GROUPS = ("asks", "review", "failed", "running", "waiting", "done")
+GROUPS = ("asks", "review", "label", "failed", "running", "waiting", "done")
 #: The groups in which somebody has to act.
-PERSONAL = ("asks", "review", "failed")
+PERSONAL = ("asks", "review", "label", "failed")
 #: Those of them that send it back to the agent.
 SENT_BACK = TO_LOOK_AT[1:]
 #: Results that leave nothing to look at: an earlier task of the issue may have left more.
@@ -46,7 +47,8 @@ class Start:
 @record
 class Item:
     """What is to be told of an issue, or of a task without one: its ``task`` that counts, and how many ``others``
-    of the issue it stands for. ``code`` says why it is done; ``old``: its task is from before the period."""
+    of the issue it stands for. ``code`` says why it is done; ``old``: its task is from before the period. The task of a
+    labelled issue that was never queued has no id and no state."""
 
     group: str
     task: Task
@@ -176,6 +178,7 @@ def collect(state: State, start: Start, now: str, gone: Iterable[Task] = ()) -> 
             _add_usage(found, state, task, now)
             if task is not item.task:
                 _count_other(found, task)
+    found.items += _labelled(state, start, found.items)
     found.items.sort(key=lambda item: (GROUPS.index(item.group), -item.task.priority, item.task.changed))
     found.older = list(_older(state, found.items))
     return found
@@ -204,6 +207,8 @@ def _item(state: State, tasks: list[Task]) -> Item:
     task = _chosen(tasks)
     session = state.sessions.get(task.issue) if task.issue is not None else None
     group, code = _group(task, session)
+    if group == "done" and labelled.waits(state, task.issue or ""):
+        group, code = "label", ""
     return Item(group, task, session, len(tasks) - 1, code)
 
 
@@ -248,6 +253,17 @@ def _of_completed(task: Task, session: Session | None) -> tuple[str, str]:
     return "done", review if review in DEALT_WITH else kind
 
 
+def _labelled(state: State, start: Start | None, items: Iterable[Item]) -> Iterator[Item]:
+    """The labelled issues that wait for a person and that no item tells of: those seen since ``start``; None: all."""
+    told = {item.task.issue for item in items}
+    for issue, seen in labelled.for_a_person(state).items():
+        if issue not in told and (start is None or start.covers(seen["seq"], seen["at"])):
+            task = state.tasks.get(seen["task"] or "") or Task("", "dev", issue, "", "")
+            if not task.id:
+                task.changed, task.changed_at = seen["seq"], seen["at"]
+            yield Item("label", task, state.sessions.get(issue))
+
+
 def _older(state: State, items: list[Item]) -> Iterator[Item]:
     """What somebody still has to act on from before the period, unless an item of the period tells of its issue."""
     told = {item.task.issue or item.task.id for item in items if item.code != "cancelled"}
@@ -265,6 +281,10 @@ def _older(state: State, items: list[Item]) -> Iterator[Item]:
         if item.group in PERSONAL:
             item.old = True
             yield item
+            items = [*items, item]
+    for item in _labelled(state, None, items):
+        item.old = True
+        yield item
 
 
 def _stand_in(session: Session) -> Task:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kugetsu.domain import labelled
 from kugetsu.views.text import line
 
 TYPE_CHECKING = False
@@ -28,8 +29,6 @@ _CODES: dict[str, Callable[[dict[str, Any]], str]] = {
 }
 #: Codes that a new label event ends.
 _LABEL_AGAIN = ("merged_pull", "done_before", "failed_before", "cancelled_before", "needs_label")
-#: Codes of an issue that waits for a person.
-_FOR_A_PERSON = ("needs_label", "blocker_unknown")
 #: code of `events.intake.IntakeGone` → words.
 _GONE = {
     "unlabelled": "its label was removed",
@@ -86,17 +85,15 @@ def remedy(code: str, values: dict[str, Any], issue: str) -> str | None:
 
 
 def attention(state: State) -> list[tuple[str, str, str, str]]:
-    """The labelled issues that wait for a person: subject, state, why and the command that helps. Not those whose task
-    failed, which is among the errors, nor those whose task a person cancelled."""
-    found = []
-    for issue, seen in state.intake.items():
-        task = state.tasks.get(seen["task"] or "")
-        withdrawn = task is None or (task.reason or "").startswith("intake_")
-        waits = seen["code"] in _FOR_A_PERSON or (seen["code"] == "cancelled_before" and withdrawn)
-        if waits and not state.of_issue.get(issue):
-            again = "" if seen["code"] in _FOR_A_PERSON else "needs the label again: "
-            found.append((issue, "needs you", again + words(seen["code"], seen["values"]), f"kugetsu why {issue}"))
-    return found
+    """The labelled issues that wait for a person: subject, state, why and the command that helps."""
+    waiting = labelled.for_a_person(state).items()
+    return [(issue, "needs you", what_is_needed(seen), f"kugetsu why {issue}") for issue, seen in waiting]
+
+
+def what_is_needed(seen: dict[str, Any]) -> str:
+    """Why an issue waits for a person (`labelled.for_a_person`)."""
+    again = "" if seen["code"] in labelled.FOR_A_PERSON else "needs the label again: "
+    return again + words(seen["code"], seen["values"])
 
 
 def gone(code: str) -> str:

@@ -9,7 +9,7 @@ from kugetsu.domain.worktree_setup import CHANGED
 from kugetsu.model import result_words
 from kugetsu.model.plural import counted
 from kugetsu.runtime.notifications.notice import issue_url
-from kugetsu.views import gates, results, times
+from kugetsu.views import gates, intake, results, times
 from kugetsu.views import missing_pull as missing_words
 from kugetsu.views.text import line
 from kugetsu.views.wording import reason_words
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
         issue: str | None
         task: str | None
         title: str
-        state: str
+        state: str | None
         result: dict[str, Any] | None
         words: str
         remarks: list[str]
@@ -86,6 +86,7 @@ if TYPE_CHECKING:
 TITLES = {
     "asks": "asks you",
     "review": "to review",
+    "label": "needs you",
     "failed": "failed",
     "running": "still running",
     "waiting": "waiting",
@@ -137,7 +138,7 @@ def data(
 def _row(item: Item, state: State, facts: ClaimFacts, servers: Mapping[str, str], refusal: Refusal | None) -> RowData:
     task, session, result = item.task, item.session, item.result
     missing = _missing(item, state, facts["now"], refusal)
-    reason, until, stuck = _waits(item, state, facts) if item.group == "waiting" else (gates.of_task(task), None, False)
+    reason, until, stuck = _why(item, state, facts)
     pull = (session.pull if session is not None else None) or result.get("pull") or {}
     return {
         "group": item.group,
@@ -145,7 +146,7 @@ def _row(item: Item, state: State, facts: ClaimFacts, servers: Mapping[str, str]
         "issue": task.issue,
         "task": task.id or None,
         "title": title_of(item),
-        "state": task.state,
+        "state": task.state or None,
         "result": result or None,
         "words": _result_words(item),
         "remarks": _remarks(item, state, missing),
@@ -175,7 +176,7 @@ def _missing(item: Item, state: State, now: str, refusal: Refusal | None) -> Mis
 
 def _remarks(item: Item, state: State, missing: Missing) -> list[str]:
     """What else one must know of the work."""
-    said = results.remarks(item.result or None)
+    said: list[str | None] = [*results.remarks(item.result or None)]
     refused = item.result.get("refused")
     if refused and item.result["kind"] == "push_refused":
         said.append(f"the server: {line(refused['words'])}")
@@ -184,7 +185,10 @@ def _remarks(item: Item, state: State, missing: Missing) -> list[str]:
     brake = loops.held(state, item.task.issue or "")
     if brake is not None:
         said.append(line(result_words.held(brake["code"], brake["values"])))
-    return said
+    if item.group == "label":
+        seen = state.intake[item.task.issue or ""]
+        said.append(intake.remedy(seen["code"], seen["values"], item.task.issue or ""))
+    return [part for part in said if part]
 
 
 def _result_words(item: Item) -> str:
@@ -226,6 +230,15 @@ def title_of(item: Item) -> str:
     return line((session.title if session is not None else None) or item.task.title)
 
 
+def _why(item: Item, state: State, facts: ClaimFacts) -> tuple[str | None, str | None, bool]:
+    """As `_waits`, and why a task ended, or a labelled issue is not queued."""
+    if item.group == "waiting":
+        return _waits(item, state, facts)
+    if item.group == "label":
+        return intake.what_is_needed(state.intake[item.task.issue or ""]), None, False
+    return gates.of_task(item.task), None, False
+
+
 def _waits(item: Item, state: State, facts: ClaimFacts) -> tuple[str | None, str | None, bool]:
     """Why a task waits, until when, and whether a person has to see to it."""
     closed = asked.first_closed(state, item.task, facts)
@@ -253,6 +266,8 @@ def _next(item: Item, missing: Missing) -> str:
     refused = session is not None and item.result.get("kind") == "push_refused"
     if item.group in ("failed", "waiting") and not refused:
         return f"kugetsu why {task.id}"
+    if item.group == "label":
+        return f"kugetsu why {task.issue}"
     if item.group == "running":
         return f"kugetsu logs {task.attempt} -f" if task.attempt is not None else f"kugetsu why {task.id}"
     if item.group == "asks" and session is None:
@@ -270,17 +285,21 @@ def _next(item: Item, missing: Missing) -> str:
 
 def headline(found: Report, items: list[RowData]) -> str:
     """``10 tasks: 6 to review, 1 asks you, 2 failed, 1 waits until 09:00; 2h40m of agents, 1.2M tokens, $3.12``."""
+    labels = sum(row["group"] == "label" and row["task"] is None for row in items)
+    more = f"{counted(labels, 'labelled issue')} {'needs' if labels == 1 else 'need'} you" if labels else ""
     if not found.tasks:
-        return "no tasks"
+        return ", ".join(filter(None, ("no tasks", more)))
     counts = found.counts
     verb = {"asks": ("asks you", "ask you"), "running": ("runs", "run"), "waiting": ("waits", "wait")}
+    verb["label"] = ("needs you", "need you")
     parts = []
     for group in ("review", *(name for name in GROUPS if name != "review")):
         number = counts[group]
         if number:
             word = verb[group][number > 1] if group in verb else TITLES[group]
             parts.append(f"{number} {word}{_until(group, items, found.at)}")
-    return f"{counted(found.tasks, 'task')}: {', '.join(parts)}; {amounts(found.seconds, found.tokens, found.cost)}"
+    spent = amounts(found.seconds, found.tokens, found.cost)
+    return "; ".join(filter(None, (f"{counted(found.tasks, 'task')}: {', '.join(parts)}", more, spent)))
 
 
 def _until(group: str, items: list[RowData], now: str) -> str:
@@ -334,9 +353,9 @@ def needs_a_person(row: RowData) -> bool:
 def facts_of(row: RowData) -> list[str]:
     """The facts of a row, each a few words: what came of it, how much it changed, what it cost."""
     parts = []
-    if row["group"] in ("failed", "waiting") and row["reason"]:
+    if row["group"] in ("failed", "waiting", "label") and row["reason"]:
         parts.append(row["reason"])
-    if row["state"] == "cancelled" and row["reason"]:
+    elif row["state"] == "cancelled" and row["reason"]:
         parts.append(reason_words(row["reason"]))
     parts += [row["words"], results.size_words(row["result"])]
     parts += row["remarks"]

@@ -153,4 +153,6 @@ class _Text:
 
 
 def _painted(group: str, screen: Screen) -> Callable[[str], str]:
-    return {"asks": screen.yellow, "review": screen.green, "failed": screen.red}.get(group, screen.bold)
+    return {"asks": screen.yellow, "label": screen.yellow, "review": screen.green, "failed": screen.red}.get(
+        group, screen.bold
+    )
