@@ -151,3 +151,15 @@ def test_a_session_is_attached_and_opened_where_its_worktree_is(ready: Command, 
     ended(ready, two)
     assert "ssh one kugetsu open --path " + REF in two("open", "--path", REF).err
     assert "ssh one kugetsu destroy " + REF in two("destroy", REF).err
+
+
+def test_a_label_keeps_a_task_for_hosts_that_offer_it(ready: Command, two: Command) -> None:
+    alone = ready("queue", "enqueue", "--label", "gpu", REF, "train")
+    assert alone.code == 0 and "no hosts share this log" in alone.err, alone
+    share(ready)
+    waits = ready("queue", "enqueue", "--label", "gpu,big", "--label", "gpu", "example.com/o/r#2", "train")
+    assert "no host offers gpu and big now: it waits until one does (HOST_LABELS)" in waits.err, waits
+    tasks = {task["task"]: task["options"] for task in ready("queue", "list", "--json").json["tasks"]}
+    assert tasks == {"q1": {"labels": ["gpu"]}, "q2": {"labels": ["gpu", "big"]}}
+    assert "on a host that offers gpu and big" in ready("why", "q2", COLUMNS="200").out
+    assert ready("queue", "enqueue", "--label", " ", REF, "x").code == 3

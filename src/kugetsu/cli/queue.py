@@ -131,6 +131,9 @@ def _enqueue_arguments(parser: Parser) -> None:
         "--after", action="append", default=[], metavar="ID", completes="task", help="wait until that task is completed"
     )
     task_options.declare(parser)
+    parser.add_argument(
+        "--label", action="append", default=[], metavar="LABEL", help="only on a host of a shared log that offers it"
+    )
     parser.add_argument("--anyway", action="store_true", help="queue it although it would fail")
 
 
@@ -145,6 +148,8 @@ def _enqueue(call: Call) -> int:
     after = [subjects.task_id(task) for given in args.after for task in given.split(",") if task]
     require_priority(args.priority)
     own = task_options.given(args)
+    if labels := task_options.labels(args.label):
+        own["labels"] = labels
     wanted = admit(call, refs, words, command)
     queued = []
     for ref, message, from_issue in wanted:
@@ -162,11 +167,22 @@ def _enqueue(call: Call) -> int:
     for event in queued:  # each issue's is a transaction of its own
         if event["type"] == "task.queued":
             call.note_undo_of(event["seq"])
+    if labels and queued:
+        _warn_of_labels(call, labels)
     if after:
         for event in queued:
             if event["type"] == "task.queued":
                 warn_of_stranded(call, event["task"])
     return 0
+
+
+def _warn_of_labels(call: Call, labels: list[str]) -> None:
+    """Warn that labels say nothing yet, or that no host offers them all."""
+    hosts = [host for host in call.state().hosts.values() if host.takes_part]
+    if not hosts:
+        call.note("no hosts share this log, so --label keeps nothing back: kugetsu guide many-hosts")
+    elif not any({*labels} <= {*host.labels} for host in hosts):
+        call.note(f"no host offers {' and '.join(labels)} now: it waits until one does (HOST_LABELS)")
 
 
 def admit(call: Call, refs: list[IssueRef], words: list[str], command: str) -> list[tuple[IssueRef, str, bool]]:
@@ -259,7 +275,7 @@ tasks[].reason      why it ended or waits, or null
 tasks[].held        the gate that held it at the last check, or null
 tasks[].result      what came of its latest attempt (as result of kugetsu report --json), or null
 tasks[].attempt     the attempt that works on it, or null
-tasks[].options     its own agent, model, max_attempts and timeout_hours, as far as given
+tasks[].options     its own agent, model, max_attempts, timeout_hours and labels, as far as given
 tasks[].attempts    number of attempts
 tasks[].used        attempts used up, of MAX_ATTEMPTS
 tasks[].retries     how often it was retried
@@ -304,7 +320,8 @@ as_of.at        the time of that point (UTC)""",
         exits=(4,),
     ),
     "queue enqueue": Command(
-        f"[--priority N] [--after ID] {task_options.USAGE} [--anyway] [--file FILE] [--json] {messages.USAGE}",
+        f"[--priority N] [--after ID] [--label LABEL] {task_options.USAGE} [--anyway] [--file FILE] [--json]"
+        f" {messages.USAGE}",
         f"{messages.ABOUT}\n\n{messages.OWN_TEXT}\n\n{task_options.ABOUT}",
         _enqueue_arguments,
         _enqueue,

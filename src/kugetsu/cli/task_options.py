@@ -47,6 +47,16 @@ def given(args: Arguments) -> dict[str, Any]:
     return found
 
 
+def labels(words: list[str]) -> list[str]:
+    """The labels that were given, as HOST_LABELS reads them; [] for none. Raises BadInput for an empty one."""
+    from kugetsu.model.settings import SETTINGS
+
+    found = str(SETTINGS["HOST_LABELS"].read(" ".join(words))).split()
+    if words and not found:
+        raise BadInput("--label without a label", "write one that a host has in HOST_LABELS: --label gpu")
+    return found
+
+
 def _require(key: str, option: str, text: str) -> None:
     from kugetsu.model.settings import SETTINGS
 
