@@ -126,7 +126,10 @@ def test_why_a_withdrawn_task_was_cancelled_is_told_in_words(labelled, fits):
     assert labelled("intake").code == 0
     labelled.forge.change_issue("o/r", 1, state="closed")
     assert labelled("intake").code == 0
-    assert "q1 was cancelled: the issue was closed" in labelled("why", "q1").out
+    why = labelled("why", "q1", COLUMNS="200").out
+    assert "q1 was cancelled: the issue was closed" in why
+    assert "set the label again, or kugetsu queue enqueue example.com/o/r#1 MESSAGE" in why
+    assert "queue retry" not in why, "that would be cancelled again"
     report = labelled("report", "--all", COLUMNS="40").out
     assert "the issue was closed" in report and "intake_" not in report
     assert fits(report, 40)
@@ -135,6 +138,7 @@ def test_why_a_withdrawn_task_was_cancelled_is_told_in_words(labelled, fits):
 def test_a_task_that_a_person_cancelled_asks_nobody_for_the_label(labelled):
     assert labelled("intake").code == 0
     assert labelled("queue", "cancel", "q1").code == 0
+    assert "kugetsu queue retry q1" in labelled("why", "q1").out, "it still has its label"
     assert labelled("intake", "--json").json["issues"][0]["code"] == "cancelled_before"
     rows = labelled("status", "--json").json["attention"]
     assert [row["subject"] for row in rows if row["state"] == "needs you"] == ["example.com/o/r#3"]

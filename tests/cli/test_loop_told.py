@@ -192,6 +192,25 @@ def test_why_a_labelled_issue_is_not_queued(kugetsu, story, fits):
     assert kugetsu("why", ISSUE, "--json", at=NOW).json["label"]["code"] == "needs_label"
 
 
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [("unlabelled", "its label was removed"), ("closed", "it was closed"), ("switched_off", None)],
+)
+def test_why_a_run_goes_on_whose_label_is_gone(kugetsu, story, fits, code, words):
+    facts: Any = {"label": "kugetsu", "labels": ["kugetsu"], "body": "h1", "blockers": [], "labellers": []}
+    facts |= {"labelled_by": "bob", "labelled_at": "2026-11-23T09:00:00Z", "right": "write"}
+    facts |= {"edited_by": None, "edited_at": None}
+    look = partial(intake.look, issue=ISSUE, title="Slow", author="alice", relation="none", facts=facts)
+    story.do(lambda state: look(state))
+    story.run("q1", alive=True)
+    assert kugetsu("why", "q1", "--json", at=NOW).json["tasks"][0]["withdrawn"] is None
+    story.do(lambda state: intake.gone(state, ISSUE, code))
+    for subject in (ISSUE, "q1"):
+        shown = every(kugetsu, fits, "why", subject)
+        told = f"{words} (event 11): the run goes on, but kugetsu opens and posts nothing more for it"
+        assert told in shown if words else "the run goes on" not in shown, shown
+
+
 def test_what_changed_of_a_loop_is_told(kugetsu, turned, fits):
     before = turned.log.state().seq
     facts: Any = {"label": "kugetsu", "labels": ["kugetsu"], "body": "h1", "blockers": [], "labellers": []}

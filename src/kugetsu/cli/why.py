@@ -190,7 +190,8 @@ def _answers(call: Call, subject: Subject, at: Point) -> tuple[list[WhyTask], in
         attempt = state.attempts.get(task.attempt) if task.attempt is not None else None
         waits_first = task.state in view.WAITS and task.reason is None and task.reaction is None
         because = [] if waits_first else _led_there(reader, task, attempt is not None)
-        answers.append(view.about_task(task, attempt, forecast(state, task, at.facts, hours), because))
+        seen = forecast(state, task, at.facts, hours)
+        answers.append(view.about_task(task, attempt, seen, because, _withdrawn(state, task, reader)))
     return answers, max(len(tasks) - MOST_TASKS, 0)
 
 
@@ -221,6 +222,22 @@ def _led_there(reader: Reader, task: Task, works: bool) -> list[Event]:
         return sorted([*chain, *(one for one in noted if one not in chain)], key=lambda one: one["seq"])
     steps = [one for one in reader.of_key(task.id) if one["seq"] > task.changed and one.get("attempt") == task.attempt]
     return [*chain, *steps]
+
+
+def _withdrawn(state: State, task: Task, reader: Reader) -> str | None:
+    """Why the issue of a running task asks for no work any more; None if it does, or no label asked for it."""
+    session = state.sessions.get(task.session)
+    asked = session is not None and session.by_intake and task.issue not in state.intake
+    if task.state != "notified" or task.issue is None or not (task.withdrawn or asked):
+        return None
+    from kugetsu.views import intake
+
+    for event in reversed(reader.of_key(task.issue)):
+        if event["type"] in ("intake.gone", "intake.seen"):
+            code = event["data"]["code"]
+            gone = event["type"] == "intake.gone" and code != "switched_off"  # that says nothing of what runs
+            return f"{intake.gone(code)} (event {event['seq']})" if gone else None
+    return None
 
 
 def _from_history(call: Call, subject: Subject, at: Point) -> WhyTask:
@@ -369,6 +386,7 @@ tasks[].line.place         its position among tasks that only wait for their tur
 tasks[].line.total         the number of these tasks
 tasks[].line.before[]      the tasks before it
 tasks[].because[]          the events that led there, the oldest first
+tasks[].withdrawn          of a running task: why its issue asks for no work any more (its label, closed), or null
 tasks[].then               how to continue, for a task that has left the list, or null
 more                       how many more of its tasks wait
 label                      of an issue with INTAKE_LABEL that is not queued: what follows from it, or null

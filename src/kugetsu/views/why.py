@@ -32,7 +32,7 @@ if TYPE_CHECKING:
         ``hosts`` are those of a shared log, each with the first gate that is closed there;
         ``next`` is a `scheduling.NextChange`, ``line`` a `scheduling.QueuePosition`; ``because`` the chain of causes,
         oldest first. A task that has left the state has only answer and chain; ``then`` is a command that goes on from
-        there."""
+        there. ``withdrawn`` says why the issue of a running task asks for no work any more."""
 
         task: TaskData | None
         answer: str
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         line: dict[str, Any] | None
         because: list[Event]
         then: str | None
+        withdrawn: str | None
 
 
 WAITS = ("pending", "parked")
@@ -53,7 +54,9 @@ _LEFT = 2 + 2 + _GATE + 2
 _NAMED = 6
 
 
-def about_task(task: Task, attempt: Attempt | None, seen: Forecast, because: list[Event]) -> WhyTask:
+def about_task(
+    task: Task, attempt: Attempt | None, seen: Forecast, because: list[Event], withdrawn: str | None = None
+) -> WhyTask:
     """The answer for a task that is in the state; its times are UTC, `task_lines` says them in local time."""
     over = task.state in FINISHED_TASK
     return {
@@ -65,6 +68,7 @@ def about_task(task: Task, attempt: Attempt | None, seen: Forecast, because: lis
         "line": values(seen.line) if seen.line is not None else None,
         "because": because,
         "then": None,
+        "withdrawn": withdrawn,
     }
 
 
@@ -84,6 +88,7 @@ def from_history(answer: str, because: list[Event], then: str | None) -> WhyTask
         "line": None,
         "because": because,
         "then": then,
+        "withdrawn": None,
     }
 
 
@@ -142,6 +147,9 @@ def task_lines(data: WhyTask, screen: Screen) -> list[str]:
     if task["options"]:
         shown += paragraph(f"given to it: {options_words(task['options'])}", screen, "  ")
     if task["state"] not in WAITS:
+        if data["withdrawn"]:
+            stays = "the run goes on, but kugetsu opens and posts nothing more for it"
+            shown += paragraph(f"{data['withdrawn']}: {stays}", screen, "  ")
         if task["state"] == "notified":
             shown += _labelled("next", _next(data, screen), screen)
         on = screen.side_by_side(_on(task, screen))
@@ -240,6 +248,9 @@ def _on(task: TaskData, screen: Screen) -> list[str]:
         return [f"follow: kugetsu logs {works} -f", f"stop: kugetsu queue cancel {task['task']}"]
     if task["state"] == "completed" and task["issue"]:
         return [f"continue: kugetsu continue {task['issue']} MESSAGE", again]
+    if task["state"] == "cancelled" and task["asked_by"] == "label" and (task["reason"] or "").startswith("intake_"):
+        # Tried again it would be cancelled again: it still needs its label.
+        again = f"again: set the label again, or kugetsu queue enqueue {task['issue']} MESSAGE"
     return [again, _all_of_it(task["task"], screen)]
 
 
