@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
 from kugetsu.model import setting_kinds
-from kugetsu.runtime.git import changes, command, comparison, copies, pins
+from kugetsu.model.errors import GitFailed
+from kugetsu.runtime.git import changes, command, comparison, copies, pins, removal
+from kugetsu.runtime.git.repositories import Repository
 from kugetsu.runtime.process import identity, termination
 from kugetsu.runtime.process.lease import Lease
 from kugetsu.runtime.worktree_setup import copying, making, supplied
@@ -428,3 +431,38 @@ def test_its_output_is_bounded(it: Ready) -> None:
     it.running("i=0; while [ $i -lt 64 ]; do head -c 65536 /dev/zero; i=$((i+1)); done; echo end", most_bytes=1 << 20)
     assert it.output.stat().st_blocks * 512 <= (1 << 20) + (1 << 17)
     assert making.tail(str(it.output)).endswith("end")
+
+
+def test_what_appears_while_somebody_works_there_is_theirs(it: Ready) -> None:
+    it.add()
+    with subprocess.Popen(["sleep", "600"], cwd=it.worktree) as person:
+        try:
+            outcome = it.running("echo 1 > lock")
+        finally:
+            person.kill()
+    assert outcome.done and changes.changed_files(str(it.worktree)) == ["lock"]
+    (note,) = outcome.notes
+    assert note.startswith("WORKTREE_SETUP: 1 new or changed file beside a process at work in it (pid ")
+
+
+def test_a_file_that_comes_after_the_last_look_keeps_a_worktree_whose_set_up_left_files(
+    it: Ready, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    it.add()
+    assert it.running("mkdir gen; echo 1 > gen/lock; echo 2 > log").done
+    repository = Repository("example.org/acme/web", str(it.source), str(it.source / ".git"), None)
+    look = removal.why_keep
+
+    def looked(*about: object) -> list[str]:
+        reasons = look(*about)  # type: ignore[arg-type]
+        (it.worktree / "mine").write_text("mine\n")
+        return reasons
+
+    with monkeypatch.context() as patch:
+        patch.setattr(removal, "why_keep", looked)
+        with pytest.raises(GitFailed):
+            removal.remove(repository, str(it.worktree), "fix/1", it.place.paths)
+    assert (it.worktree / "mine").exists()
+    (it.worktree / "mine").unlink()
+    assert it.running("echo 1 > lock").done
+    assert removal.remove(repository, str(it.worktree), "fix/1", it.place.paths) and not it.worktree.exists()

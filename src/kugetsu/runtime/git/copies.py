@@ -11,6 +11,7 @@ import os
 
 from kugetsu.host import run_files
 from kugetsu.runtime.git import checkouts
+from kugetsu.runtime.git.command import git
 
 MOST_BYTES = 256 << 20
 """Bytes of all copies of a worktree."""
@@ -69,13 +70,31 @@ def left(worktree: str) -> set[str]:
     return _unchanged(worktree, _LEFT)
 
 
+def remove_left(worktree: str) -> bool:
+    """Remove the new files that are as the set-up's command left them; whether nothing that it left is there now: a
+    tracked file that it changed stays. Raises GitFailed, OSError."""
+    git_dir = checkouts.git_dir_of(worktree)
+    noted = _noted(f"{git_dir}/{_LEFT}") if git_dir is not None else {}
+    new = set(git(["ls-files", "--others", "--exclude-standard", "-z"], worktree).split("\0")) if noted else set()
+    kept = False
+    for name, digest in noted.items():
+        if not _is_as_noted(worktree, name, digest):
+            continue
+        if name in new:
+            os.unlink(f"{worktree}/{name}")
+        else:
+            kept = True
+    return not kept
+
+
 def _unchanged(worktree: str, record: str) -> set[str]:
     git_dir = checkouts.git_dir_of(worktree)
-    found = set()
-    for name, digest in (_noted(f"{git_dir}/{record}") if git_dir is not None else {}).items():
-        try:
-            if _hash(f"{worktree}/{name}") == digest:
-                found.add(name)
-        except OSError:  # gone, or something else
-            continue
-    return found
+    noted = _noted(f"{git_dir}/{record}") if git_dir is not None else {}
+    return {name for name, digest in noted.items() if _is_as_noted(worktree, name, digest)}
+
+
+def _is_as_noted(worktree: str, name: str, digest: str) -> bool:
+    try:
+        return _hash(f"{worktree}/{name}") == digest
+    except OSError:  # gone, or something else
+        return False

@@ -163,8 +163,9 @@ def remove_locked(
     if os.path.islink(path):  # git's record names the link, which git cannot remove as a folder
         git(["worktree", "repair", place], repository.path)
     # Twice: also a worktree that git holds locked. Once: one whose files are missing in part, or that has submodules,
-    # which were examined above, or files that its set-up left.
-    partly = emptied or (care is not None and care.resumed) or has_submodules(repository, path) or copies.left(path)
+    # which were examined above, or tracked files that its set-up changed. Else git looks for new files itself.
+    partly = emptied or (care is not None and care.resumed) or has_submodules(repository, path)
+    partly = partly or (not force and not copies.remove_left(path))
     options = ["--force", "--force"] if force else ["--force"] if partly else []
     git(["worktree", "remove", *options, place], repository.path, timeout=REMOVE_TIMEOUT)
     _unlink(path)

@@ -17,7 +17,7 @@ from kugetsu.model.errors import KugetsuError
 from kugetsu.model.plural import counted
 from kugetsu.redaction.funnel import CUT, redact
 from kugetsu.runtime.env_files import note_copied
-from kugetsu.runtime.git import copies
+from kugetsu.runtime.git import copies, local_state
 from kugetsu.runtime.git.changes import changed_files
 from kugetsu.runtime.process import command_line
 from kugetsu.runtime.worktree_setup import copying, large_files, submodules
@@ -153,15 +153,21 @@ def _run(wanted: Recipe, place: Place, outcome: Outcome) -> None:
     if not wanted.command:
         return
     work = set(changed_files(place.worktree))
+    others = local_state.why_busy(place.worktree)
     try:
         _run_command(wanted, place, outcome)
     finally:
-        outcome.notes += _note_left(place.worktree, work)
+        others = others or local_state.why_busy(place.worktree)
+        outcome.notes += _note_left(place.worktree, work, others)
 
 
-def _note_left(worktree: str, work: set[str]) -> list[str]:
-    """Note what the command left beside the ``work`` that was there before it."""
+def _note_left(worktree: str, work: set[str], others: list[str]) -> list[str]:
+    """Note what the command left beside the ``work`` that was there before it; with ``others`` at work there it may be
+    theirs."""
     names = [name for name in changed_files(worktree) if name not in work]
+    if others:
+        found = f"{counted(len(names), 'new or changed file')} beside {others[0]}: they count as uncommitted"
+        return [f"WORKTREE_SETUP: {found}"] if names else []
     # What an earlier set-up left is still its own.
     if copies.note_left(worktree, sorted({*names, *copies.left(worktree)})):
         return []
