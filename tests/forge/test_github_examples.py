@@ -107,6 +107,7 @@ def test_reviews(server: ScriptedForge, asking: Asking) -> None:
             "2019-11-17T17:43:43Z",
             "ecdd80bb57125d7ba9641ffaa4d7d2c19d3f3091",
             "collaborator",
+            official=True,
         ),
     )
 

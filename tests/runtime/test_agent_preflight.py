@@ -192,7 +192,7 @@ def test_what_is_looked_for_is_what_the_daemon_would_start(stage: Stage) -> None
     stage.until(lambda: stage.state.tasks[task].held == "agent")
     there.setenv("PATH", f"{stage.root}/bin{os.pathsep}{os.environ['PATH']}")
     assert agent_preflight.problems(stage.ws) == {}
-    environment = liveness.daemon_environment(stage.state)
+    environment = liveness.daemon_environment(stage.ws.paths, stage.state)
     found = claim_facts(stage.ws, "daemon", environment)["agent_problems"]
     assert set(found) == {"dev", "pm"}
     assert found["dev"]["remedy"] == "kugetsu queue-daemon restart"
@@ -247,7 +247,7 @@ def test_a_missing_interpreter_holds_the_tasks_and_doctor_asks_as_the_daemon(
     from kugetsu.runtime.doctor import daemon as diagnosis
     from kugetsu.runtime.doctor.context import Context
 
-    found = agent_preflight.problems(stage.ws, liveness.daemon_environment(stage.state))
+    found = agent_preflight.problems(stage.ws, liveness.daemon_environment(stage.ws.paths, stage.state))
     assert found["dev"]["cause"].startswith(cause)
     told = [one for one in diagnosis.check(Context(stage.ws.paths, os.environ, "doctor")) if one.level == "problem"]
     assert [(one.text, one.fix) for one in told] == [(found["dev"]["cause"], RESTART)]
