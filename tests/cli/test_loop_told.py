@@ -180,6 +180,18 @@ def test_a_history_of_one_issue_does_not_name_it_in_each_row(kugetsu, turned):
     assert "q2" in row and "by observer  Turn 1" in row
 
 
+def test_a_history_tells_of_what_kind_the_feedback_is_that_is_over(kugetsu, turned, fits):
+    see(turned, REMARK, gone=("check:1",))
+    assert "; over: 1 failing check" in every(kugetsu, fits, "history", ISSUE)
+
+
+def test_a_task_whose_agent_never_began_is_listed_as_not_started(kugetsu, story, fits):
+    story.enqueue()
+    story.finish(story.claim("q1"), "fail", "give_up", "not started: no such branch")
+    assert "not started" in every(kugetsu, fits, "list")
+    assert kugetsu("list", "--json", at=NOW).json["sessions"][0]["begun"] is False
+
+
 def test_why_a_labelled_issue_is_not_queued(kugetsu, story, fits):
     facts: Any = {"label": "kugetsu", "labels": ["kugetsu"], "body": "h1", "blockers": [], "labellers": []}
     facts |= {"labelled_by": "mallory", "labelled_at": "2026-11-23T09:00:00Z", "right": "read"}

@@ -9,6 +9,7 @@ import pytest
 from kugetsu.domain import divergence, gates
 from kugetsu.domain.facts import Ending
 from kugetsu.domain.state import Attempt, Session, State, Task
+from kugetsu.model import result_words
 from kugetsu.views import gates as words
 
 BEFORE, NOW, LATER = (f"2026-11-30T1{hour}:00:00.000000Z" for hour in range(3))
@@ -53,6 +54,10 @@ def test_both_commits_and_the_commands_are_shown() -> None:
     facts: Any = {"now": NOW, "branch_heads": {"r#1": "a1"}}
     closed = gates.parked(state, task, facts)
     assert words.reason_of(closed) == "fix has parted from origin: a1 here, b2 there, by others"
+    whole = {"here": "a1" * 20, "there": "b2" * 20}
+    short = f"{'a1' * 6} here, {'b2' * 6} there"
+    assert short in result_words.diverged({**(task.reason_values or {}), **whole}), "two whole ones fill a line"
+    assert short in result_words.diverged({**whole, "kind": "in_the_way"})
     assert words.commands_of(closed) == ("kugetsu queue retry q1", "git -C '/w t' merge origin/fix")
 
 

@@ -117,6 +117,7 @@ sessions[].kind           issue, base or pm
 sessions[].standing       where its issue stands: one of the words that --state takes
 sessions[].title          the issue's title, else the first line of its latest message, or null
 sessions[].result         what came of its latest run (as result of kugetsu report --json), or null
+sessions[].begun          whether an agent began on its latest task
 sessions[].review         none, to_review, changes_requested, checks_failed, conflicting, approved, merged or closed
 sessions[].state          requested, preparing, idle, working, broken or destroyed
 sessions[].agent          opencode or command, or null

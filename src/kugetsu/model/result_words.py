@@ -79,6 +79,9 @@ FEEDBACK = {
     "verification": "failed verification",
 }
 
+#: Digits of a commit that screens show; JSON has all.
+SHORT = 12
+
 _COMMITTED = ("pull_request", "pushed", "unpushed", "unknown")
 _CHECKS = {"success": "checks ok", "failure": "checks failed", "pending": "checks pending"}
 
@@ -166,8 +169,8 @@ def refusal(result: dict[str, Any]) -> tuple[str, str, str]:
 
 
 def diverged(values: Mapping[str, Any]) -> str:
-    """That a branch has parted from its remote branch, with both commits, whole: they are to be typed."""
-    here, there = values.get("here"), values.get("there")
+    """That a branch has parted from its remote branch, with both commits, short."""
+    here, there = (str(values.get(name) or "?")[:SHORT] for name in ("here", "there"))
     if values.get("kind") == "in_the_way":
         return (
             f"changed files are in the way of what others pushed to {values.get('branch')}: {here} here, {there} there"

@@ -11,14 +11,23 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+#: The first word of an item's id → its kind (`events.reactions.Feedback`).
+_KINDS = {"check": "checks", "review": "reviews", "remark": "reviews", "comment": "comments", "conflict": "conflicts"}
+_KINDS |= {"verification": "verification"}
 #: Columns of what an item says that are shown.
 _BEGINS = 60
 
 
 def feedback(items: Sequence[dict[str, Any]], gone: Sequence[str]) -> str:
-    """What is new, and how much is over."""
+    """What is new, and of what kinds is what is over."""
     parts = [item_words(item) for item in items]
-    return "; ".join([*parts, *([f"{counted(len(gone), 'item')} over"] if gone else [])]) or "nothing"
+    return "; ".join([*parts, *([f"over: {about(_kinds(gone))}"] if gone else [])]) or "nothing"
+
+
+def _kinds(ids: Sequence[str]) -> dict[str, int]:
+    """How many items of each kind their ids name."""
+    kinds = [_KINDS.get(name.partition(":")[0], "other") for name in ids]
+    return {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)}
 
 
 def item_words(item: dict[str, Any]) -> str:
@@ -36,7 +45,7 @@ def item_words(item: dict[str, Any]) -> str:
 
 def about(kinds: dict[str, int]) -> str:
     """``2 failing checks, 1 review``."""
-    return ", ".join(counted(number, FEEDBACK.get(kind, kind)) for kind, number in kinds.items()) or "-"
+    return ", ".join(counted(number, FEEDBACK.get(kind, "item")) for kind, number in kinds.items()) or "-"
 
 
 def brake(code: str) -> str:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         state: str
         title: str | None
         result: dict[str, Any] | None
+        begun: bool
         review: str
         agent: str | None
         agent_session: str | None
@@ -78,6 +79,7 @@ def _data(
         "state": session.state,
         "title": title(state, session, last),
         "result": session.result,
+        "begun": not tasks or any(task.begun for task in tasks),
         "review": session.review,
         "agent": session.agent,
         "agent_session": session.agent_session,
@@ -146,6 +148,8 @@ def _row(session: SessionData, screen: Screen, now: str, *, paid: bool) -> list[
 def _result(session: SessionData) -> str:
     """What came of its latest run, and the state of its review unless that is where the issue stands."""
     said, review = results.result_words(session["result"]), session["review"]
+    if (session["result"] or {}).get("kind") == "failed" and not session["begun"]:
+        said = "not started"
     said = "-" if said == session["standing"] else said
     shown = review not in ("none", "merged", session["standing"])
     return f"{said}, {results.review_words(review)}" if shown else said

@@ -52,7 +52,7 @@ def take_in(repository: Repository, worktree: str, since: str) -> Forwarded | No
     if set(new) <= made:
         return None  # the work as it was before it was rewritten here
     raise Diverged(
-        f"{branch} has parted from {remote}: {head} here, {theirs} there with commits by others",
+        f"{branch} has parted from {remote}: {head[:12]} here, {theirs[:12]} there with commits by others",
         f"merge or rebase them, then go on: git -C {worktree} merge {remote}/{branch}",
         _evidence("parted", remote, worktree, branch, head, theirs),
     )
