@@ -100,3 +100,26 @@ def test_every_command_starts_in_an_interpreter_of_its_own(kugetsu, name):
 def test_version_and_help_open_nothing(kugetsu):
     assert "kugetsu.log" not in modules_of(kugetsu, "--version")
     assert not kugetsu.root.exists()
+
+
+def test_a_log_of_one_host_needs_no_database_driver_and_never_looks_for_one(ready, tmp_path):
+    """The daemon, its children, runners and every command are started where the driver cannot be imported."""
+    (tmp_path / "no").mkdir()
+    looked = tmp_path / "looked"
+    for driver in ("psycopg", "psycopg_binary", "psycopg_c"):
+        text = f"open({str(looked)!r}, 'a').close()\nraise ImportError('not installed')\n"
+        (tmp_path / "no" / f"{driver}.py").write_text(text)
+    ready.environment["PYTHONPATH"] = f"{tmp_path / 'no'}:{ready.environment['PYTHONPATH']}"
+    ready.environment["NOTIFY_SINKS"] = "command"
+    ready.environment["NOTIFY_COMMAND"] = "true"
+    ref = "example.com/o/r#1"
+    assert ready("start", "--wait", ref, "x", real=True).code == 0
+    assert ready("queue-daemon", "start", real=True).code == 0
+    assert ready("queue", "enqueue", ref, "more", real=True).code == 0
+    assert ready("wait", "q2", real=True).code == 0
+    for words in (["status"], ["why", "q2"], ["history", "q2"], ["logs", "q2"], ["context", ref], ["audit"], ["report"]):
+        assert ready(*words, real=True).code in (0, 6), words
+    assert ready("log", "verify", real=True).code in (0, 6)
+    assert "Traceback" not in ready("doctor", real=True).err
+    assert ready("queue-daemon", "stop", real=True).code == 0
+    assert not looked.exists()

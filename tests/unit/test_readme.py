@@ -16,6 +16,7 @@ import pytest
 from kugetsu.cli import catalogue
 from kugetsu.model import errors
 from kugetsu.model.settings import OF_REPOSITORY, SETTINGS
+from log import postgres
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "kugetsu"
@@ -124,6 +125,7 @@ def test_bench_measures_everything_in_quick_form(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     measured = {row["part"] for row in json.loads(done.stdout)["rows"]}
     assert measured >= {"start-up", "appends", "waits", "flat", "rebuild", "dispatch"}
+    assert ("shared log" in measured) is (postgres.binaries() is not None)
     assert not list(tmp_path.iterdir()), "the benchmark left something behind"
 
 

@@ -16,11 +16,12 @@ import time
 
 sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-from bench import appends, dispatch, logs, rebuild, startup, travel  # noqa: E402 - found through the line above
+from bench import appends, dispatch, logs, rebuild, shared, startup, travel  # noqa: E402 - found through the line above
 from bench.report import Report, Sizes  # noqa: E402
 
 PARTS = {
     "startup": startup.measure,
+    "shared": shared.measure,
     "appends": appends.measure,
     "flat": logs.measure,
     "rebuild": rebuild.measure,

@@ -361,6 +361,8 @@ _FOR_RUNNERS = (
     "kugetsu.runtime.runner",
     "kugetsu.agents.error_lines",
 )
+#: Of these no runner needs anything, and they load the driver of a shared log, which need not be installed.
+_OF_SHARED_LOGS = ("kugetsu.runtime.log_relay", "kugetsu.runtime.log_sharing")
 
 
 def _preload() -> None:
@@ -372,7 +374,8 @@ def _preload() -> None:
     for name in _FOR_RUNNERS:
         module = import_module(name)
         for below in pkgutil.iter_modules(getattr(module, "__path__", ()), f"{name}."):
-            import_module(below.name)
+            if below.name not in _OF_SHARED_LOGS:
+                import_module(below.name)
 
 
 def _release_terminal() -> None:
