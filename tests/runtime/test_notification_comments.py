@@ -149,7 +149,8 @@ def fail(stage: Stage, task: str) -> None:
     offer = claims.ClaimRequest(f"lease-{ws.state().seq}", identity.own())
     attempt = ws.log.transact(lambda state: claims.claim(state, task, offer, facts))[-1]["attempt"]
     ending = attempts.Ending("fail", "give_up", f"{attempt} cannot")
-    ws.log.transact(lambda state: attempts.finish(state, attempt, ending, outcome_facts(ws.config)))
+    outcome = outcome_facts(ws.config)
+    ws.log.transact(lambda state: attempts.finish(state, attempt, ending, outcome))
 
 
 def test_each_issue_gets_its_own_comment(stage: Stage, forge: ScriptedForge) -> None:
