@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from forge.scripted import ScriptedForge
+from kugetsu.domain import missing_pull
 from kugetsu.domain.decide import persons
 from kugetsu.domain.decide import verification as decide
 from kugetsu.domain.decide import worktree_setup as accepting
@@ -332,6 +333,29 @@ def test_a_run_that_crashes_lets_no_older_pull_request_through(opening: Stage, f
     opening.start(14, "crash again")
     assert opening.finished("q4") == "error"
     assert owed.due(opening.state, clock.now()) == [], "nobody has verified what it has by now"
+    by_a_person(opening, "true")
+    assert owed.due(opening.state, clock.now()) == [session(opening)]
+
+
+def test_no_older_pull_request_is_opened_with_work_that_was_to_be_verified(
+    opening: Stage, forge: ScriptedForge
+) -> None:
+    forge.answer("POST", "/pulls", status=503)
+    opening.agent(COMMIT + PUSH)
+    opening.configure(MAX_ATTEMPTS="1")
+    opening.start(14)
+    opening.wait("pull.failed")
+    opening.configure(VERIFY_COMMAND="test ! -e bad")
+    opening.agent("touch bad; git add bad; git commit -qm bad\n" + PUSH + "exit 1\n")
+    opening.start(14, "more")
+    assert opening.finished("q2") == "error"
+    assert session(opening).verified is None
+    assert owed.due(opening.state, clock.now()) == [], "it was asked for with its head before"
+    assert not pull_opening.open_owed(opening.ws, session(opening)) and forge.pulls("acme/web") == []
+    assert missing_pull.reason(opening.state, session(opening), clock.now()) == (
+        "later_work",
+        {"head": session(opening).head},
+    )
     by_a_person(opening, "true")
     assert owed.due(opening.state, clock.now()) == [session(opening)]
 

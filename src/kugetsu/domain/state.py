@@ -267,7 +267,7 @@ class Session:
     #: for a worktree that has yet to be made ready.
     set_up: dict[str, Any] | None = None
     #: A pull request that has yet to be opened (`events.reviews.PullOpening`), with ``seq`` (its intent's), ``task``,
-    #: ``attempt``, ``tries`` and ``not_before``.
+    #: ``attempt``, ``tries`` and ``not_before``; ``to_verify`` if the latest run should have been verified and was not.
     owed: dict[str, Any] | None = None
     #: Why the pull request of ``head`` could not be opened yet, or never will be: "reason" and "remedy".
     unopened: dict[str, Any] | None = None

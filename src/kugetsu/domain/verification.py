@@ -150,11 +150,12 @@ def _unknown(session: Session) -> dict[str, Any] | None:
 
 
 def is_withheld(session: Session) -> bool:
-    """Whether the pull request that a session owes waits: its branch has work whose own verification has not passed.
-    The next run that passes intends another one, as does a verification by hand."""
+    """Whether the pull request that a session owes waits: its branch has work whose own verification has not passed,
+    where that was asked for when the work's run ended. The next run that passes intends another one, as does a
+    verification by hand."""
     known, owed = session.verified, session.owed
-    if known is None or owed is None:
+    if owed is None or (known is None and not owed.get("to_verify")):
         return False
-    if known["commit"] == session.head:
+    if known is not None and known["commit"] == session.head:
         return known["code"] in NOT_TO_OPEN
     return bool(session.head != owed["head"])

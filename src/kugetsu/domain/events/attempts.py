@@ -173,7 +173,8 @@ class Divergence(TypedDict):
 
 
 class Evidence(TypedDict, total=False):
-    """The evidence of git, the forge and the process on an attempt."""
+    """The evidence of git, the forge and the process on an attempt. ``to_verify``: VERIFY_COMMAND was set, and the work
+    was not verified because of how the run ended."""
 
     commits: int | None
     dirty: int | None
@@ -197,6 +198,7 @@ class Evidence(TypedDict, total=False):
     set_up: SetUp | None
     diverged: Divergence | None
     verification: Verification | None
+    to_verify: bool
     work: WorkElsewhere | None
 
 

@@ -138,6 +138,8 @@ def attempt_ended(trigger: str) -> Handler:
         session.usage.seconds += ran
         usage.note_end(session, trigger == "succeed", evidence)
         session.verified = verification.of_attempt(session, event, attempt.claimed_at)
+        if session.owed is not None:
+            session.owed = {**session.owed, "to_verify": bool(evidence.get("to_verify"))}
         reviews.attempt_result(state, event, session)
         if session.state == "working":
             move_session(state, event, session.key, "rest")

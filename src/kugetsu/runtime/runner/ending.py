@@ -67,6 +67,8 @@ def ending_of(ws: Workspace, attempt: Attempt, ended: Ended, *, by_runner: bool 
         evidence["verification"] = checked.found
         if checked.cancelled:
             how, verdict, reason = "kill", "cancelled", "cancelled while its work was verified"
+    elif of_attempt.asked(ws, session, evidence):
+        evidence["to_verify"] = True
     if by_runner:
         evidence |= run_evidence.of_forge(ws, session, attempt.running_at or attempt.claimed_at, commands)
     if verdict == "done" and (unknown := _unknown(session, evidence)) is not None:

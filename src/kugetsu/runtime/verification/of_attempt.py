@@ -43,10 +43,16 @@ class Checked:
 
 def wanted(ws: Workspace, session: Session | None, claims: dict[str, Any], evidence: dict[str, Any]) -> Order | None:
     """What is to be verified of an attempt that ended well; None without VERIFY_COMMAND, or without such work."""
-    order = clean_run.order_for(ws, session) if session is not None else None
-    if order is None or not (evidence.get("head") and evidence.get("commits")):
+    order = asked(ws, session, evidence)
+    if order is None:
         return None
     return order if result_of("attempt.succeeded", claims, evidence)["kind"] in COMMITTED else None
+
+
+def asked(ws: Workspace, session: Session | None, evidence: dict[str, Any]) -> Order | None:
+    """What VERIFY_COMMAND asks for, where a session has commits; however the attempt ended."""
+    has_work = session is not None and evidence.get("head") and evidence.get("commits")
+    return clean_run.order_for(ws, session) if session is not None and has_work else None
 
 
 def not_run(order: Order, head: str, why: str) -> Checked:
