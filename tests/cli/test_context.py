@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from kugetsu.domain.new_event import NewEvent
+
 ISSUE = "github.com/shoko/kugetsu#14"
 
 
@@ -144,3 +146,21 @@ def test_a_session_in_which_nobody_worked_says_so(kugetsu, story):
 def test_where_kugetsu_is_not_set_up_it_says_so(kugetsu):
     shown = kugetsu("context", "a/b#1")
     assert shown.code == 1 and "kugetsu init" in shown.err
+
+
+def test_a_pull_request_that_kugetsu_opened_after_the_run_is_its_result(kugetsu, story):
+    story.at("10:00:00").enqueue()
+    attempt = story.run("q1")
+    evidence = {"commits": 1, "pushed": True, "dirty": 0, "ahead": 0, "head": "abc", "branch": "fix/issue-14"}
+    story.finish(attempt, "succeed", "done", "1 commit, pushed", evidence=evidence)
+    assert "result: pushed, no PR" in kugetsu("context", ISSUE, at="11:00:00").out
+    data = {"url": "https://example.com/pulls/93", "number": 93, "head": "abc", "found": False}
+    intent = {"head": "abc", "branch": "fix/issue-14", "base": "main", "title": "t", "draft": False}
+    for kind, values in (("pull.opening", intent), ("pull.opened", data)):
+        story.do(
+            lambda _, k=kind, v=values: [
+                NewEvent(k, v, task="q1", attempt=attempt, issue=ISSUE, session=ISSUE, cause=-1)
+            ]
+        )
+    shown = kugetsu("context", ISSUE, at="11:00:00").out
+    assert "result: PR #93" in shown and "no PR" not in shown

@@ -81,7 +81,7 @@ attempts[].answered[]     kind (text, tool or error) and text, in their order
 attempts[].final_text     the agent's final text, as recorded, or null
 attempts[].findings       the text of the file with what it found out, or null
 attempts[].findings_file  that file, or null
-attempts[].result         what came of it, as its event records it, or null
+attempts[].result         what came of it, with the pull request opened for it since, or null
 attempts[].verification   what VERIFY_COMMAND said of its commits, as its event records it, or null
 attempts[].missing[]      files that no longer exist, or where they are
 attempts[].host           the id of the other host that has its files, or null""",

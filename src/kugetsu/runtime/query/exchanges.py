@@ -94,6 +94,8 @@ def collect(
             found[name]["running_at"] = event["at"]
         elif name in found and kind in ENDS:
             _end(found[name], event)
+        elif kind == "pull.opened":
+            _opened([one for one in found.values() if one["task"] == event.get("task")], event["data"])
     if attempt is not None and attempt not in found:
         raise NotFound(f"{subject} has no attempt {attempt}", f"there are: {', '.join(found) or 'none'}")
     chosen = [exchange for name, exchange in found.items() if attempt in (None, name)]
@@ -139,6 +141,14 @@ def _end(exchange: Exchange, event: Event) -> None:
     exchange["findings_file"] = (evidence.get("findings") if isinstance(evidence, dict) else None) or None
     exchange["verification"] = (evidence.get("verification") if isinstance(evidence, dict) else None) or None
     exchange["final_text"] = (outcome.get("final_text") if isinstance(outcome, dict) else None) or None
+
+
+def _opened(exchanges: list[Exchange], data: dict[str, Any]) -> None:
+    """The pull request that kugetsu opened for what the latest of a task's attempts had pushed."""
+    result = exchanges[-1]["result"] if exchanges else None
+    if result is not None and result["kind"] == "pushed":
+        pull = {"number": data["number"], "url": data["url"], "state": "open"}
+        exchanges[-1]["result"] = {**result, "kind": "pull_request", "pull": pull}
 
 
 def _read(ws: Workspace, exchange: Exchange, brief: Brief, full: bool) -> None:
