@@ -6,13 +6,15 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import psycopg
 import pytest
 
 from kugetsu.domain.decide import sessions
 from kugetsu.host import host_file
 from kugetsu.model.errors import Conflict
 from kugetsu.model.refs import parse_ref
-from kugetsu.runtime import daemon_control, host_id, log_sharing, membership, submit
+from kugetsu.runtime import daemon_control, host_id, host_lease, log_sharing, membership, submit
+from kugetsu.runtime.process.named_lease import RELAY
 from kugetsu.runtime.workspace import Workspace, open_workspace
 from runtime import repos
 from runtime.stage import COMMIT, PATIENCE, UNTIL_GO, Stage, bare_stage, check_log, stage
@@ -140,3 +142,49 @@ def test_of_two_directories_with_one_id_the_newer_term_counts(first: Stage, join
     task = enqueue(first.ws, 1)
     held = first.wait("task.held", task=task)
     assert (held["data"]["gate"], held["data"]["reason"]) == ("host", "host_term_over")
+
+
+def test_a_beat_moves_the_end_of_what_agents_may_do(first: Stage, database: str, postgres: Any) -> None:
+    live_for(postgres, database, 2)
+    first.start_daemon()
+    first.wait("host.joined", count=2)
+    file = host_lease.path(first.ws.paths.leases)
+    before = host_lease.stop_by(file)
+    assert before is not None
+    first.until(lambda: (host_lease.stop_by(file) or 0) > before + 2)
+    assert heard(postgres, database) == [("one", 2, False)]
+
+
+def test_an_agent_is_stopped_before_its_host_may_be_lost(first: Stage, database: str, postgres: Any) -> None:
+    live_for(postgres, database, 8)
+    first.agent(UNTIL_GO)
+    first.start_daemon()
+    enqueue(first.ws, 1)
+    first.at_work("q1.1")
+    relay = RELAY.holder(first.ws.paths)
+    first.kill(first.state.daemon.identity)
+    first.kill(relay)
+    stop_by = host_lease.stop_by(host_lease.path(first.ws.paths.leases))
+    killed = first.wait("attempt.killed")
+    assert "cut off from the shared log" in killed["data"]["reason"]
+    assert stop_by is not None and host_lease.now() > stop_by - 8, "not before its time"
+
+
+def test_without_a_daemon_nothing_starts_in_a_shared_log(first: Stage) -> None:
+    with pytest.raises(Conflict, match="no daemon") as refused:
+        submit.start(first.ws, parse_ref(f"{NAME}#1"), "do it")
+    assert refused.value.hint is not None and "queue-daemon start" in refused.value.hint
+
+
+def live_for(postgres: Any, database: str, seconds: float) -> None:
+    """Give hosts another time to live."""
+    run(postgres, database, f"UPDATE kugetsu.meta SET host_ttl = '{seconds} s'")
+
+
+def run(postgres: Any, database: str, statement: str) -> None:
+    postgres.run(statement, database.rpartition("dbname=")[2])
+
+
+def heard(postgres: Any, database: str) -> list[tuple[Any, ...]]:
+    with psycopg.connect(database) as connection:
+        return connection.execute("SELECT name, term, fenced FROM kugetsu.hosts ORDER BY name").fetchall()

@@ -1,7 +1,8 @@
 """The relay of a shared log: a process beside the daemon that has the database's driver, so that no other needs it.
 
-It appends for all others of this host (`log.shared.relay`) and keeps the mirror up to date (`log.shared.keeper`). The
-daemon starts and restarts it (`named_lease.RELAY`); while it is away, the others connect to the database themselves.
+It appends for all others of this host (`log.shared.relay`), keeps the mirror up to date (`log.shared.keeper`), and
+tells the other hosts that this one lives. The daemon starts and restarts it (`named_lease.RELAY`); while it is away,
+the others connect to the database themselves.
 """
 
 from __future__ import annotations
@@ -12,12 +13,15 @@ from kugetsu.log.files.segments import SEGMENT_BYTES
 from kugetsu.log.shared.keeper import Keeper
 from kugetsu.log.shared.opening import database_of
 from kugetsu.log.shared.relay import Relay
-from kugetsu.runtime import daemon_child
+from kugetsu.model.errors import LogUnreachable
+from kugetsu.runtime import daemon_child, host_lease, membership
 from kugetsu.runtime.daemon_child import DaemonChild, Trouble
 from kugetsu.runtime.process.named_lease import RELAY
 from kugetsu.runtime.workspace import Workspace
 
-_LOOK_SECONDS = 20.0
+BEAT_SECONDS = 20.0
+"""Seconds between two beats: 90 of them fit into the usual time to live, so that no short outage costs a host its
+tasks. Of a short time to live a quarter."""
 
 
 class LogRelay(DaemonChild):
@@ -31,22 +35,43 @@ class LogRelay(DaemonChild):
         self._relay = Relay(folder, lambda: database_of(folder))
         super().__init__(ws, held)
         self._unsynced = Trouble(self.write)
+        self._unheard = Trouble(self.write)
+        self._database = database_of(folder)
+        self._next_beat = 0.0
 
     def write(self, text: str) -> None:
         """Write a line into the daemon's log."""
         daemon_child.write_line(self._ws, "relay", text)
 
     def step(self) -> float:
-        """Say what keeps the mirror from being up to date; the threads do the rest."""
+        """Tell the others that this host lives, and a person what keeps the mirror from being up to date; the threads
+        do the rest."""
+        pause = self._beat()
         trouble = self._keeper.trouble
         if trouble is None:
             self._unsynced.over("the mirror of the shared log is up to date again")
         else:
             self._unsynced.report(f"the mirror of the shared log is not up to date: {trouble}", trouble.code)
-        return _LOOK_SECONDS if trouble is None else 1.0
+        return pause if trouble is None else min(pause, 1.0)
+
+    def _beat(self) -> float:
+        """Renew this host's term, and with it the time for which its agents may work; seconds until the next beat."""
+        now = host_lease.now()
+        if now < self._next_beat:
+            return self._next_beat - now
+        try:
+            ttl = membership.beat(self._ws, self._database)
+        except LogUnreachable as problem:
+            self._unheard.report(f"the other hosts do not hear of this one: {problem}", problem.code)
+            self._next_beat = now + 1.0
+        else:
+            self._unheard.over("the other hosts hear of this one again")
+            self._next_beat = now + min(BEAT_SECONDS, ttl / 4)
+        return max(self._next_beat - host_lease.now(), 0.0)
 
     def finish(self) -> None:
         """Take no more requests."""
+        self._database.close()
         self._relay.stop()
         self._keeper.stop()
 

@@ -12,9 +12,13 @@ from kugetsu.domain.decide import hosts as decide
 from kugetsu.domain.state import State
 from kugetsu.host import host_file
 from kugetsu.log.files.segments import is_shared
-from kugetsu.runtime import host_id
+from kugetsu.runtime import host_id, host_lease
 from kugetsu.runtime.process import identity
 from kugetsu.runtime.workspace import Workspace
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kugetsu.log.shared.postgres import Database
 
 
 def join(ws: Workspace) -> int:
@@ -28,11 +32,24 @@ def join(ws: Workspace) -> int:
     known = ws.state().hosts.get(host)
     name = ws.config.text("HOST_NAME") or os.uname().nodename
     labels, cap = ws.config.text("HOST_LABELS").split(), ws.config.integer("MAX_CONCURRENT_AGENTS")
+    before = host_lease.now()
     with closing(database_of(ws.paths.log)) as database:
         term = database.join_host(host, name, identity.boot_id(), known.term if known is not None else 0)
+        ttl = database.host_ttl()
+    host_lease.renew(ws.paths.make(ws.paths.leases), before, ttl)
     ws.log.transact(lambda state: decide.join(state, host, term, name, labels, cap))
     host_file.write_term(ws.paths.root, host, term)
     return term
+
+
+def beat(ws: Workspace, database: Database) -> float:
+    """Tell the other hosts that this one lives, and renew the time for which its agents may work; the time to live in
+    seconds. Nothing is renewed once its term was fenced. Raises LogUnreachable, OSError."""
+    before = host_lease.now()
+    ttl, term = database.host_ttl(), host_file.term(ws.paths.root)
+    if term is not None and database.beat(host_id.own(ws), term, ws.log.head().seq):
+        host_lease.renew(ws.paths.leases, before, ttl)
+    return ttl
 
 
 def takes_part(ws: Workspace, state: State) -> bool:

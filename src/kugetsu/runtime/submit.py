@@ -11,7 +11,8 @@ from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import State
 from kugetsu.domain.verdict import Verdict
 from kugetsu.host.ownership import require_not_from_sudo
-from kugetsu.model.errors import KugetsuError, LogDamaged, LogWriteFailed
+from kugetsu.log.files.segments import is_shared
+from kugetsu.model.errors import Conflict, KugetsuError, LogDamaged, LogWriteFailed
 from kugetsu.model.record import record
 
 TYPE_CHECKING = False
@@ -242,9 +243,14 @@ def _start(
     despite_pause: bool,
     own: dict[str, Any],
 ) -> Started:
-    from kugetsu.runtime import dispatcher
+    from kugetsu.runtime import dispatcher, liveness
     from kugetsu.runtime.facts import claim_facts
 
+    if is_shared(ws.paths.log) and not liveness.daemon(ws.paths, ws.state()):
+        raise Conflict(
+            "no daemon is running, and without one the other hosts do not hear of this one",
+            "kugetsu queue-daemon start, or let another host do it: kugetsu queue enqueue",
+        )
     here = clone_here(ws, ref)
     issue = str(ref)
     facts = claim_facts(ws, "self", options=own["options"] or {})

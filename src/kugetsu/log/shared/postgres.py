@@ -260,6 +260,15 @@ class Database:
         rows = self._asked(_JOIN, (host, name, boot, CLIENT, above)).fetchall()
         return int(rows[0][0])
 
+    def host_ttl(self) -> float:
+        """Seconds without a beat after which a host may be fenced."""
+        return float(self._asked("SELECT extract(epoch FROM host_ttl)::float8 FROM kugetsu.meta").fetchall()[0][0])
+
+    def beat(self, host: str, term: int, mirror_seq: int) -> bool:
+        """Renew a host's term for another `host_ttl`; False if it was fenced, or has a newer one."""
+        rows = self._asked("SELECT held FROM kugetsu.beat(%s, %s, %s, '{}')", (host, term, mirror_seq)).fetchall()
+        return bool(rows[0][0])
+
     def connection(self) -> psycopg.Connection[tuple[Any, ...]]:
         """The open connection (autocommit), for what has no method here. Raises LogUnreachable."""
         return self._open(time.monotonic() + self._patience)

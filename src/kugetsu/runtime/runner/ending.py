@@ -24,7 +24,7 @@ from kugetsu.runtime import pull_opening
 from kugetsu.runtime.git import refused_push
 from kugetsu.runtime.runner import agent_records, run_evidence, worktree_end
 from kugetsu.runtime.runner.spawn import Ended
-from kugetsu.runtime.runner.supervisor import TERMINATED
+from kugetsu.runtime.runner.supervisor import HOST_LEASE, TERMINATED
 from kugetsu.runtime.verification import of_attempt
 from kugetsu.runtime.verification.of_attempt import Checked
 from kugetsu.runtime.workspace import Workspace
@@ -179,6 +179,9 @@ def _meaning(
         minutes = float(seen.get("quiet_seconds") or 0) / 60
         text = f"stalled: no output for {minutes:.0f} min ({seen.get('message') or 'no sign of progress'})"
         return "fail", "retry", text, None
+    if stopped == HOST_LEASE:
+        text = "stopped: this host was cut off from the shared log, and its tasks were about to be given away"
+        return "kill", "retry", text, None
     return "kill", "retry", f"stopped from outside ({stopped})", None
 
 

@@ -21,8 +21,9 @@ from kugetsu.domain.events import Identity
 from kugetsu.domain.facts import Ending
 from kugetsu.domain.state import Attempt, Session, Task
 from kugetsu.host import run_files
+from kugetsu.log.files.segments import is_shared
 from kugetsu.model.errors import AgentFailed, AgentUnavailable, Conflict, KugetsuError, LogWriteFailed
-from kugetsu.runtime import host_id, issue_context
+from kugetsu.runtime import host_id, host_lease, issue_context
 from kugetsu.runtime.env_files import values
 from kugetsu.runtime.intake import permission
 from kugetsu.runtime.issue_context import IssueContext
@@ -299,6 +300,7 @@ def _orders(ws: Workspace, attempt_id: str, lease: Lease, folder: str, pid: int)
         checkup=[*python, "kugetsu.runtime.runner.health_check", attempt_id],
         checkup_every=_between_checkups(ws, attempt_id),
         checkup_output=os.path.join(folder, "checkup.json"),
+        host_file=host_lease.path(ws.paths.leases) if is_shared(ws.paths.log) else os.devnull,
     )
 
 

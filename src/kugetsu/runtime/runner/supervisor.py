@@ -10,6 +10,8 @@ Started by an exec of phase A (same pid, the agent is its child, subreaper and s
     --grace SECONDS        between SIGTERM and SIGKILL
     --deadline SECONDS     on the monotonic clock: stop with reason ``timeout``
     --stop-file FILE       its first line is the reason of a stop; read at SIGTERM/SIGINT, and looked for every 5 s
+    --host-file FILE       until when this host may work (`host_lease`): before that, less the grace, stop with reason
+                           ``host-lease``; looked for every 5 s
     --ended-file FILE      where the result is written as well, one argument a line
     --output FILE          the agent's output: as long as it grows there is no checkup
     --errors FILE          the agent's stderr
@@ -55,6 +57,7 @@ if __name__ == "__main__":  # the rest of the package is found beside this file;
 from kugetsu.host import run_files
 from kugetsu.model import lean
 from kugetsu.model.record import field, record
+from kugetsu.runtime import host_lease
 from kugetsu.runtime.process import termination
 from kugetsu.runtime.process.output_cap import OutputCap
 from kugetsu.runtime.process.tree import Tree
@@ -76,9 +79,22 @@ CHECKUP_REASONS = {10: "limit", 11: "stall"}
 HANGUP = "hangup"
 """The reason of a stop because the person's terminal was closed."""
 
+HOST_LEASE = "host-lease"
+"""The reason of a stop because nothing was heard of the shared log's database for too long."""
+
 _STOP_SIGNALS = (lean.signal.SIGTERM, lean.signal.SIGINT)
 _OF_KEYS = (lean.signal.SIGINT, lean.signal.SIGQUIT)
-_WORDS = ("nonce", "stop_file", "ended_file", "output", "errors", "tree_file", "checkup_output", "terminal")
+_WORDS = (
+    "nonce",
+    "stop_file",
+    "ended_file",
+    "output",
+    "errors",
+    "tree_file",
+    "checkup_output",
+    "terminal",
+    "host_file",
+)
 _WHOLE = ("agent", "lease_fd", "output_cap")
 _SECONDS = ("grace", "deadline", "checkup_every", "checkup_limit", "then_patience")
 _COMMANDS = ("checkup", "then")
@@ -105,6 +121,7 @@ class Orders:
     checkup_limit: float = 30.0
     checkup_output: str = os.devnull
     terminal: str = "no"
+    host_file: str = os.devnull
     then_patience: float = 30.0
 
     def arguments(self) -> list[str]:
@@ -169,6 +186,8 @@ class Supervisor:
             reason = self._stop_reason() or self._verdict
             if reason is None and orders.deadline is not None and now >= orders.deadline:
                 reason = "timeout"
+            if reason is None and self._is_cut_off():
+                reason = HOST_LEASE
             if reason is not None:
                 return reason
             if self._cap is not None and not self._cap.step():
@@ -225,6 +244,11 @@ class Supervisor:
         end = ["--signal", code[1:]] if code.startswith("-") else ["--exit", code]
         when = self._ended_at if self._ended_at is not None else utc_now()
         return [*end, "--stopped", stopped or "none", "--ended-at", when, "--leftover", str(leftover)]
+
+    def _is_cut_off(self) -> bool:
+        """Whether the agent must end now, so that it has before another host may give its task away."""
+        stop_by = host_lease.stop_by(self._orders.host_file)
+        return stop_by is not None and host_lease.now() >= stop_by - self._orders.grace
 
     def _stop_reason(self) -> str | None:
         if self._hung_up:
