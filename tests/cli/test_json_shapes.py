@@ -69,7 +69,9 @@ ELSEWHERE = {
     "notify test": "tests/cli/test_notify.py",
     "import": "tests/cli/test_import.py",
     "prune": "tests/cli/test_prune.py",
-    **dict.fromkeys(("log share", "log unshare", "log migrate", "log push"), "tests/cli/test_log_share.py"),
+    **dict.fromkeys(
+        ("log share", "log unshare", "log migrate", "log push", "host list", "host lost"), "tests/cli/test_log_share.py"
+    ),
     "log export": "tests/cli/test_export.py",
     "undo": "tests/cli/test_undo.py",
     **{f"env {verb}": "tests/cli/test_env.py" for verb in ("list", "get", "set", "unset", "path", "check")},

@@ -231,3 +231,28 @@ def test_a_damaged_mirror_is_read_again(ready: Command, database: str) -> None:
     assert repaired.code == 0, repaired.err
     assert "read again from the shared log" in repaired.out
     assert path.read_bytes() == whole
+
+
+def test_the_hosts_are_listed_and_a_lost_one_is_given_up(ready: Command, second: Command, database: str) -> None:
+    alone = ready("host", "list")
+    assert "this host's own" in alone.err
+    assert ready("host", "lost", "two").code == 5
+    ready.environment["HOST_NAME"], second.environment["HOST_NAME"] = "one", "two"
+    second.environment["HOST_LABELS"] = "gpu, arm64"
+    assert ready("log", "share", database).code == 0
+    assert second("init", "--join", database).code == 0
+    listed = second("host", "list", "--json")
+    compare(listed.json, documented("host list"))
+    known = {host["name"]: host for host in listed.json["hosts"]}
+    assert known["two"]["labels"] == ["gpu", "arm64"] and known["one"]["heard_seconds"] < 60
+    for width in ("80", "40"):
+        shown = second("host", "list", COLUMNS=width)
+        assert max(map(len, shown.out.splitlines())) <= int(width)
+        assert "gpu arm64" in shown.out and "0 of 3" in shown.out
+    assert second("host", "lost", "three").code == 4
+    assert "this host" in second("host", "lost", "two").err
+    given = second("host", "lost", known["one"]["host"][:6], "--json")
+    assert given.code == 0, given.err
+    compare(given.json, documented("host lost"))
+    assert "been lost already" in second("host", "lost", "one").err
+    assert {host["name"]: host["state"] for host in second("host", "list", "--json").json["hosts"]}["one"] == "lost"

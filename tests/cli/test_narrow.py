@@ -79,7 +79,7 @@ SHOWN = {
 #: The others: what they do is the point of them, not what they show.
 ELSEWHERE = {
     *("init", "import", "start", "continue", "delegate", "set-pr", "destroy", "completion", "log export", "log repair"),
-    *("log share", "log unshare", "log migrate", "log push"),  # tests/cli/test_log_share.py
+    *("log share", "log unshare", "log migrate", "log push", "host list", "host lost"),  # tests/cli/test_log_share.py
     *("ack", "queue edit", "queue pause", "queue resume", "wait", "intake", "verify"),
     *("attach", "changes", "open"),  # tests/cli/test_changes.py
     *("queue enqueue", "queue dequeue", "queue cancel", "queue retry", "queue move", "queue lift", "queue clear"),

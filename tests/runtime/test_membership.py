@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 import psycopg
@@ -11,9 +13,11 @@ import pytest
 
 from kugetsu.domain.decide import sessions
 from kugetsu.host import host_file
+from kugetsu.log.shared.opening import database_of
 from kugetsu.model.errors import Conflict
 from kugetsu.model.refs import parse_ref
 from kugetsu.runtime import daemon_control, host_id, host_lease, log_sharing, membership, submit
+from kugetsu.runtime.process import identity
 from kugetsu.runtime.process.named_lease import RELAY
 from kugetsu.runtime.workspace import Workspace, open_workspace
 from runtime import repos
@@ -161,13 +165,59 @@ def test_an_agent_is_stopped_before_its_host_may_be_lost(first: Stage, database:
     first.start_daemon()
     enqueue(first.ws, 1)
     first.at_work("q1.1")
-    relay = RELAY.holder(first.ws.paths)
     first.kill(first.state.daemon.identity)
-    first.kill(relay)
+    first.until(lambda: not RELAY.alive(first.ws.paths))
     stop_by = host_lease.stop_by(host_lease.path(first.ws.paths.leases))
     killed = first.wait("attempt.killed")
     assert "cut off from the shared log" in killed["data"]["reason"]
     assert stop_by is not None and host_lease.now() > stop_by - 8, "not before its time"
+
+
+def test_a_host_that_is_silent_is_lost_and_its_tasks_run_elsewhere(
+    first: Stage, joined: Callable[..., Workspace], database: str, postgres: Any
+) -> None:
+    second = joined("two")
+    live_for(postgres, database, 4)
+    first.agent(f'if test "$KUGETSU_ATTEMPT" = q1.1; then {UNTIL_GO.replace(chr(10), " ")} else {COMMIT} fi\n')
+    daemon_control.start(second)
+    enqueue(first.ws, 1)
+    first.file("at-work-q1.1")
+    assert eventually(lambda: "q1.1" in second.state().attempts and second.state().attempts["q1.1"].state == "running")
+    here, there = host_id.own(first.ws), host_id.own(second)
+    runner = second.state().attempts["q1.1"].runner
+    assert runner is not None and identity.signal(runner, signal.SIGSTOP), "as a machine that is paused"
+    first.kill(second.state().daemon_of(there).identity)
+    first.start_daemon()
+    lost = first.wait("host.lost")
+    assert (lost["data"]["host"], lost["data"]["by"], lost["data"]["silent_since"] is None) == (there, here, False)
+    assert first.finished("q1") == "completed"
+    assert [event["facts"]["host"] for event in first.events("attempt.claimed")] == [there, here]
+    (ended,) = first.events("attempt.lost")
+    assert ended["data"]["reason"] == "host two was lost"
+    assert ended["data"]["evidence"]["work"]["worktree"].startswith(second.paths.root)
+    assert heard(postgres, database)[1][2] is True
+    assert identity.signal(runner, signal.SIGCONT)
+    late = first.wait("attempt.late")
+    assert late["attempt"] == "q1.1" and "cut off from the shared log" in late["data"]["reason"]
+    daemon_control.start(second)
+    assert eventually(lambda: first.state.hosts[there].takes_part, PATIENCE), "it joins again"
+
+
+def test_a_host_that_is_heard_of_is_not_lost_unless_a_person_says_so(
+    first: Stage, joined: Callable[..., Workspace]
+) -> None:
+    second = joined("two")
+    there = host_id.own(second)
+    first.ws.log.pull()  # type: ignore[attr-defined]
+    before = first.state.seq
+    with pytest.raises(Conflict, match="not lost"):
+        membership.fence(first.ws, there, 1, None, sure=False)
+    assert first.state.seq == before, "nothing is appended then"
+    events = membership.fence(first.ws, there, 1, None, sure=True)
+    assert [event["type"] for event in events] == ["host.lost"] and events[0]["data"]["by"] is None
+    assert membership.fence(first.ws, there, 1, None, sure=True) == []
+    with closing(database_of(second.paths.log)) as there_too:
+        assert not there_too.beat(there, 1, 0), "its term renews nothing"
 
 
 def test_without_a_daemon_nothing_starts_in_a_shared_log(first: Stage) -> None:

@@ -83,6 +83,8 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "log stats": ("log", "count events, bytes and segments of the log"),
     },
     "many hosts": {
+        "host list": ("hosts", "show the hosts of a shared log: agents, last word, labels"),
+        "host lost": ("hosts", "give a lost host's tasks to the others, without waiting"),
         "log share": ("log_share", "move the log into a PostgreSQL database, for many hosts"),
         "log unshare": ("log_share", "take a shared log back into the files of this host"),
         "log migrate": ("log_share", "bring a shared log's database to this kugetsu's schema"),

@@ -61,6 +61,8 @@ class LogRelay(DaemonChild):
             return self._next_beat - now
         try:
             ttl = membership.beat(self._ws, self._database)
+            for name in membership.fence_the_silent(self._ws, self._database):
+                self.write(f"host {name} was not heard of for too long: its tasks were given away")
         except LogUnreachable as problem:
             self._unheard.report(f"the other hosts do not hear of this one: {problem}", problem.code)
             self._next_beat = now + 1.0

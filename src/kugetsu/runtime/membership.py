@@ -6,18 +6,23 @@ Its daemon begins a new term whenever it starts: of two directories with one id,
 from __future__ import annotations
 
 import os
-from contextlib import closing
+from contextlib import closing, suppress
 
 from kugetsu.domain.decide import hosts as decide
-from kugetsu.domain.state import State
+from kugetsu.domain.new_event import NewEvent
+from kugetsu.domain.state import Host, State
 from kugetsu.host import host_file
 from kugetsu.log.files.segments import is_shared
+from kugetsu.model.errors import Conflict, KugetsuError, NotFound
 from kugetsu.runtime import host_id, host_lease
+from kugetsu.runtime.facts import outcome_facts
 from kugetsu.runtime.process import identity
 from kugetsu.runtime.workspace import Workspace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from kugetsu.log.shared.postgres import Database
 
 
@@ -50,6 +55,83 @@ def beat(ws: Workspace, database: Database) -> float:
     if term is not None and database.beat(host_id.own(ws), term, ws.log.head().seq):
         host_lease.renew(ws.paths.leases, before, ttl)
     return ttl
+
+
+def fence(ws: Workspace, host: str, term: int, silent_since: str | None, *, sure: bool) -> list[dict[str, Any]]:
+    """Give a lost host's tasks away, and let its term renew nothing, in one transaction; the events.
+
+    [] if that term takes no part any more. ``sure``: a person says that it is gone. Raises Conflict while it is heard
+    of, LogUnreachable.
+    """
+    from kugetsu.log.shared.engine import SharedLog
+
+    assert isinstance(ws.log, SharedLog)
+    facts, by = outcome_facts(ws.config), None if sure else host_id.own(ws)
+
+    def lost(state: State) -> list[NewEvent]:
+        reason = f"{host_id.name_of(state, host)} was lost"
+        return decide.lost(state, host, term, silent_since, by, reason, facts)
+
+    return ws.log.transact_fencing(lost, host, term, sure=sure)
+
+
+def fence_the_silent(ws: Workspace, database: Database) -> list[str]:
+    """Fence each other host that was not heard of for its time to live; the names. Raises LogUnreachable."""
+    own, known = host_id.own(ws), ws.state().hosts
+    gone = []
+    for beat in database.beats():
+        host = known.get(beat.host)
+        if host is None or beat.host == own or not beat.expired or not host.takes_part or host.term != beat.term:
+            continue
+        with suppress(Conflict):  # heard of meanwhile, or the server was restarted a short while ago
+            if fence(ws, beat.host, beat.term, beat.at, sure=False):
+                gone.append(host.name)
+    return gone
+
+
+def lose(ws: Workspace, text: str) -> tuple[Host, list[dict[str, Any]]]:
+    """A person knows that a host is gone (its name, or the beginning of its id): as `fence`. Raises NotFound, Conflict
+    for this host and one that takes no part."""
+    if not is_shared(ws.paths.log):
+        raise Conflict("the log is not shared: it is in files, on this host only", "kugetsu help many-hosts")
+    known = ws.state().hosts.values()
+    named = [host for host in known if host.name == text] or [host for host in known if host.id.startswith(text)]
+    if not named:
+        raise NotFound(f"no host {text} shares this log", "kugetsu host list")
+    if len(named) > 1:
+        raise Conflict(f"{len(named)} hosts are named {text}", "name one by its id: kugetsu host list --json")
+    (host,) = named
+    if host_id.is_own(ws, host.id):
+        raise Conflict(f"{host.name} is this host", "run it on another one")
+    events = fence(ws, host.id, host.term, None, sure=True)
+    if not events:
+        raise Conflict(f"host {host.name} has {'left' if host.state == 'left' else 'been lost'} already")
+    return host, events
+
+
+def heard(ws: Workspace) -> tuple[dict[str, float], str | None]:
+    """How many seconds ago the database heard of each host; {} and why, if it cannot be asked."""
+    if not is_shared(ws.paths.log):
+        return {}, None
+    try:
+        from kugetsu.log.shared.opening import database_of
+
+        with closing(database_of(ws.paths.log)) as database:
+            return {beat.host: beat.ago for beat in database.beats()}, None
+    except KugetsuError as problem:
+        return {}, problem.message
+
+
+def only_there(state: State, host: Host) -> list[dict[str, Any]]:
+    """The work of sessions that may be on a lost host alone, as far as the log tells."""
+    left = [{"worktree": path, **known} for path, known in host.left_behind.items()]
+    if host.state == "lost":
+        left += [
+            {"worktree": one.worktree, "session": one.key, "branch": one.branch, "head": one.head}
+            for one in state.sessions.values()
+            if one.host == host.id and one.kind == "issue" and one.worktree is not None and not one.pushed
+        ]
+    return left
 
 
 def takes_part(ws: Workspace, state: State) -> bool:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from kugetsu.model.plural import counted
 from kugetsu.views import times
+from kugetsu.views.tables import Column, table
+from kugetsu.views.text import line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from kugetsu.domain.events.attempts import AttemptLate
     from kugetsu.domain.events.hosts import HostJoined, HostLost, HostReturned, LeftWork
     from kugetsu.domain.events.system import DaemonLost, SettingShared
+    from kugetsu.views.screen import Screen
 
 
 def joined(data: HostJoined) -> str:
@@ -53,6 +58,35 @@ def daemon_lost(data: DaemonLost) -> str:
     """Which process it was."""
     pid = data["identity"]["pid"] if data["identity"] is not None else "?"
     return f"pid {pid} exited without recording a reason"
+
+
+def listed(screen: Screen, rows: list[dict[str, Any]]) -> list[str]:
+    """A line for each host, and what may be only there."""
+    heads = [
+        Column("HOST", whole=True),
+        Column("STATE"),
+        Column("AGENTS"),
+        Column("HEARD"),
+        Column("LABELS", gives=True),
+    ]
+    shown = [
+        [
+            row["name"],
+            row["state"],
+            f"{len(row['live'])} of {row['cap']}",
+            f"{times.duration(row['heard_seconds'])} ago" if row["heard_seconds"] is not None else "-",
+            " ".join(row["labels"]),
+        ]
+        for row in rows
+    ]
+    left = [f"only on {line(row['name'])}: {work_left(one)}" for row in rows for one in row["only_there"]]
+    return [*table(screen, heads, shown), *left]
+
+
+def work_left(one: dict[str, Any]) -> str:
+    """Work that may be on a lost host alone."""
+    at = f" at {one['head'][:10]}" if one["head"] else ""
+    return line(f"{one['session']}, {one['branch'] or 'no branch'}{at}, in {one['worktree']}")
 
 
 def heard(seconds: float | None) -> str:

@@ -22,15 +22,28 @@ class Tail:
     head: Head
 
 
+@record
+class Fence:
+    """The end of a host's ``term`` in the database, in one transaction with an append. ``sure``: a person says that the
+    host is gone; else it has to have been silent for its time to live, by the database's clock."""
+
+    host: str
+    term: int
+    sure: bool = False
+
+
 class Arbiter(Protocol):
     """Every method raises LogUnreachable, and LogDiverged if its log is not the one that was read."""
 
-    def append(self, at: Head, lines: list[bytes], *, held: bool, again: bool = False) -> list[bytes] | None:
+    def append(
+        self, at: Head, lines: list[bytes], *, held: bool, again: bool = False, fence: Fence | None = None
+    ) -> list[bytes] | None:
         """Append a transaction after ``at``, durably; None when it is done, also if an earlier answer was lost.
 
         Else nothing was appended, and the first lines after ``at`` are returned: fold them and decide again.
         ``held``: the head was held; it is released in any case. ``again``: these very lines were sent before, and what
-        came of it is unknown.
+        came of it is unknown. ``fence``: what to fence with it; Conflict is raised, and nothing appended, if that host
+        is heard of.
         """
 
     def hold(self, at: Head) -> list[bytes] | None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from kugetsu.domain.new_event import NewEvent
     from kugetsu.log.files.verify import Repair, Verification
     from kugetsu.log.projection import Projection
+    from kugetsu.log.shared.arbiter import Fence
     from kugetsu.log.shared.keeper import Keeper
     from kugetsu.log.shared.link import Link
     from kugetsu.log.shared.mirror import Mirror
@@ -69,14 +70,28 @@ class SharedLog(FileLog):
         A decision that refuses or appends nothing was made on the newest state, too. Raises LogUnreachable,
         LogDiverged, LogDamaged, LogWriteFailed.
         """
+        return self._transact(decide, None)
+
+    def _transact(self, decide: Callable[[Any], Sequence[NewEvent]], fence: Fence | None) -> list[Event]:
         with self._mutex:
             if self._deciding:
                 raise RuntimeError("transact was called from inside a decision")
-            lines = self._commit(self._folded, lambda: decide(self._state))
+            lines = self._commit(self._folded, lambda: decide(self._state), fence)
             if lines:
                 self._refresh()
             self._keep_latest()
             return events_of(lines)
+
+    def transact_fencing(
+        self, decide: Callable[[Any], Sequence[NewEvent]], host: str, term: int, *, sure: bool
+    ) -> list[Event]:
+        """As `transact`, and with what is appended the end of another host's term: from then on it renews nothing.
+
+        ``sure``: a person says that it is gone. Raises Conflict, and appends nothing, while it is heard of.
+        """
+        from kugetsu.log.shared.arbiter import Fence
+
+        return self._transact(decide, Fence(host, term, sure))
 
     def append(self, new_events: Sequence[NewEvent]) -> list[Event]:
         """Append events without a decision; nothing is folded. Raises as `transact`."""
@@ -87,7 +102,9 @@ class SharedLog(FileLog):
                 raise RuntimeError("append was called from inside a decision")
             return events_of(self._commit(self._mirror().head, lambda: new_events))
 
-    def _commit(self, place: Callable[[], Head], make: Callable[[], Sequence[NewEvent]]) -> list[bytes]:
+    def _commit(
+        self, place: Callable[[], Head], make: Callable[[], Sequence[NewEvent]], fence: Fence | None = None
+    ) -> list[bytes]:
         """Append what ``make`` returns at ``place``, as often as it takes; the lines.
 
         First compare and append in one exchange. After a conflict the head is held for the decision, for as long as
@@ -110,7 +127,7 @@ class SharedLog(FileLog):
                         new_events = self._guard(new_events)
                     lines, _ = encode(new_events, at.seq + 1, at.sha.encode(), self._now(), self._by)
                     was_held, held = held, False  # whatever happens in it
-                    missing = arbiter.append(at, lines, held=was_held)
+                    missing = arbiter.append(at, lines, held=was_held, fence=fence)
                     if missing is None:
                         self._keep_own(at, lines)
                         return lines

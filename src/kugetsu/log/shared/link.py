@@ -7,7 +7,7 @@ the middle, the process connects itself.
 from __future__ import annotations
 
 from kugetsu.log.files.segments import Head
-from kugetsu.log.shared.arbiter import PAGE, Tail
+from kugetsu.log.shared.arbiter import PAGE, Fence, Tail
 from kugetsu.log.shared.relay_protocol import Address, dumps, error_of, texts
 from kugetsu.model import jsontext
 from kugetsu.model.lean import socket
@@ -41,14 +41,18 @@ class Link:
         """Whether it has a connection to the database itself."""
         return self._database is not None and self._database.is_connected
 
-    def append(self, at: Head, lines: list[bytes], *, held: bool, again: bool = False) -> list[bytes] | None:
+    def append(
+        self, at: Head, lines: list[bytes], *, held: bool, again: bool = False, fence: Fence | None = None
+    ) -> list[bytes] | None:
         """See `Arbiter`. A relay that dies in the middle leaves open what happened, as a lost connection does: the very
         same lines are sent again, on another way."""
-        request = {"do": "append", "seq": at.seq, "sha": at.sha, "lines": texts(lines)}
+        request: dict[str, Any] = {"do": "append", "seq": at.seq, "sha": at.sha, "lines": texts(lines)}
+        if fence is not None:
+            request["fence"] = [fence.host, fence.term, fence.sure]
         while True:
             if not self._has_relay():
                 self._holds_directly = False
-                return self._direct().append(at, lines, held=held, again=again)
+                return self._direct().append(at, lines, held=held, again=again, fence=fence)
             try:
                 answer = self._asked({**request, "held": held, "again": again})
             except _RelayLostError:

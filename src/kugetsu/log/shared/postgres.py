@@ -14,9 +14,10 @@ from collections.abc import Sequence
 from typing import Any, LiteralString
 
 from kugetsu.log.files.segments import Head
-from kugetsu.log.shared.arbiter import CLIENT, PAGE, Tail
+from kugetsu.log.shared.arbiter import CLIENT, PAGE, Fence, Tail
 from kugetsu.log.shared.driver import conninfo, psycopg
-from kugetsu.model.errors import KugetsuError, LogDiverged, LogUnreachable, LogWriteFailed
+from kugetsu.model.errors import Conflict, KugetsuError, LogDiverged, LogUnreachable, LogWriteFailed
+from kugetsu.model.record import value
 
 PATIENCE = 10.0
 """Seconds for which a lost connection is tried again before LogUnreachable: a server's restart takes less."""
@@ -37,6 +38,9 @@ _CONNECTION: dict[str, str] = {
 """What a URL may override. A peer that vanished without a word is noticed within 25 seconds."""
 
 _APPEND: LiteralString = "SELECT ok, line FROM kugetsu.append(%s::bigint, %s::text, %s::text[], %s::int)"
+_APPEND_FENCING: LiteralString = (
+    "SELECT ok, line FROM kugetsu.append_fencing(%s::bigint, %s::text, %s::text[], %s::int, %s, %s::bigint, %s::bool)"
+)
 _TAIL: LiteralString = """
     SELECT h.seq, h.sha, t.line FROM kugetsu.head h LEFT JOIN kugetsu.tail(%s::bigint, %s::int) t ON true ORDER BY t.seq
 """
@@ -45,6 +49,12 @@ _HOLD: LiteralString = (
 )
 
 _JOIN: LiteralString = "SELECT kugetsu.join_host(%s::text, %s::text, %s::text, %s::int, %s::bigint)"
+
+_BEATS: LiteralString = """
+    SELECT host, term, name, to_char(beat_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+           extract(epoch FROM clock_timestamp() - beat_at)::float8, expires_at <= clock_timestamp(), fenced
+      FROM kugetsu.hosts ORDER BY name, host
+"""
 
 _ANSWERS: dict[str, tuple[type[KugetsuError], str, str]] = {
     "KG001": (
@@ -63,6 +73,7 @@ _ANSWERS: dict[str, tuple[type[KugetsuError], str, str]] = {
         "the shared log was closed: one host took it back into files (`kugetsu log unshare`)",
         "work on that host, or share its log again and join it",
     ),
+    "KG006": (Conflict, "the host is not lost", "kugetsu host list"),
     "42883": (
         LogUnreachable,
         "the database's schema is older than this kugetsu",
@@ -121,6 +132,19 @@ def place_of(url: str) -> str:
     return f"{host or 'local'}{port}/{known.get('dbname') or known.get('user') or ''}".rstrip("/")
 
 
+@value
+class Beat:
+    """A host as the database knows it: heard of at ``at``, ``ago`` in seconds; ``expired``: it may be fenced."""
+
+    host: str
+    term: int
+    name: str
+    at: str
+    ago: float
+    expired: bool
+    fenced: bool
+
+
 class Database:
     """One connection to the database, opened at its first use and again after it was lost; not for several threads.
 
@@ -134,14 +158,19 @@ class Database:
 
     # -- the arbiter -------------------------------------------------------------------------------------------
 
-    def append(self, at: Head, lines: list[bytes], *, held: bool, again: bool = False) -> list[bytes] | None:
+    def append(
+        self, at: Head, lines: list[bytes], *, held: bool, again: bool = False, fence: Fence | None = None
+    ) -> list[bytes] | None:
         """See `Arbiter`.
 
         A connection that dies between request and answer leaves open what happened. The very same lines are sent
         again then: they follow ``at`` at most once, so that the answer to that is the answer to both.
         """
         deadline = time.monotonic() + self._patience
-        arguments = (at.seq, at.sha, [line.decode() for line in lines], CLIENT)
+        statement = _APPEND
+        arguments: tuple[Any, ...] = (at.seq, at.sha, [line.decode() for line in lines], CLIENT)
+        if fence is not None:
+            statement, arguments = _APPEND_FENCING, (*arguments, fence.host, fence.term, fence.sure)
         lost = again
         while True:
             try:
@@ -150,7 +179,7 @@ class Database:
                     self.release()  # else it would be part of that transaction
                 # Held: psycopg's client-side cursor makes one message of both statements.
                 cursor = psycopg.ClientCursor(connection) if held else connection.cursor()
-                rows = cursor.execute(_APPEND + ("; COMMIT" if held else ""), arguments).fetchall()
+                rows = cursor.execute(statement + ("; COMMIT" if held else ""), arguments).fetchall()
             except psycopg.Error as error:
                 if not self._is_lost():
                     self.release()
@@ -268,6 +297,10 @@ class Database:
         """Renew a host's term for another `host_ttl`; False if it was fenced, or has a newer one."""
         rows = self._asked("SELECT held FROM kugetsu.beat(%s, %s, %s, '{}')", (host, term, mirror_seq)).fetchall()
         return bool(rows[0][0])
+
+    def beats(self) -> list[Beat]:
+        """What the database knows of each host, in the order of their names."""
+        return [Beat(*row) for row in self._asked(_BEATS).fetchall()]
 
     def connection(self) -> psycopg.Connection[tuple[Any, ...]]:
         """The open connection (autocommit), for what has no method here. Raises LogUnreachable."""

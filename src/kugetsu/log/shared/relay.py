@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import Any
 
 from kugetsu.log.files.segments import Head
-from kugetsu.log.shared.arbiter import PAGE
+from kugetsu.log.shared.arbiter import PAGE, Fence
 from kugetsu.log.shared.postgres import HOLD_SECONDS, Database
 from kugetsu.log.shared.relay_protocol import Address, dumps, raised, texts
 from kugetsu.model import jsontext
@@ -119,7 +119,9 @@ class Relay:
         if request["do"] == "append":
             self._holder = None
             lines = [line.encode() for line in request["lines"]]
-            missing = self._database.append(at, lines, held=held and request["held"], again=request["again"])
+            fence = Fence(*request["fence"]) if "fence" in request else None
+            holds = held and request["held"]
+            missing = self._database.append(at, lines, held=holds, again=request["again"], fence=fence)
             return {"done": missing is None, "lines": texts(missing or [])}
         if request["do"] == "hold":
             held_lines = self._database.hold(at)

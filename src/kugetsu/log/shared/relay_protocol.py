@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from kugetsu.model import jsontext
-from kugetsu.model.errors import LogDiverged, LogUnreachable, LogWriteFailed
+from kugetsu.model.errors import Conflict, LogDiverged, LogUnreachable, LogWriteFailed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +19,8 @@ SOCKET = "relay.sock"
 _LONGEST_PATH = 100
 """Bytes of a socket's path that every system takes."""
 
-_ERRORS: dict[str, type[KugetsuError]] = {kind.code: kind for kind in (LogUnreachable, LogDiverged, LogWriteFailed)}
+_RAISED: tuple[type[KugetsuError], ...] = (LogUnreachable, LogDiverged, LogWriteFailed, Conflict)
+_ERRORS = {kind.code: kind for kind in _RAISED}
 
 
 class Address:

@@ -214,6 +214,21 @@ def _parked(data: dict[str, Any]) -> str:
     return f"{told or data.get('reason', '')}, {when}"
 
 
+def _lost(data: dict[str, Any]) -> str:
+    """Why, and which commits are only on a host that was lost."""
+    work = (data.get("evidence") or {}).get("work") or {}
+    reason, head = str(data.get("reason", "")), work.get("head")
+    if not head or work.get("pushed"):
+        return reason
+    return f"{reason}; {work.get('branch')} at {head[:10]} is only there, in {work.get('worktree')}"
+
+
+def _host_lost(data: dict[str, Any]) -> str:
+    since = data.get("silent_since")
+    how = f"was not heard of since {since[:10]} {since[11:16]} UTC" if isinstance(since, str) else "is gone"
+    return f"a host {how}: its tasks go to the others"
+
+
 def _values(data: dict[str, Any]) -> dict[str, Any]:
     """What the code of a reason was decided from (`domain.events.tasks`); {} where the reason is words."""
     values = data.get("values")
@@ -231,7 +246,8 @@ _KINDS: dict[str, tuple[str, Callable[[Event, dict[str, Any]], bool] | None, Cal
     "task.completed": ("task_completed", None, lambda data: data.get("summary")),
     "task.failed": ("task_error", None, _failed),
     "task.parked": ("task_parked", _stays, _parked),
-    "attempt.lost": ("agent_lost", None, lambda data: data.get("reason")),
+    "attempt.lost": ("agent_lost", None, _lost),
+    "host.lost": ("agent_lost", None, _host_lost),
     "report.due": (REPORT, _eventful, lambda data: f"the report of {data.get('day')} is due: kugetsu report"),
     "reaction.held": (
         "loop_held",
