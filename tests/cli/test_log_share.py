@@ -121,7 +121,7 @@ def test_status_loads_only_what_reads_and_enqueue_no_driver(ready: Command, data
     assert eventually(lambda: (ready.root / "log" / "relay.sock").exists())
     reading = modules_of(ready, "status")
     assert "kugetsu.log.shared.engine" in reading
-    assert not reading & (HEAVY | ORJSON), "what a log in files does not load either"
+    assert not (loaded := reading & (HEAVY | ORJSON)), f"{loaded}: what a log in files does not load either"
     assert not {name for name in reading if name.startswith("kugetsu.log.shared.")} & {
         f"kugetsu.log.shared.{name}" for name in ("link", "mirror", "arbiter", "postgres", "keeper")
     }

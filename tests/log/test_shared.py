@@ -381,7 +381,10 @@ def test_a_closed_log_takes_nothing_more(host: Open, sql: Any) -> None:
 
 # -- the schema ------------------------------------------------------------------------------------------------
 
-_NEXT = Migration(2, "ALTER TABLE kugetsu.meta ADD COLUMN more text; ALTER TABLE kugetsu.events ADD COLUMN kind text")
+_LAST = schema.migrations()[-1].number
+_NEXT = Migration(
+    _LAST + 1, "ALTER TABLE kugetsu.meta ADD COLUMN more text; ALTER TABLE kugetsu.events ADD COLUMN kind text"
+)
 
 
 def test_a_migration_runs_once_and_both_versions_work_on(host: Open, database: str, sql: Any) -> None:
@@ -389,21 +392,21 @@ def test_a_migration_runs_once_and_both_versions_work_on(host: Open, database: s
     fill(one, 5)
     newer = Database(database)
     found = schema.migrate(newer, [*schema.migrations(), _NEXT])
-    assert (found.before, found.now) == (1, 2)
-    assert schema.migrate(newer, [*schema.migrations(), _NEXT]).before == 2
-    assert schema.migrate(newer).now == 2  # the older program leaves the newer schema as it is
+    assert (found.before, found.now) == (_LAST, _LAST + 1)
+    assert schema.migrate(newer, [*schema.migrations(), _NEXT]).before == _LAST + 1
+    assert schema.migrate(newer).now == _LAST + 1  # the older program leaves the newer schema as it is
     newer.close()
     note(one)
     assert note(host("b"))["seq"] == 7
-    assert sql("SELECT schema_version FROM kugetsu.meta") == [(2,)]
+    assert sql("SELECT schema_version FROM kugetsu.meta") == [(_LAST + 1,)]
 
 
 def test_a_migration_that_fails_leaves_everything_as_it_was(database: str, sql: Any) -> None:
     newer = Database(database)
     with pytest.raises(LogUnreachable):
-        schema.migrate(newer, [_NEXT, Migration(3, "CREATE TABLE kugetsu.more (); SELECT 1 / 0")])
+        schema.migrate(newer, [_NEXT, Migration(_LAST + 2, "CREATE TABLE kugetsu.more (); SELECT 1 / 0")])
     newer.close()
-    assert sql("SELECT schema_version FROM kugetsu.meta") == [(1,)]
+    assert sql("SELECT schema_version FROM kugetsu.meta") == [(_LAST,)]
     assert sql("SELECT to_regclass('kugetsu.more')") == [(None,)]
 
 

@@ -117,9 +117,11 @@ def claim_facts(
 
 def _host_and_term(ws: Workspace, state: State) -> tuple[str, int]:
     """Who claims: this host, and the term that it has itself, which a copy of its directory may have ended."""
-    from kugetsu.runtime import host_id
+    host = host_file.read(ws.paths.root)
+    if not host:
+        from kugetsu.runtime import host_id  # rarely, and `status` starts without it
 
-    host = host_id.own(ws)
+        host = host_id.own(ws)
     known = state.hosts.get(host)
     return host, host_file.term(ws.paths.root) or (known.term if known is not None else 0)
 
