@@ -220,6 +220,29 @@ def test_a_host_that_is_heard_of_is_not_lost_unless_a_person_says_so(
         assert not there_too.beat(there, 1, 0), "its term renews nothing"
 
 
+def test_a_host_that_was_given_up_and_lives_stops_its_agents_and_joins_again(
+    first: Stage, joined: Callable[..., Workspace]
+) -> None:
+    second = joined("two")
+    first.agent(UNTIL_GO)
+    daemon_control.start(second)
+    enqueue(first.ws, 1)
+    there = host_id.own(second)
+    first.file("at-work-q1.1")
+    assert eventually(lambda: any(one.state == "running" for one in second.state().attempts.values()), PATIENCE)
+    first.ws.log.pull()  # type: ignore[attr-defined]
+    membership.lose(first.ws, "two")
+    assert eventually(lambda: types(second, "attempt.late") == ["attempt.late"], PATIENCE)
+    assert eventually(lambda: second.state().hosts[there].takes_part, PATIENCE)
+    assert second.state().hosts[there].term == host_file.term(second.paths.root) == 3
+    assert second.state().hosts[there].away == {}
+    assert daemon_control.status(second).running, "its daemon, which was counted as lost, is there again"
+
+
+def types(ws: Workspace, kind: str) -> list[str]:
+    return [event["type"] for event in ws.log.read() if event["type"] == kind]
+
+
 def test_without_a_daemon_nothing_starts_in_a_shared_log(first: Stage) -> None:
     with pytest.raises(Conflict, match="no daemon") as refused:
         submit.start(first.ws, parse_ref(f"{NAME}#1"), "do it")

@@ -195,9 +195,17 @@ class Daemon:
         """Begin a term of this host in a shared log: at the start, and when another host has fenced the last one."""
         if not is_shared(self.ws.paths.log):
             return
+        for attempt_id in stop_attempt.stop_given_away(self.ws, self.ws.state()):
+            logger.warning("{} was given away while this host was not heard of: its agent is stopped", attempt_id)
         term = membership.join_again(self.ws, self.ws.state()) if self.took_part else membership.join(self.ws)
         self.took_part = True
         if term is not None:
+            me: Identity = {**identity.own(), "host": self.host}
+            mine = self.lease.nonce
+            # With the host the log counted its daemon as lost.
+            self.ws.log.transact(
+                lambda state: [] if state.daemon_of(self.host).runs else decide.started(state, me, mine)
+            )
             logger.info("takes part in the shared log, term {}", term)
 
     def _reload(self) -> None:

@@ -13,6 +13,7 @@ from kugetsu.model.errors import KugetsuError
 from kugetsu.model.record import value
 from kugetsu.runtime import host_id, log_lines
 from kugetsu.runtime.process import identity
+from kugetsu.runtime.runner.supervisor import HOST_LEASE
 from kugetsu.runtime.workspace import Workspace
 
 
@@ -56,6 +57,20 @@ def pass_on(ws: Workspace, state: State) -> list[str]:
             continue
         if not os.path.lexists(_file(ws, attempt.id)) and signal_runner(ws, attempt.task):
             told.append(attempt.id)
+    return told
+
+
+def stop_given_away(ws: Workspace, state: State) -> list[str]:
+    """Stop this host's agents whose tasks were given away while it was not heard of; the ids of the attempts.
+
+    Their supervisors look for the file, since the log no longer has what to signal.
+    """
+    told = []
+    known = state.hosts.get(host_id.own(ws)) if state.hosts else None
+    for attempt_id in known.away if known is not None else ():
+        if os.path.isdir(ws.paths.run(attempt_id)) and not os.path.lexists(_file(ws, attempt_id)):
+            run_files.replace(_file(ws, attempt_id), f"{HOST_LEASE}\n".encode())
+            told.append(attempt_id)
     return told
 
 

@@ -105,6 +105,22 @@ def ending_of(ws: Workspace, attempt: Attempt, ended: Ended, *, by_runner: bool 
     return ending
 
 
+def late_ending_of(ws: Workspace, attempt: Attempt, ended: Ended) -> Ending:
+    """How an attempt ended whose task was given away meanwhile, and what it used. Its worktree is not looked at:
+    another attempt may be at work in it, or another host has the session."""
+    outcome = agent_records.outcome_of(ws, attempt, ended.exit_code, ended.signal, _ran_for(attempt, ended))
+    how, verdict, reason, _ = _meaning(ws.state(), attempt, ended, outcome, ws.paths.run(attempt.id))
+    return Ending(
+        how,
+        verdict,
+        redact(reason),
+        exit=ended.exit_code,
+        signal=ended.signal,
+        tokens=outcome.tokens.total if outcome.tokens is not None else 0,
+        cost=outcome.cost or 0.0,
+    )
+
+
 def _checked(
     ws: Workspace,
     attempt: Attempt,

@@ -17,6 +17,7 @@ import orjson
 
 from kugetsu.domain.decide import attempts as decide
 from kugetsu.domain.facts import Ending
+from kugetsu.domain.state import Attempt, State
 from kugetsu.host import run_files
 from kugetsu.model.errors import LogWriteFailed
 from kugetsu.runtime import disk, log_lines, pull_opening
@@ -25,7 +26,7 @@ from kugetsu.runtime.git import scratch
 from kugetsu.runtime.process import lease as leases
 from kugetsu.runtime.process import termination
 from kugetsu.runtime.runner import spawn, temp_folders
-from kugetsu.runtime.runner.ending import ending_of
+from kugetsu.runtime.runner.ending import ending_of, late_ending_of
 from kugetsu.runtime.workspace import Workspace, open_workspace
 
 #: For how long a full disk is waited for before the outcome is given up to reconciliation, and between two tries.
@@ -41,12 +42,26 @@ def main(arguments: list[str]) -> int:
     ended = spawn.parse_ended(rest)
     attempt = ws.state().attempts.get(attempt_id)
     if attempt is None:
+        given_away = _before_it_was_lost(ws, attempt_id)
+        if given_away is not None:
+            _conclude_patiently(ws, attempt_id, late_ending_of(ws, given_away, ended))
         return 0
     _conclude_patiently(ws, attempt_id, ending_of(ws, attempt, ended, by_runner=True))
     session = ws.state().sessions.get(attempt.session)
     if session is not None and session.owed is not None:
         pull_opening.open_owed(ws, session, patience=pull_opening.PATIENCE)
     return 0
+
+
+def _before_it_was_lost(ws: Workspace, attempt_id: str) -> Attempt | None:
+    """An attempt that was given away with its host, as it was before; None for one that has simply ended."""
+    gone = next((host.away[attempt_id] for host in ws.state().hosts.values() if attempt_id in host.away), None)
+    if gone is None:
+        return None
+    ends = (event for event in ws.log.read_key(gone["task"]) if event.get("attempt") == attempt_id)
+    lost = next(event for event in ends if event["type"] == "attempt.lost")
+    before: State = ws.log.state_at(seq=lost["cause"] - 1)
+    return before.attempts[attempt_id]
 
 
 def _conclude_patiently(ws: Workspace, attempt_id: str, ending: Ending) -> None:
