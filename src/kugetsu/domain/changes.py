@@ -43,7 +43,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "repository": ("path", "url"),
     "setting": ("value",),
     "notices": ("read",),
-    "sink": ("upto", "open", "last"),
+    "sink": ("upto", "open", "last", "hosts"),
     "kugetsu": ("initialised", "log"),
     "log": ("refused",),
 }
