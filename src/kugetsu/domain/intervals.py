@@ -19,6 +19,7 @@ from heapq import heappop, heappush
 from typing import Any
 
 from kugetsu.domain import gates, phases
+from kugetsu.domain.dispatching_hosts import DispatchingHosts
 from kugetsu.domain.divergence import BRANCH
 from kugetsu.domain.events import Event, upcast
 from kugetsu.domain.phases import Phase
@@ -162,12 +163,13 @@ class Intervals:
         self._closed: list[Interval] = []
         self._due: list[tuple[int, int, Hold]] = []
         self._holds_made = 0
-        self._daemon = state.daemon.state == "running"
+        self._hosts = DispatchingHosts(state)
+        self._daemon = self._hosts.any_runs
         self._silence: Silence | None = None
         #: Open holds that a daemon owes an answer, and those that it owes one as soon as a slot is free.
         self._owed = self._for_slot = 0
-        if state.daemon.runs:
-            self.shift = Shift(state.daemon.state, parse(state.daemon.changed_at), state.daemon.changed)
+        if (first := self._hosts.first(state)) is not None:
+            self.shift = Shift(first.state, parse(first.changed_at), first.changed)
         for one in state.attempts.values():
             run = Run(one.id, one.task, one.issue, one.slot, parse(one.claimed_at), one.claimed)
             run.ran = parse(one.running_at) if one.running_at is not None else None
@@ -218,7 +220,7 @@ class Intervals:
         self._seq = event["seq"]
         facts = event.get("facts")
         if facts is not None and "cap" in facts:
-            self.cap = facts["cap"]
+            self.cap = self._hosts.cap_by(facts)
         return self._taken()
 
     def settle(self, now: str, *, dead: bool = False) -> Sequence[Interval]:
@@ -226,7 +228,7 @@ class Intervals:
         or later. What is open after it stays open."""
         moment = max(parse(now), self._at) if now else self._at
         self._pass_time(moment)
-        if dead and self._daemon:
+        if dead and self._daemon and not self._hosts.shared:  # else it is one of several, and others may run
             since, seq = self._found_dead(moment, self._seq)
             if since < moment:
                 self._dispatching(False, since, seq)
@@ -302,11 +304,15 @@ class Intervals:
     # --- the daemon -------------------------------------------------------------------------------------------
 
     def _daemon_started(self, event: Event, now: int) -> None:
+        if self._hosts.started(event) and self._daemon:
+            return  # one of another host ran already
         self._end_shift(event, now)
         self.shift = Shift("running", now, event["seq"])
         self._dispatching(True, now, event["seq"])
 
     def _daemon_ended(self, event: Event, now: int) -> None:
+        if self._hosts.ended(event):
+            return  # one of another host goes on
         if event["type"] == "daemon.lost" and self._daemon:
             self._dispatching(False, *self._found_dead(now, event["seq"]))
             return
@@ -315,6 +321,11 @@ class Intervals:
         if event["type"] == "daemon.draining":
             self.shift = Shift("draining", now, event["seq"])
         self._dispatching(False, now, event["seq"])
+
+    def _host_changed(self, event: Event, _now: int) -> None:
+        """A host of a shared log joined, left or was lost, or the cap of all was set."""
+        self._hosts.changed(event)
+        self.cap = self._hosts.cap if self._hosts.shared else self.cap
 
     def _end_shift(self, event: Event, now: int) -> None:
         if self.shift is not None:
@@ -469,6 +480,10 @@ _HANDLERS: dict[str, Callable[[Intervals, Event, int], None]] = {
     "attempt.killed": Intervals._ended,
     "attempt.lost": Intervals._ended,
     "claim.lost": Intervals._sign,
+    "host.joined": Intervals._host_changed,
+    "host.left": Intervals._host_changed,
+    "host.lost": Intervals._host_changed,
+    "setting.shared": Intervals._host_changed,
     "daemon.lease_replaced": Intervals._sign,
     "daemon.started": Intervals._daemon_started,
     "daemon.draining": Intervals._daemon_ended,
