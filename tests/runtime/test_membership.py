@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -17,6 +18,7 @@ from kugetsu.log.shared.opening import database_of
 from kugetsu.model.errors import Conflict
 from kugetsu.model.refs import parse_ref
 from kugetsu.runtime import daemon_control, host_id, host_lease, log_sharing, membership, submit
+from kugetsu.runtime.notifications.notice import notice_of
 from kugetsu.runtime.process import identity
 from kugetsu.runtime.process.named_lease import RELAY
 from kugetsu.runtime.workspace import Workspace, open_workspace
@@ -178,7 +180,8 @@ def test_a_host_that_is_silent_is_lost_and_its_tasks_run_elsewhere(
 ) -> None:
     second = joined("two")
     live_for(postgres, database, 4)
-    first.agent(f'if test "$KUGETSU_ATTEMPT" = q1.1; then {UNTIL_GO.replace(chr(10), " ")} else {COMMIT} fi\n')
+    waits = "echo work > only-here; " + UNTIL_GO.replace("\n", " ")
+    first.agent(f'if test "$KUGETSU_ATTEMPT" = q1.1; then {waits} else {COMMIT} fi\n')
     daemon_control.start(second)
     enqueue(first.ws, 1)
     first.file("at-work-q1.1")
@@ -200,7 +203,14 @@ def test_a_host_that_is_silent_is_lost_and_its_tasks_run_elsewhere(
     late = first.wait("attempt.late")
     assert late["attempt"] == "q1.1" and "cut off from the shared log" in late["data"]["reason"]
     daemon_control.start(second)
-    assert eventually(lambda: first.state.hosts[there].takes_part, PATIENCE), "it joins again"
+    returned = first.wait("host.returned")
+    (left,) = returned["data"]["worktrees"]
+    told = notice_of(returned)
+    assert told is not None and told.text.startswith(f"{NAME}#1: 1 commit on a host that was lost")
+    assert left["session"] == f"{NAME}#1" and left["worktree"].startswith(second.paths.root)
+    assert (left["commits"], left["pushed"]) == (1, False)
+    assert repos.run(Path(left["worktree"]), "show", f"{left['rescue']}:only-here").strip() == "work"
+    assert first.state.hosts[there].left_behind == {} and first.state.hosts[there].takes_part, "it joins again"
 
 
 def test_a_host_that_is_heard_of_is_not_lost_unless_a_person_says_so(

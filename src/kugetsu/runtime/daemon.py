@@ -27,7 +27,17 @@ from kugetsu.log.files.segments import SEGMENT_BYTES, is_shared
 from kugetsu.log.files.watch import Watch
 from kugetsu.model import clock
 from kugetsu.model.errors import Conflict, KugetsuError, LogDamaged, LogWriteFailed
-from kugetsu.runtime import disk, dispatcher, host_id, liveness, log_lines, membership, reconcile, stop_attempt
+from kugetsu.runtime import (
+    disk,
+    dispatcher,
+    host_id,
+    left_behind,
+    liveness,
+    log_lines,
+    membership,
+    reconcile,
+    stop_attempt,
+)
 from kugetsu.runtime.log_relay_supervisor import RelaySupervisor
 from kugetsu.runtime.notifications.notifier_supervisor import NotifierSupervisor
 from kugetsu.runtime.process import identity
@@ -94,6 +104,7 @@ class Daemon:
         self.secrets_watch = Watch(ws.paths.env, rights=True)
         self.complaint: str | None = None
         self.took_part = False
+        self.looked_at: set[str] = set()
         self.children = (RelaySupervisor(ws), NotifierSupervisor(ws), ObserverSupervisor(ws), VerifierSupervisor(ws))
         self.wake_read, self.wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
@@ -197,6 +208,9 @@ class Daemon:
             return
         for attempt_id in stop_attempt.stop_given_away(self.ws, self.ws.state()):
             logger.warning("{} was given away while this host was not heard of: its agent is stopped", attempt_id)
+        for one in left_behind.keep(self.ws, self.ws.state(), self.looked_at):
+            kept = one["rescue"] or "nothing"
+            logger.warning("{} moved to another host; what is only here: {}", one["session"], kept)
         term = membership.join_again(self.ws, self.ws.state()) if self.took_part else membership.join(self.ws)
         self.took_part = True
         if term is not None:

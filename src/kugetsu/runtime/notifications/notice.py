@@ -216,11 +216,34 @@ def _parked(data: dict[str, Any]) -> str:
 
 def _lost(data: dict[str, Any]) -> str:
     """Why, and which commits are only on a host that was lost."""
-    work = (data.get("evidence") or {}).get("work") or {}
-    reason, head = str(data.get("reason", "")), work.get("head")
-    if not head or work.get("pushed"):
+    evidence = data.get("evidence")
+    work = evidence.get("work") if isinstance(evidence, dict) else None
+    reason, head = str(data.get("reason", "")), work.get("head") if isinstance(work, dict) else None
+    if not isinstance(work, dict) or not isinstance(head, str) or work.get("pushed"):
         return reason
     return f"{reason}; {work.get('branch')} at {head[:10]} is only there, in {work.get('worktree')}"
+
+
+def _left_commits(event: Event, data: dict[str, Any]) -> bool:  # noqa: ARG001  one signature
+    return bool(_left(data))
+
+
+def _left(data: dict[str, Any]) -> list[dict[str, Any]]:
+    worktrees = data.get("worktrees")
+    if not isinstance(worktrees, list):
+        return []
+    return [
+        one for one in worktrees if isinstance(one, dict) and isinstance(one.get("commits"), int) and one["commits"]
+    ]
+
+
+def _returned(data: dict[str, Any]) -> str:
+    """Where the commits are that only a host has which was lost, and is there again."""
+    return "; ".join(
+        f"{one.get('session')}: {counted(one['commits'], 'commit')} on a host that was lost, in {one.get('worktree')}"
+        + (f", on {one['rescue']}" if one.get("rescue") else "")
+        for one in _left(data)
+    )
 
 
 def _host_lost(data: dict[str, Any]) -> str:
@@ -248,6 +271,7 @@ _KINDS: dict[str, tuple[str, Callable[[Event, dict[str, Any]], bool] | None, Cal
     "task.parked": ("task_parked", _stays, _parked),
     "attempt.lost": ("agent_lost", None, _lost),
     "host.lost": ("agent_lost", None, _host_lost),
+    "host.returned": ("loop_held", _left_commits, _returned),
     "report.due": (REPORT, _eventful, lambda data: f"the report of {data.get('day')} is due: kugetsu report"),
     "reaction.held": (
         "loop_held",
