@@ -277,3 +277,9 @@ def test_a_host_whose_settings_run_the_loop_no_more_gives_it_up(
     settle(one)
     assert "OBSERVER_HOST" not in taken.state.shared
     assert [event["data"]["code"] for event in taken.events("intake.gone")] == ["switched_off"]
+
+
+def test_a_folder_of_another_host_is_no_source_here(stage: Stage, other: Workspace) -> None:
+    [(name, source)] = stage.state.repositories.items()
+    assert source["host"] == host_id.own(stage.ws) and host_id.repositories(stage.ws, stage.state) == {name: source}
+    assert host_id.repositories(other, other.state()) == {}

@@ -321,3 +321,22 @@ def test_a_log_is_taken_back_when_nothing_runs_elsewhere(world: World) -> None:
     )
     (left,) = world.do(lambda state: decide.take_back(state, ONE))
     assert left["data"]["host"] == TWO and [host.id for host in world.state.hosts.values() if host.takes_part] == [ONE]
+
+
+def test_a_folder_of_one_host_is_never_replaced_by_that_of_another() -> None:
+    world = World()
+    name = "example.org/o/shared"
+    world.do(lambda state: sessions.register(state, name, {"path": "/one/clone"}))
+    for host, called in ((ONE, "one"), (TWO, "two")):
+        world.do(partial(decide.join, host=host, term=1, name=called, labels=[], cap=2))
+    there = {"path": "/two/clone", "host": TWO}
+    with pytest.raises(Conflict) as refused:
+        world.do(lambda state: sessions.register(state, name, there))
+    assert refused.value.refusal == "repository_of_host"
+    assert world.state.repositories[name] == {"path": "/one/clone", "host": ONE}
+    assert world.do(lambda state: sessions.register(state, name, {"path": "/one/clone", "host": ONE})) == []
+    assert world.do(lambda state: sessions.register(state, name, {"path": "/one/other", "host": ONE}))
+    url = {"url": "https://example.org/o/shared.git"}
+    assert world.do(lambda state: sessions.register(state, name, url))
+    assert world.do(lambda state: sessions.register(state, name, url)) == []
+    assert world.do(lambda state: sessions.register(state, name, there))

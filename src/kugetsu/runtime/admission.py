@@ -10,6 +10,7 @@ import os
 
 from kugetsu.model.errors import BadInput, KugetsuError, NotFound
 from kugetsu.model.servers import LOCAL, canonical_host
+from kugetsu.runtime import liveness
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ def require_source(ws: Workspace, ref: IssueRef, here: dict[str, str] | None) ->
     session = ws.state().sessions.get(str(ref))
     if here is not None or (session is not None and session.source is not None):
         return
+    if "path" in known and liveness.is_elsewhere(ws.paths, known.get("host")):
+        return  # a folder of another host, which works on it
     if "path" in known and not os.path.isdir(known["path"]):
         said = f"{known['path']}, registered for {ref.repository}, is gone"
         raise NotFound(said, f"restore it, or: kugetsu init --repo PATH|URL, {ANYWAY}")

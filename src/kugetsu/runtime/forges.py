@@ -20,6 +20,7 @@ from kugetsu.host.proxies import Network
 from kugetsu.model.errors import KugetsuError
 from kugetsu.model.servers import LOCAL, canonical_host, split_url
 from kugetsu.redaction.funnel import redact
+from kugetsu.runtime import host_id
 from kugetsu.runtime.env_files import GITHUB, values
 from kugetsu.runtime.git import checkouts
 from kugetsu.runtime.workspace import Workspace
@@ -182,7 +183,7 @@ def _urls(ws: Workspace, host: str) -> Iterator[str]:
     except (KugetsuError, OSError):  # a hint is all that they are for
         return
     yield from (session.pr for session in state.sessions.values() if session.pr is not None)
-    for name, source in state.repositories.items():
+    for name, source in host_id.repositories(ws, state).items():
         if not name.startswith(f"{host}/"):
             continue
         if "url" in source:

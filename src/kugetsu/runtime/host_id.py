@@ -86,6 +86,17 @@ def ssh_name(state: State, host: str | None) -> str | None:
     return known.name if known is not None and _SSH_NAME.fullmatch(known.name) else None
 
 
+def repositories(ws: Workspace, state: State) -> dict[str, dict[str, str]]:
+    """The registered repositories as this host has them: the folder of another one is none of its sources."""
+    if not state.hosts:
+        return state.repositories
+    return {
+        name: source
+        for name, source in state.repositories.items()
+        if "path" not in source or is_own(ws, source.get("host"))
+    }
+
+
 def may_judge(ws: Workspace, attempt: Attempt) -> bool:
     """True if an attempt that seems dead is this host's and this directory's to end.
 

@@ -85,6 +85,8 @@ def _register(ws: Workspace, repo: str | None, report: InitReport) -> str | None
     name, source = repositories.describe(repo, os.getcwd(), ws.config.servers())
     if "path" in source:
         require_not_from_sudo(source["path"])
+        if (host := host_id.sharing(ws, ws.state())) is not None:
+            source["host"] = host
     if ws.log.transact(lambda state: decide.register(state, name, source)):
         report.registered = name
     report.repository, report.source = name, source
@@ -135,7 +137,7 @@ def _make(ws: Workspace, agent: Agent, key: str, report: InitReport) -> None:
         prepare.prepare_pm(ws, agent)
     else:
         name = decide.repository_of_base(key)
-        registered = ws.state().repositories
+        registered = host_id.repositories(ws, ws.state())
         repository = repositories.resolve(name, ws.paths, registered=registered, servers=ws.config.servers())
         prepare.ensure_base(ws, agent, repository)
     made = ws.state().sessions[key].agent_session

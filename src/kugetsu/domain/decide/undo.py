@@ -378,7 +378,7 @@ def _untie(state: State, undone: Undone) -> list[NewEvent]:
 
 def _describe_registered(event: Event, before: State) -> Undone:
     repository = event["data"]["repository"]
-    source = {name: event["data"][name] for name in ("path", "url") if event["data"].get(name)}
+    source = {name: event["data"][name] for name in ("path", "url", "host") if event["data"].get(name)}
     return {"repository": repository, "source": source, "was": before.repositories.get(repository, {})}
 
 

@@ -76,7 +76,7 @@ def _repositories(context: Context) -> Iterator[Finding]:
         yield found.skipped("repositories", f"registered repositories were not checked: {context.why_no_state()}")
         return
     there = answered = 0
-    for name, source in sorted(state.repositories.items()):
+    for name, source in sorted(host_id.repositories(context.ws, state).items()):
         path, url = source.get("path"), source.get("url")
         broken = _folder(name, path) if path is not None else None
         if broken is not None:

@@ -15,7 +15,7 @@ from kugetsu.host import run_files
 from kugetsu.model.errors import NotFound
 from kugetsu.model.plural import counted, listed
 from kugetsu.model.refs import parse_ref
-from kugetsu.runtime import scratch_lease, submit
+from kugetsu.runtime import host_id, scratch_lease, submit
 from kugetsu.runtime.doctor.finding import Finding, Found
 from kugetsu.runtime.git import comparison, copies, refs, repositories, scratch
 from kugetsu.runtime.git.command import commit_of
@@ -67,7 +67,7 @@ def base_of(ws: Workspace, name: str) -> tuple[Repository, str, str]:
 
 def _registered(ws: Workspace, name: str) -> dict[str, dict[str, str]]:
     """The clones, with that in which the command was typed and that of the latest session, as for a task."""
-    found = dict(ws.state().repositories)
+    found = dict(host_id.repositories(ws, ws.state()))
     if name not in found:
         sources = [one.source for one in ws.state().sessions.values() if one.repository == name and one.source]
         known = submit.clone_here(ws, parse_ref(f"{name}#1")) or ({"path": sources[-1]} if sources else None)

@@ -88,7 +88,7 @@ class Known:
 def known_repositories(ws: Workspace, state: State) -> dict[str, Known]:
     """The repositories of worktrees, by the real path of their git folder: registered clones, sources of sessions, and
     kugetsu's bare clones."""
-    places = [(name, place["path"]) for name, place in state.repositories.items() if "path" in place]
+    places = [(name, place["path"]) for name, place in host_id.repositories(ws, state).items() if "path" in place]
     own = [session for session in state.sessions.values() if host_id.is_own(ws, session.host)]
     places += [(session.repository or "", session.source) for session in own if session.source]
     places += _own_clones(ws.paths.repositories)

@@ -196,7 +196,7 @@ def _agent_session(agent: Agent, session: Session, base: str, directory: str) ->
 def _repository(ws: Workspace, session: Session, task: Task | None) -> Repository:
     if session.repository is None:
         raise KugetsuError(f"the session {session.key} belongs to no repository")
-    registered = dict(ws.state().repositories)
+    registered = dict(host_id.repositories(ws, ws.state()))
     if task is not None and task.repository is not None:
         registered[session.repository] = task.repository
     elif session.source is not None and checkouts.at(os.path.realpath(session.source)) is not None:
