@@ -44,7 +44,7 @@ def story() -> Iterator[Callable[[State], list[Any]]]:
     yield lambda state: hosts.observe_no_more(state, TWO)
     yield lambda state: daemon.stopped(state, "asked", TWO)
     yield lambda state: hosts.join(state, ONE, 3, "first", [], 2)
-    yield lambda state: hosts.take_back(state, ONE)
+    yield lambda state: hosts.take_back(state, ONE, "taken back")
 
 
 def prepared(key: str, host: str, worktree: str) -> Iterator[Callable[[State], list[Any]]]:

@@ -308,18 +308,18 @@ def test_only_settings_of_all_hosts_are_shared(world: World) -> None:
 
 def test_a_log_is_taken_back_when_nothing_runs_elsewhere(world: World) -> None:
     with pytest.raises(Conflict) as refused:
-        world.do(lambda state: decide.take_back(state, ONE))
+        world.do(lambda state: decide.take_back(state, ONE, "taken back"))
     assert "daemon of two is running" in refusals.words(refused.value)[0]
     world.do(lambda state: daemon.stopped(state, "asked", TWO))
     enqueue(world, 0)
     claim(world, "q1", ONE)
     with pytest.raises(Conflict) as refused:
-        world.do(lambda state: decide.take_back(state, ONE))
+        world.do(lambda state: decide.take_back(state, ONE, "taken back"))
     assert refusals.words(refused.value)[0] == "q1.1 still works on one"
     world.do(
         partial(attempts.finish, attempt_id="q1.1", ending=Ending("fail", "give_up", "x"), facts=world.outcome_facts())
     )
-    (left,) = world.do(lambda state: decide.take_back(state, ONE))
+    (left,) = world.do(lambda state: decide.take_back(state, ONE, "taken back"))
     assert left["data"]["host"] == TWO and [host.id for host in world.state.hosts.values() if host.takes_part] == [ONE]
 
 

@@ -153,4 +153,4 @@ def remain_alone(ws: Workspace) -> None:
     anywhere."""
     host = host_id.own(ws)
     join_again(ws, ws.state())  # what does not take part starts nothing, in files either
-    ws.log.transact(lambda state: decide.take_back(state, host))
+    ws.log.transact(lambda state: decide.take_back(state, host, "the log was taken back into files"))

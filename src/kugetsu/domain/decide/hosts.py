@@ -55,9 +55,9 @@ def leave(state: State, host: str, term: int, reason: str) -> list[NewEvent]:
 
 
 @decision("hosts.take_back")
-def take_back(state: State, host: str) -> list[NewEvent]:
-    """The log becomes ``host``'s own again, and every other one leaves. Raises Conflict while an attempt is live, or a
-    dispatcher of another host runs: it would go on in a log that takes nothing any more."""
+def take_back(state: State, host: str, reason: str) -> list[NewEvent]:
+    """The log becomes ``host``'s own again, and every other one leaves for that ``reason``. Raises Conflict while an
+    attempt is live, or a dispatcher of another host runs: it would go on in a log that takes nothing any more."""
     others = [known for known in state.hosts.values() if known.takes_part and known.id != host]
     if state.attempts:
         where = ", ".join(dict.fromkeys(_name(state, attempt.host) for attempt in state.attempts.values()))
@@ -65,7 +65,6 @@ def take_back(state: State, host: str) -> list[NewEvent]:
     for known in others:
         if state.daemon_of(known.id).runs:
             raise Conflict.because("host_dispatches", host=known.name)
-    reason = "the log was taken back into files"
     return [
         NewEvent("host.left", {"host": known.id, "term": known.term, "reason": reason}, cause=known.changed)
         for known in others
@@ -74,7 +73,7 @@ def take_back(state: State, host: str) -> list[NewEvent]:
 
 def _name(state: State, host: str | None) -> str:
     known = state.hosts.get(host or "")
-    return known.name if known is not None else "this host"
+    return known.name if known is not None else (host or "")[:8]
 
 
 @decision("hosts.lost")
