@@ -106,6 +106,7 @@ class Server:
                 cwd=self.folder,
                 env=self._environment,
                 preexec_fn=end_with_parent,
+                start_new_session=True,  # what a test sends to its own group is not for the server
                 **self._user,
             )
         deadline = time.monotonic() + 60
@@ -148,7 +149,10 @@ class Server:
             connection.execute(statement)  # type: ignore[arg-type]
 
     def fresh(self) -> str:
-        """The name of a new database with an empty log."""
+        """The name of a new database with an empty log; a server that something ended meanwhile is started again."""
+        assert self._process is not None
+        if self._process.poll() is not None:
+            self.start()
         name = f"log{next(self._numbers)}"
         self.run(f"CREATE DATABASE {name} TEMPLATE template_kugetsu")
         return name

@@ -42,7 +42,7 @@ def test_how_an_agent_ends_is_recorded_as_it_was(
 
 
 def test_a_failing_task_is_tried_again_up_to_its_attempts_and_then_an_error_with_the_reason(stage: Stage) -> None:
-    stage.configure(MAX_ATTEMPTS="3", RETRY_BACKOFF_SECONDS="0.2")
+    stage.configure(MAX_ATTEMPTS="3", RETRY_BACKOFF_SECONDS="1")
     stage.agent('echo "cannot reach the moon" >&2; exit 4')
     stage.start_daemon()
     task = stage.enqueue(1)
