@@ -89,7 +89,7 @@ def test_two_hosts_share_the_tasks_and_each_keeps_its_cap(first: Stage, joined: 
         assert daemon_control.status(ws).running, "neither takes the other's place"
     first.go()
     for task in tasks:
-        assert first.finished(task) == "completed", task
+        assert first.finished(task) == "completed", first.state.tasks[task].reason
     claims = first.events("attempt.claimed")
     assert sorted(event["task"] for event in claims) == sorted(tasks), "each runs once"
     assert {event["facts"]["host"] for event in claims} == {here, there}

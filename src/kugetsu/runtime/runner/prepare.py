@@ -209,10 +209,12 @@ def ensure_base(ws: Workspace, agent: Agent, repository: Repository) -> str:
     said in another."""
     key = decide.base_key(repository.repository)
     with repositories.locked(ws.paths, "base " + repository.repository):
-        session = ws.state().sessions.get(key)
-        if session is not None and not host_id.is_own(ws, session.host):
-            key = decide.base_key(repository.repository, host_id.own(ws))
-            session = ws.state().sessions.get(key)
+        state = ws.state()
+        session, sharer = state.sessions.get(key), host_id.sharing(ws, state)
+        if sharer is not None and (session is None or session.host != sharer):
+            # Not only once another host has made the general one: two may be about to, and no host is known of it then.
+            key = decide.base_key(repository.repository, sharer)
+            session = state.sessions.get(key)
         if session is not None and session.state == "idle" and session.agent == agent.name:
             known = session.agent_session
             if known is not None and agent.exists(known):
