@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 
-from kugetsu.host import atomic
 from kugetsu.model.errors import KugetsuError
 
 NAME = "host"
@@ -48,6 +47,8 @@ def write(root: str, made: str) -> str:
 
     Raises OSError, and KugetsuError as `read` does.
     """
+    from kugetsu.host import atomic
+
     known = read(root)
     try:
         with atomic.NewFile(path(root), sync=True) as new:
@@ -60,5 +61,7 @@ def write(root: str, made: str) -> str:
 
 def write_term(root: str, known: str, term: int | None) -> None:
     """Note the term in which the host ``known`` shares a log, None for none. Raises OSError."""
+    from kugetsu.host import atomic
+
     text = known if term is None else f"{known}\n{term}"
     atomic.write(path(root), f"{text}\n".encode(), sync=True)

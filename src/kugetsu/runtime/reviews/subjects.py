@@ -62,7 +62,9 @@ def to_retire(ws: Workspace, state: State, now: str) -> Iterator[Session]:
     for session in state.sessions.values():
         if session.review != "merged" or session.kind != "issue" or session.attempt or session.person:
             continue
-        if state.of_issue.get(session.key) or session.owed is not None or not host_id.is_own(ws, session.host):
+        if state.of_issue.get(session.key) or session.owed is not None:
             continue
-        if clock.seconds_between(session.review_at, now) < OVER_SECONDS and is_looped(ws, session.key):
+        if clock.seconds_between(session.review_at, now) >= OVER_SECONDS or not host_id.is_own(ws, session.host):
+            continue
+        if is_looped(ws, session.key):
             yield session

@@ -44,11 +44,9 @@ def owed(ws: Workspace, state: State, now: str) -> Iterator[tuple[Session, Order
     for now. Another host verifies its own."""
     for session in state.sessions.values():
         known = session.verified
-        if known is None or not host_id.is_own(ws, session.host):
+        if known is None or known["code"] not in UNKNOWN or is_paused(state, session.key, now):
             continue
-        if known["code"] not in UNKNOWN or is_paused(state, session.key, now):
-            continue
-        if session.repository is None or session.source is None:
+        if session.repository is None or session.source is None or not host_id.is_own(ws, session.host):
             continue
         order = clean_run.order_for(ws, session)
         sha, seconds = (order.sha, order.seconds) if order is not None else ("", 0.0)
