@@ -55,7 +55,7 @@ def told(loop: Stage, forge: ScriptedForge) -> Stage:
     with (loop.directory / "env" / "default.env").open("a") as file:
         file.write(f"EXTRA_TOKEN={TOKEN}\nDB_PASSWORD='{PASSWORD}'\n")
     scripts = {
-        "set-up": f'case "$PWD" in *15*) echo "{text("set-up")}" >&2; exit 7;; esac\n',
+        "set-up": f'case "$PWD" in *[!0-9]15) echo "{text("set-up")}" >&2; exit 7;; esac\n',
         "verify": f'grep -q q1 work || exit 0\necho "Error: {text("verification")}"; exit 1\n',
     }
     for name, script in scripts.items():

@@ -66,7 +66,7 @@ def _unseen(state: State, forge: MisbehavingForge) -> list[str]:
             found.append(f"{key} is {'unknown' if known is None else 'taken for one'} that asks for work")
         elif known is not None:
             last = [e for e in forge.intake(forge.name).events[number] if (e.kind, e.name) == ("labeled", LABEL)][-1]
-            if (known["labelled_by"], known["labelled_at"][:19]) != (last.account, last.at[:19]):
+            if (known["labelled_by"], (known["labelled_at"] or "")[:19]) != (last.account, last.at[:19]):
                 found.append(f"{key} has a newer label")
             if known["code"] == "queued" and known["task"] in state.tasks:
                 task = state.tasks[known["task"]]
