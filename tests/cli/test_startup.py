@@ -38,7 +38,7 @@ def modules_of(kugetsu, *words):
 
 @pytest.fixture
 def long(kugetsu, story):
-    """A log that is long enough for a checkpoint."""
+    """A log that is long enough for a checkpoint, with an attempt that is not ended."""
     from kugetsu.domain.decide import queue
 
     story.enqueue()
@@ -50,6 +50,7 @@ def long(kugetsu, story):
             story.do(lambda state: queue.cancel(state, "q1", "cancel"))
         number += 1
         assert number < 20_000, "no checkpoint was ever written"
+    story.run(story.enqueue("more", issue="github.com/a/b#2"))
     story.log.state()
     return kugetsu
 
@@ -60,10 +61,31 @@ ORJSON = {"orjson", "json", "re", "enum", "inspect", "dataclasses", "datetime", 
 """Its import takes longer than all the rest of `status`."""
 HEAVY |= ORJSON
 
+OF_SOME_LOGS = {
+    *("kugetsu.domain.fold.hosts", "kugetsu.domain.fold.intake", "kugetsu.domain.fold.loops"),
+    *("kugetsu.domain.fold.notifications", "kugetsu.domain.hosts", "kugetsu.domain.placement"),
+    *("kugetsu.domain.divergence", "kugetsu.domain.unread", "kugetsu.domain.verification"),
+    *("kugetsu.domain.worktree_setup", "kugetsu.model.result_words"),
+}
+"""What only logs need that hosts share, or that have a loop, verified work or tasks parked for more than a limit."""
+
+
+#: Modules of kugetsu's own; each costs some 0.02 `python -c pass`. Whoever raises one has measured `tools/bench`.
+MOST_FOR_STATUS, MOST_FOR_ENQUEUE = 84, 80
+
 
 @pytest.mark.parametrize("words", [("status",), ("queue", "list"), ("list",), ("queue", "stats")])
 def test_looking_imports_nothing_heavy(long, words):
     assert modules_of(long, *words) & HEAVY == set()
+
+
+@pytest.mark.parametrize(
+    ("most", "words"), [(MOST_FOR_STATUS, ("status",)), (MOST_FOR_ENQUEUE, ("queue", "enqueue", "a/b#1", "x"))]
+)
+def test_short_commands_import_few_of_our_own_modules(long, most, words):
+    loaded = {name for name in modules_of(long, *words) if name.startswith("kugetsu")}
+    assert loaded & OF_SOME_LOGS == set()
+    assert len(loaded) <= most, f"{len(loaded)} modules: start-up is over its budget soon\n{sorted(loaded)}"
 
 
 def test_why_and_history_import_nothing_heavy(long):

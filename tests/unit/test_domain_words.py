@@ -17,8 +17,8 @@ DOMAIN = Path(kugetsu.domain.__file__).parent
 #: Modules whose sentences say what is wrong with a log: an event that cannot be read or that a machine refuses, a state
 #: that breaks an invariant. They are kept in the state and in events, as they were said.
 OF_A_WRONG_LOG = (
-    *("events/validation.py", "fold/__init__.py", "fold/attempts.py", "fold/hosts.py", "fold/intake.py"),
-    *("fold/loops.py", "fold/notifications.py", "fold/reviews.py"),
+    *("events/validation.py", "fold/__init__.py", "fold/attempts.py", "fold/daemons.py", "fold/hosts.py"),
+    *("fold/intake.py", "fold/loops.py", "fold/notifications.py", "fold/reviews.py"),
     *("fold/sessions.py", "fold/tasks.py", "invariants.py", "audit/checks.py", "audit/counters.py"),
 )
 #: What reads the English that agents write.

@@ -6,12 +6,15 @@ Only the last 64 KiB of each file are read, and nothing is imported that a short
 from __future__ import annotations
 
 import os
-from typing import Any
 
 from kugetsu.host import run_files
 from kugetsu.model import clock, jsontext
 from kugetsu.model.record import record
 from kugetsu.redaction.funnel import CUT, redact, redact_unfinished
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 TAIL_BYTES = 65536
 SIGN = "kugetsu-agent "

@@ -6,6 +6,8 @@ push moves them, or until a person retries it: the same divergence does not stop
 
 from __future__ import annotations
 
+from kugetsu.domain.state import BRANCH
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -13,8 +15,6 @@ if TYPE_CHECKING:
     from kugetsu.domain.facts import ClaimFacts, Ending
     from kugetsu.domain.state import Attempt, State, Task
 
-#: What a task is parked for (`Task.parked_for`), and the gate of its event.
-BRANCH = "branch"
 #: The verdict of an attempt that did not begin for it.
 DIVERGED = "diverged"
 #: The two commits: the worktree's, and the remote branch's.

@@ -7,9 +7,9 @@ It answers with a code and values; the words, and the command that opens it, are
 
 from __future__ import annotations
 
-from kugetsu.domain import divergence, hosts, outages, unread, worktree_setup
+from kugetsu.domain import outages
 from kugetsu.domain.machines import FINISHED_TASK
-from kugetsu.domain.state import EVERYTHING, Usage
+from kugetsu.domain.state import BRANCH, EVERYTHING, FORGE, SETUP, Usage
 from kugetsu.domain.task_options import facts_of, label, max_attempts, own_facts, problem_key, repository_of
 from kugetsu.domain.verdict import Verdict
 from kugetsu.domain.verdict import closed as _closed
@@ -56,22 +56,26 @@ def parked(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     """A usage limit parked it until a time, a set-up that failed until it is tried again or changed, a branch that has
     parted from its remote branch until one of them moves, a forge that did not answer until it is asked again, or runs
     that changed nothing until someone unblocks it."""
-    if divergence.is_parked(task) and not divergence.has_moved(state, task, facts):
+    if task.state != "parked":
+        return _open("parked", "not_parked")
+    from kugetsu.domain import divergence, worktree_setup  # few tasks are
+
+    if task.parked_for == BRANCH and not divergence.has_moved(state, task, facts):
         values = {**(task.reason_values or {}), "task": task.id}
         return _closed("parked", "parked_by_divergence", task.changed, **values)
-    if task.state == "parked" and task.parked_for == worktree_setup.SETUP:
+    if task.parked_for == SETUP:
         if (task.not_before is None or pauses(task, facts)) and not worktree_setup.is_other(state, task, facts):
             values = {**(task.reason_values or {}), "task": task.id}
             return _closed("parked", "parked_by_set_up", task.changed, task.not_before, **values)
         return _open("parked", "not_parked")
-    if task.state == "parked" and task.parked_for == unread.FORGE and pauses(task, facts):
+    if task.parked_for == FORGE and pauses(task, facts):
         values = {**(task.reason_values or {}), "task": task.id}
         return _closed("parked", "parked_by_forge", task.changed, task.not_before, **values)
-    if task.state == "parked" and task.not_before is None and task.parked_for != divergence.BRANCH:
+    if task.not_before is None and task.parked_for != BRANCH:
         held = progress(state, task, facts)
         if not held.open:
             return _closed("parked", held.code, task.changed, **{**held.values, "task": task.id})
-    if task.state == "parked" and pauses(task, facts):
+    if pauses(task, facts):
         outage = outages.of(state, task.parked_for)
         if outage is not None:
             why = outage["reason"]
@@ -246,7 +250,7 @@ def issue(state: State, task: Task, facts: ClaimFacts) -> Verdict:
         if (
             other.id != task.id
             and other.state in ("pending", "parked")
-            and not (divergence.is_parked(other) and task.reaction is None and not task.by_intake)
+            and not (_is_diverged(other) and task.reaction is None and not task.by_intake)
             and (other.priority, -other.order) > (task.priority, -task.order)
             and dependencies(state, other, facts).open
         ):
@@ -254,6 +258,10 @@ def issue(state: State, task: Task, facts: ClaimFacts) -> Verdict:
             queued = task.id if task.id in state.tasks else None
             return _closed("issue", "other_task_first", other.changed, other=other.id, task=queued)
     return _open("issue", "issue_free")
+
+
+def _is_diverged(task: Task) -> bool:
+    return task.state == "parked" and task.parked_for == BRANCH
 
 
 def _destroying(state: State, task: Task) -> bool:
@@ -335,10 +343,20 @@ def slots(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     live, cap = live_here(state, facts), facts["cap"]
     if len(live) >= cap:
         return _closed("slots", "slots_full", _first_claim(live), **_used(live, cap))
-    everywhere, most = state.live("dev"), hosts.global_cap(state)
-    if most is not None and len(everywhere) >= most:
-        return _closed("slots", "all_slots_full", _first_claim(everywhere), **_used(everywhere, most))
+    if state.shared:
+        from kugetsu.domain import hosts
+
+        everywhere, most = state.live("dev"), hosts.global_cap(state)
+        if most is not None and len(everywhere) >= most:
+            return _closed("slots", "all_slots_full", _first_claim(everywhere), **_used(everywhere, most))
     return _open("slots", "slot_free", used=len(live), cap=cap)
+
+
+def host(state: State, task: Task, facts: ClaimFacts) -> Verdict:
+    """The host that asks may start it (`hosts.host`)."""
+    from kugetsu.domain import hosts  # only where several share the log
+
+    return hosts.host(state, task, facts)
 
 
 def _first_claim(live: list[Attempt]) -> int:
@@ -437,7 +455,7 @@ GATES: tuple[Gate, ...] = (
 )
 
 #: As `GATES`, in a log that hosts share.
-SHARED_GATES = (*GATES[: GATES.index(slots)], hosts.host, *GATES[GATES.index(slots) :])
+SHARED_GATES = (*GATES[: GATES.index(slots)], host, *GATES[GATES.index(slots) :])
 
 #: Gates that close because the machine is full just now: `start` answers them with exit 2.
 FULL = ("slots", "repository", "stagger", "memory", "disk")

@@ -20,12 +20,9 @@ from typing import Any
 
 from kugetsu.domain import gates, phases
 from kugetsu.domain.dispatching_hosts import DispatchingHosts
-from kugetsu.domain.divergence import BRANCH
 from kugetsu.domain.events import Event, upcast
 from kugetsu.domain.phases import Phase
-from kugetsu.domain.state import State, Task
-from kugetsu.domain.unread import FORGE
-from kugetsu.domain.worktree_setup import SETUP
+from kugetsu.domain.state import BRANCH, FORGE, SETUP, State, Task
 from kugetsu.model.clock import parse
 from kugetsu.model.record import field, record, replace
 

@@ -5,7 +5,7 @@ Pure, and asked of the very gates that the dispatcher asks. Times are UTC text.
 
 from __future__ import annotations
 
-from kugetsu.domain import gates, outages, placement, task_options
+from kugetsu.domain import gates, outages, task_options
 from kugetsu.domain.machines import FINISHED_TASK
 from kugetsu.domain.state import Attempt, Host, State, Task
 from kugetsu.domain.verdict import Verdict
@@ -71,7 +71,15 @@ def forecast(state: State, task: Task, facts: ClaimFacts, hours: Hours) -> Forec
     first = closed[0] if closed else None
     change = _change(state, task, facts, first, hours)
     change.needs_daemon = change.kind in ("time", "event", "look") and any(one.gate == "daemon" for one in closed)
-    return Forecast(verdicts, first, change, line(state, task, facts), placement.by_host(state, task, facts))
+    return Forecast(verdicts, first, change, line(state, task, facts), _by_host(state, task, facts))
+
+
+def _by_host(state: State, task: Task, facts: ClaimFacts) -> list[tuple[Host, Verdict | None]]:
+    if not state.hosts:
+        return []
+    from kugetsu.domain import placement
+
+    return placement.by_host(state, task, facts)
 
 
 def line(state: State, task: Task, facts: ClaimFacts) -> QueuePosition | None:

@@ -27,6 +27,10 @@ UNACKNOWLEDGED_KEPT = 200
 #: Violations kept with their text; more are counted.
 VIOLATIONS_KEPT = 100
 
+#: What a task is parked for (`Task.parked_for`) besides a limit, and the gate of its event: its worktree could not be
+#: made ready, its branch has parted from the remote one, its issue could not be read.
+SETUP, BRANCH, FORGE = "setup", "branch", "forge"
+
 #: The trigger of an attempt's machine → the kind of event that ends the attempt.
 ENDED = {
     "succeed": "attempt.succeeded",

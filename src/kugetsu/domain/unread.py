@@ -6,6 +6,8 @@ after a pause that grows.
 
 from __future__ import annotations
 
+from kugetsu.domain.state import FORGE
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -13,8 +15,6 @@ if TYPE_CHECKING:
     from kugetsu.domain.facts import Ending
     from kugetsu.domain.state import Task
 
-#: What a task is parked for (`Task.parked_for`), and the gate of its event.
-FORGE = "forge"
 #: The verdict of an attempt whose issue could not be read.
 UNREAD = "unread"
 #: Seconds after the first failure and the longest pause between two; a forge may name a later time.

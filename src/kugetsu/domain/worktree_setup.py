@@ -9,6 +9,8 @@ have ever more of the user's ignored files copied to agents. What is not accepte
 
 from __future__ import annotations
 
+from kugetsu.domain.state import SETUP
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -16,8 +18,6 @@ if TYPE_CHECKING:
     from kugetsu.domain.facts import ClaimFacts, Ending
     from kugetsu.domain.state import Attempt, Session, State, Task
 
-#: What a task is parked for (`Task.parked_for`), and the gate of its event.
-SETUP = "setup"
 #: The step that fails where the repository supplies what nobody has accepted (`events.verification.WorktreeSetUp`).
 CHANGED = "changed"
 #: The verdict of an attempt whose worktree could not be made ready.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-from kugetsu.domain import divergence, gates, worktree_setup
+from kugetsu.domain import gates
+from kugetsu.domain.state import BRANCH, SETUP
 from kugetsu.host import host_file, proc
 from kugetsu.model import clock
 from kugetsu.runtime import agent_preflight, liveness
@@ -98,16 +99,21 @@ def claim_facts(
         found["host"], found["term"] = _host_and_term(ws, ws.state())
     if gates.set_back(ws.state(), now):
         found["set_back"] = True
-    if waiting := worktree_setup.waiting(ws.state()):
-        from kugetsu.runtime.worktree_setup import recipe  # rarely, and `status` starts without it
+    parked_for = {task.parked_for for task in ws.state().tasks.values() if task.state == "parked"}
+    if SETUP in parked_for:
+        from kugetsu.domain import worktree_setup  # rarely, and `status` starts without it
+        from kugetsu.runtime.worktree_setup import recipe
 
+        waiting = worktree_setup.waiting(ws.state())
         names = {session.repository for session in waiting if session.repository is not None}
         found["set_ups"] = {name: recipe.of(ws.config_of(name)).sha for name in sorted(names)}
         found["names_set_up"] = True
-    if apart := [task for task in ws.state().waiting() if divergence.is_parked(task)]:
-        from kugetsu.runtime import host_id  # rarely, as well
+    if BRANCH in parked_for:
+        from kugetsu.domain import divergence  # rarely, as well
+        from kugetsu.runtime import host_id
         from kugetsu.runtime.git import command
 
+        apart = [task for task in ws.state().waiting() if divergence.is_parked(task)]
         parked = [ws.state().sessions[task.session] for task in apart]
         folders = {session.key: host_id.as_seen_here(ws, session).worktree for session in parked}
         heads = {key: command.commit_of("HEAD", path) for key, path in folders.items() if path and os.path.isdir(path)}

@@ -5,11 +5,8 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-from kugetsu.domain.decide import claims, queue
+from kugetsu.domain.decide import queue
 from kugetsu.domain.fold import usage
-from kugetsu.domain.new_event import NewEvent
-from kugetsu.domain.state import State
-from kugetsu.domain.verdict import Verdict
 from kugetsu.host.ownership import require_not_from_sudo
 from kugetsu.log.files.segments import is_shared
 from kugetsu.model.errors import Conflict, KugetsuError, LogDamaged, LogWriteFailed
@@ -20,6 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Any
 
+    from kugetsu.domain.new_event import NewEvent
+    from kugetsu.domain.state import State
+    from kugetsu.domain.verdict import Verdict
     from kugetsu.model.refs import IssueRef
     from kugetsu.runtime.workspace import Workspace
 
@@ -214,6 +214,8 @@ def start(
     """
     import time
 
+    from kugetsu.domain.decide import claims
+
     queue.require_initialised(ws.state())
     notice_death(ws, None, set())
     give_up = time.monotonic() + STAGGER_PATIENCE
@@ -243,6 +245,7 @@ def _start(
     despite_pause: bool,
     own: dict[str, Any],
 ) -> Started:
+    from kugetsu.domain.decide import claims
     from kugetsu.runtime import dispatcher, liveness
     from kugetsu.runtime.facts import claim_facts
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from kugetsu.domain.worktree_setup import CHANGED, SHOWN_DIGITS
-from kugetsu.model import result_words
 from kugetsu.model.plural import counted
 
 TYPE_CHECKING = False
@@ -53,9 +51,11 @@ def held_by(values: Values) -> str:
 
 def commands(gate: str, code: str, values: Values) -> tuple[str | None, str | None]:
     """The command that opens a gate that is closed so, and one that does when the first finds nothing to do."""
-    if gate == "parked" and values.get("step") == CHANGED:
-        return f"kugetsu doctor --repo {values['repository']} --accept {values['sha'][:SHOWN_DIGITS]}", None
     if gate == "parked":
+        from kugetsu.domain.worktree_setup import CHANGED, SHOWN_DIGITS
+
+        if values.get("step") == CHANGED:
+            return f"kugetsu doctor --repo {values['repository']} --accept {values['sha'][:SHOWN_DIGITS]}", None
         return f"kugetsu queue retry {values['task']}", _merge(values) if code == "parked_by_divergence" else None
     make = _COMMANDS.get(code)
     made = make(values) if make is not None else None
@@ -157,6 +157,12 @@ def task_state(state: str) -> str:
     return "running" if state == "notified" else state
 
 
+def _diverged(values: Values) -> str:
+    from kugetsu.model import result_words  # start-up: status does not need it
+
+    return result_words.diverged(values)
+
+
 _FINISHED = {"completed": "is completed", "error": "ended in error", "cancelled": "was cancelled"}
 
 #: code → what the gate says.
@@ -169,7 +175,7 @@ _REASONS: dict[str, Callable[[Values], str]] = {
     "task_waiting": lambda _: "not cancelled, not finished",
     "parked_by_outage": lambda v: f"parked: {v['why']}",
     "parked_by_set_up": lambda v: f"its worktree is not ready: {_set_up_failed(v)}",
-    "parked_by_divergence": result_words.diverged,
+    "parked_by_divergence": _diverged,
     "parked_by_forge": lambda v: f"whether its issue still asks for it could not be read: {v['problem']}",
     "parked_by_limit": lambda _: "parked by the provider's usage limit",
     "not_parked": lambda _: "not parked",

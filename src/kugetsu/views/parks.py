@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from kugetsu.domain.unread import FORGE
-from kugetsu.domain.worktree_setup import SETUP
+from kugetsu.domain.state import FORGE, SETUP
 from kugetsu.model.plural import counted
 from kugetsu.views import gates, times
 

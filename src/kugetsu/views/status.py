@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from kugetsu.domain import gates, scheduling
+from kugetsu.domain.state import SETUP
 from kugetsu.domain.task_options import facts_of, problem_key
 from kugetsu.domain.task_options import label as label_of
-from kugetsu.domain.worktree_setup import SETUP
 from kugetsu.model.plural import counted
 from kugetsu.views import attached, queue, times
 from kugetsu.views import gates as words

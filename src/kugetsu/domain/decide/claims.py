@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from kugetsu.domain import gates, outages, placement, task_options, worktree_setup
+from kugetsu.domain import gates, outages, placement, task_options
 from kugetsu.domain.decide import queue
 from kugetsu.domain.decision import decision
 from kugetsu.domain.fold.tasks import queued
 from kugetsu.domain.new_event import NewEvent
-from kugetsu.domain.state import Attempt, State, Task
+from kugetsu.domain.state import SETUP, Attempt, State, Task
 from kugetsu.domain.verdict import Verdict
 from kugetsu.model.clock import add_seconds
 from kugetsu.model.errors import AgentUnavailable, CapReached, Conflict
@@ -86,7 +86,9 @@ def _resumed_by(state: State, task: Task, facts: ClaimFacts) -> str:
     """Why the wait of a parked task has ended (`events.tasks.TaskResumed`)."""
     if task.not_before is not None and not gates.pauses(task, facts):
         return "time"
-    if task.parked_for == worktree_setup.SETUP and facts.get("names_set_up"):
+    if task.parked_for == SETUP and facts.get("names_set_up"):
+        from kugetsu.domain import worktree_setup
+
         return worktree_setup.what_changed(state, task, facts) or "open"
     return "time" if task.not_before is not None else "open"
 

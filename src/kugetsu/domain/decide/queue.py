@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from kugetsu.domain import outages
 from kugetsu.domain.decision import decision
-from kugetsu.domain.divergence import BRANCH
 from kugetsu.domain.machines import FINISHED_TASK
 from kugetsu.domain.new_event import NewEvent
-from kugetsu.domain.worktree_setup import SETUP
+from kugetsu.domain.state import BRANCH, SETUP
 from kugetsu.model.errors import BadInput, Conflict, NotFound, NotSetUp
 
 TYPE_CHECKING = False

@@ -9,7 +9,7 @@ event changes nothing.
 from __future__ import annotations
 
 from kugetsu.domain.events import CATALOGUE, MALFORMED, PRESENT, upcast
-from kugetsu.domain.fold import attempts, hosts, intake, loops, notifications, reviews, sessions, tasks
+from kugetsu.domain.fold import attempts, daemons, sessions, tasks
 from kugetsu.domain.state import State
 
 TYPE_CHECKING = False
@@ -117,47 +117,65 @@ HANDLERS: dict[str, Handler] = {
     "attempt.timed_out": attempts.attempt_ended("time_out"),
     "attempt.killed": attempts.attempt_ended("kill"),
     "attempt.lost": attempts.attempt_ended("lose"),
-    "attempt.late": hosts.attempt_late,
-    "pull.observed": reviews.pull_observed,
-    "pull.opening": reviews.pull_opening,
-    "pull.opened": reviews.pull_opened,
-    "pull.failed": reviews.pull_failed,
-    "branch.merged": reviews.branch_merged,
-    "review.done": reviews.review_done,
-    "review.reopened": reviews.review_reopened,
-    "report.acknowledged": reviews.report_acknowledged,
-    "report.due": reviews.report_due,
-    "report.unacknowledged": reviews.report_unacknowledged,
     "person.attached": sessions.person_attached,
     "person.left": sessions.person_left,
-    "intake.seen": intake.intake_seen,
-    "intake.gone": intake.intake_gone,
-    "mark.setting": intake.mark_setting,
-    "mark.set": intake.mark_set,
-    "mark.failed": intake.mark_failed,
-    "feedback.seen": loops.feedback_seen,
-    "reaction.held": loops.reaction_held,
     "worktree.set_up": sessions.worktree_set_up,
     "setup.accepted": sessions.setup_accepted,
     "base.verified": sessions.base_verified,
     "work.verifying": sessions.work_verifying,
     "work.verified": sessions.work_verified,
-    "host.joined": hosts.host_joined,
-    "host.draining": hosts.host_moved("drain"),
-    "host.left": hosts.host_moved("leave"),
-    "host.lost": hosts.host_moved("lose"),
-    "host.returned": hosts.host_returned,
-    "setting.shared": hosts.setting_shared,
-    "daemon.started": hosts.daemon_started,
-    "daemon.lease_replaced": hosts.daemon_lease_replaced,
-    "daemon.draining": hosts.daemon_moved("drain"),
-    "daemon.stopped": hosts.daemon_moved("stop"),
-    "daemon.lost": hosts.daemon_moved("lose"),
-    "notices.read": notifications.notices_read,
-    "notices.unread": notifications.notices_unread,
-    "sink.enabled": notifications.sink_enabled,
-    "sink.disabled": notifications.sink_disabled,
-    "notice.sending": notifications.notice_sending,
-    "notice.sent": notifications.notice_sent,
-    "notice.failed": notifications.notice_failed,
+    "daemon.started": daemons.daemon_started,
+    "daemon.lease_replaced": daemons.daemon_lease_replaced,
+    "daemon.draining": daemons.daemon_moved("drain"),
+    "daemon.stopped": daemons.daemon_moved("stop"),
+    "daemon.lost": daemons.daemon_moved("lose"),
 }
+
+_LATER = {
+    "hosts": (
+        "attempt.late",
+        "host.joined",
+        "host.draining",
+        "host.left",
+        "host.lost",
+        "host.returned",
+        "setting.shared",
+    ),
+    "intake": ("intake.seen", "intake.gone", "mark.setting", "mark.set", "mark.failed"),
+    "loops": ("feedback.seen", "reaction.held"),
+    "notifications": (
+        "notices.read",
+        "notices.unread",
+        "sink.enabled",
+        "sink.disabled",
+        "notice.sending",
+        "notice.sent",
+        "notice.failed",
+    ),
+    "reviews": (
+        "pull.observed",
+        "pull.opening",
+        "pull.opened",
+        "pull.failed",
+        "branch.merged",
+        "review.done",
+        "review.reopened",
+        "report.acknowledged",
+        "report.due",
+        "report.unacknowledged",
+    ),
+}
+"""Module → the kinds that only some logs have: it is imported with the first event of one. A handler has its kind's
+name."""
+
+
+def _later(module: str, kind: str) -> Handler:
+    def first(state: State, event: Event) -> None:
+        handlers = __import__(f"{__name__}.{module}", fromlist=[module])
+        handler = HANDLERS[kind] = getattr(handlers, kind.replace(".", "_"))
+        handler(state, event)
+
+    return first
+
+
+HANDLERS.update({kind: _later(module, kind) for module, kinds in _LATER.items() for kind in kinds})

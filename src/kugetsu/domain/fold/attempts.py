@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from kugetsu.domain import verification
-from kugetsu.domain.fold import hosts, reviews, usage
+from kugetsu.domain.fold import reviews, usage
 from kugetsu.domain.fold.sessions import move_session
 from kugetsu.domain.fold.tasks import move_task
 from kugetsu.domain.machines import step
@@ -50,7 +49,11 @@ def attempt_claimed(state: State, event: Event) -> None:
     attempt.claimed = event["seq"]
     attempt.claimed_at = event["at"]
     state.attempts[attempt.id] = attempt
-    hosts.claimed(state, attempt, event)
+    attempt.term = (event.get("facts") or {}).get("term", 0)
+    if state.hosts:
+        from kugetsu.domain.fold import hosts
+
+        hosts.claimed(state, attempt, event)
     task.attempt = attempt.id
     task.usage.attempts = number
     task.used += 1
@@ -118,6 +121,8 @@ def attempt_ended(trigger: str) -> Handler:
             return
         del state.attempts[attempt.id]
         if evidence.get("work"):
+            from kugetsu.domain.fold import hosts
+
             hosts.given_away(state, attempt)
         task = state.tasks[attempt.task]
         task.attempt = None
@@ -137,7 +142,10 @@ def attempt_ended(trigger: str) -> Handler:
         session.usage.count(event["type"], data)
         session.usage.seconds += ran
         usage.note_end(session, trigger == "succeed", evidence)
-        session.verified = verification.of_attempt(session, event, attempt.claimed_at)
+        if evidence.get("verification"):
+            from kugetsu.domain import verification
+
+            session.verified = verification.of_attempt(session, event, attempt.claimed_at)
         if session.owed is not None:
             session.owed = {**session.owed, "to_verify": bool(evidence.get("to_verify"))}
         reviews.attempt_result(state, event, session)

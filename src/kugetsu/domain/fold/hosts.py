@@ -1,9 +1,9 @@
-"""Folds the events of the hosts that share the log, and of their dispatchers."""
+"""Folds the events of the hosts that share the log."""
 
 from __future__ import annotations
 
 from kugetsu.domain.machines import step
-from kugetsu.domain.state import Daemon, Host, Session, State
+from kugetsu.domain.state import Host, Session, State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,9 +13,6 @@ if TYPE_CHECKING:
     from kugetsu.domain.state import Attempt
 
     Handler = Callable[[State, Event], None]
-
-
-# --- hosts ------------------------------------------------------------------------------------------------------------
 
 
 def host_joined(state: State, event: Event) -> None:
@@ -91,9 +88,8 @@ def setting_shared(state: State, event: Event) -> None:
 
 
 def claimed(state: State, attempt: Attempt, event: Event) -> None:
-    """A claim tells the term of its host, and that host's present cap."""
+    """A claim tells the present cap of its host."""
     facts = event.get("facts") or {}
-    attempt.term = facts.get("term", 0)
     host = state.hosts.get(facts.get("host", ""))
     if host is not None and host.term == attempt.term:
         host.cap = facts["cap"]
@@ -128,49 +124,6 @@ def attempt_late(state: State, event: Event) -> None:
             record.usage.count(event["type"], data)
 
 
-# --- dispatchers ------------------------------------------------------------------------------------------------------
-
-
-def daemon_started(state: State, event: Event) -> None:
-    """Fold of ``daemon.started``."""
-    identity, lease = event["data"]["identity"], event["data"]["lease"]
-    daemon = state.daemon_of(identity.get("host"))
-    if _step(state, event, daemon, "start"):
-        if not state.hosts:
-            state.daemons.clear()  # the only one, whatever its host was called
-        daemon.host = identity.get("host", "")
-        daemon.identity = identity
-        daemon.lease = lease
-        state.daemons[daemon.host] = daemon
-
-
-def daemon_moved(trigger: str) -> Handler:
-    """Fold of ``daemon.draining``, ``daemon.stopped`` and ``daemon.lost``; ``trigger`` is the machine's."""
-
-    def handler(state: State, event: Event) -> None:
-        _step(state, event, state.daemon_of(event["data"].get("host")), trigger)
-
-    return handler
-
-
-def daemon_lease_replaced(state: State, event: Event) -> None:
-    """The same daemon with a new lease: its start and the event of its state stay."""
-    replaced, lease = event["data"]["replaced"], event["data"]["lease"]
-    daemon = state.daemon_of(event["data"].get("host"))
-    if step("daemon", daemon.state, "renew") is None:
-        state.violate(event["seq"], f"{event['type']}: a daemon that is {daemon.state} cannot renew")
-    elif daemon.lease != replaced:
-        state.violate(event["seq"], f"{event['type']}: the daemon holds another lease than that one")
-    else:
-        daemon.lease = lease
-
-
-def _step(state: State, event: Event, daemon: Daemon, trigger: str) -> bool:
-    dest = step("daemon", daemon.state, trigger)
-    if dest is None:
-        state.violate(event["seq"], f"{event['type']}: a daemon that is {daemon.state} cannot {trigger}")
-        return False
-    daemon.state = dest
-    daemon.changed = event["seq"]
-    daemon.changed_at = event["at"]
-    return True
+host_draining = host_moved("drain")
+host_left = host_moved("leave")
+host_lost = host_moved("lose")

@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from kugetsu.domain.events import Event
-    from kugetsu.domain.state import State, Task
+    from kugetsu.domain.state import Session, State, Task
 
 #: Items of feedback that a loop keeps; of more, the oldest that are gone are forgotten. One that is still there is not:
 #: it would be taken for a new one.
@@ -144,9 +144,13 @@ def pull_known(state: State, issue: str, url: str) -> None:
         state.loops[issue] = _following(loop, url)
 
 
-def session_destroyed(state: State, issue: str) -> None:
-    """The loop of a pull request goes on with the issue's next session, which sees anew what is still there."""
+def session_destroyed(state: State, session: Session) -> None:
+    """The loop of a pull request goes on with the issue's next session, which sees anew what is still there; that of a
+    merged one is forgotten."""
+    issue = session.key
     loop = state.loops.get(issue)
-    if loop is not None:
+    if session.review == "merged":
+        merged(state, issue)
+    elif loop is not None:
         items = {name: {**item, "open": False} for name, item in loop["items"].items()}
         state.loops[issue] = {**loop, "items": items}

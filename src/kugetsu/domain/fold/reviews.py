@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from kugetsu.domain.fold import loops
 from kugetsu.domain.machines import step
 from kugetsu.domain.results import TO_REVIEW
 
@@ -173,7 +172,10 @@ def pull_opened(state: State, event: Event) -> None:
     draft = session.owed["draft"]
     session.owed = session.unopened = None
     session.pr = url
-    loops.pull_known(state, session.key, url)
+    if state.loops:
+        from kugetsu.domain.fold import loops
+
+        loops.pull_known(state, session.key, url)
     pull = {"number": number, "url": url, "state": "open", "checks": None, "draft": draft}
     for one in (session, state.tasks.get(event.get("task") or "")):
         if one is not None and one.result is not None and one.result["kind"] == "pushed":

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from kugetsu.domain import results, verification, worktree_setup
-from kugetsu.domain.fold import hosts, loops, reviews, usage
+from kugetsu.domain.fold import reviews, usage
 from kugetsu.domain.machines import step
 from kugetsu.domain.state import Session, State
 
@@ -74,7 +73,10 @@ def session_prepared(state: State, event: Event) -> None:
     session = move_session(state, event, event["session"], "ready")
     if session is None:
         return
-    hosts.moved(state, session, data.get("host"))
+    if state.hosts:
+        from kugetsu.domain.fold import hosts
+
+        hosts.moved(state, session, data.get("host"))
     for name, value in zip(_PREPARED, known, strict=True):
         setattr(session, name, value)
     session.host = data.get("host")
@@ -88,7 +90,10 @@ def session_prepared(state: State, event: Event) -> None:
         session.pr = session.pr_state = session.pushed = session.pull = session.reviewed = None
         session.commits = 0
         session.head = session.base_commit
-        loops.merged(state, session.key)
+        if state.loops:
+            from kugetsu.domain.fold import loops
+
+            loops.merged(state, session.key)
     session.head = session.head or session.base_commit
 
 
@@ -125,10 +130,10 @@ def session_destroyed(state: State, event: Event) -> None:
         return
     del state.sessions[session.key]
     state.last_destroyed = event["seq"]
-    if session.review == "merged":
-        loops.merged(state, session.key)
-    else:
-        loops.session_destroyed(state, session.key)
+    if state.loops:
+        from kugetsu.domain.fold import loops
+
+        loops.session_destroyed(state, session)
     prior = usage.prior_usage(session)
     for task in state.tasks.values():
         if task.issue == session.key:
@@ -166,7 +171,10 @@ def session_pr(state: State, event: Event) -> None:
         session.pull = None
         session.pr_state = None  # that was the state of another one; that of a branch comes with the attempt's end
     session.pr = url
-    loops.pull_known(state, session.key, url)
+    if state.loops:
+        from kugetsu.domain.fold import loops
+
+        loops.pull_known(state, session.key, url)
 
 
 def counters_corrected(state: State, event: Event) -> None:
@@ -203,6 +211,8 @@ def person_left(state: State, event: Event) -> None:
 
 def worktree_set_up(state: State, event: Event) -> None:
     """Fold of ``worktree.set_up``."""
+    from kugetsu.domain import worktree_setup
+
     data = event["data"]
     notes = data["notes"]
     set_up = {name: data[name] for name in ("worktree", "sha", "code")}
@@ -249,6 +259,8 @@ def work_verifying(state: State, event: Event) -> None:
 
 def work_verified(state: State, event: Event) -> None:
     """Fold of ``work.verified``: it counts for the commit that it speaks of, while that is the session's last."""
+    from kugetsu.domain import results, verification
+
     data = event["data"]
     commit, code = data["commit"], data["code"]
     session = state.sessions.get(event["session"])

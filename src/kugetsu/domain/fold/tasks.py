@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from kugetsu.domain import divergence, outages, unread, worktree_setup
-from kugetsu.domain.fold import intake, loops
 from kugetsu.domain.fold.usage import FORGIVING
 from kugetsu.domain.machines import FINISHED_TASK, step
-from kugetsu.domain.state import EVERYTHING, FINISHED_KEPT, UNACKNOWLEDGED_KEPT, State, Task, Usage
+from kugetsu.domain.state import (
+    BRANCH,
+    EVERYTHING,
+    FINISHED_KEPT,
+    FORGE,
+    SETUP,
+    UNACKNOWLEDGED_KEPT,
+    State,
+    Task,
+    Usage,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,8 +53,14 @@ def task_queued(state: State, event: Event) -> None:
     number = task.id[1:]
     if number.isdigit() and int(number) > state.tasks_made:
         state.tasks_made = int(number)
-    intake.task_queued(state, event)
-    loops.task_queued(state, event, task)
+    if state.intake:
+        from kugetsu.domain.fold import intake
+
+        intake.task_queued(state, event)
+    if state.loops:
+        from kugetsu.domain.fold import loops
+
+        loops.task_queued(state, event, task)
 
 
 def _open(state: State, task: Task) -> None:
@@ -138,7 +152,7 @@ def task_parked(state: State, event: Event) -> None:
     if data.get("again"):
         return
     task.usage.parks += 1
-    if gate in ("provider", worktree_setup.SETUP, divergence.BRANCH, unread.FORGE):
+    if gate in ("provider", SETUP, BRANCH, FORGE):
         task.used -= 1
     if outage is not None and limit is not None:
         _meet(state, task, limit, outage, event)
@@ -155,6 +169,8 @@ def task_parked(state: State, event: Event) -> None:
 
 def _meet(state: State, task: Task, limit: str, outage: dict[str, Any], event: Event) -> None:
     """Record an outage that the task met; a task that meets it in the same pause as another changes nothing."""
+    from kugetsu.domain import outages
+
     task.outage = outages.MET
     known = state.limits.get(limit)
     entry = {"until": outage["until"], "at": event["at"], "seq": event["seq"], "task": task.id}
@@ -168,7 +184,11 @@ def _meet(state: State, task: Task, limit: str, outage: dict[str, Any], event: E
 def task_resumed(state: State, event: Event) -> None:
     """Fold of ``task.resumed``."""
     why, known = event["data"]["why"], state.tasks.get(event["task"])
-    accepted = divergence.accepted(known) if known is not None and why in FORGIVING else None
+    accepted = None
+    if known is not None and known.parked_for == BRANCH and why in FORGIVING:
+        from kugetsu.domain import divergence
+
+        accepted = divergence.accepted(known)
     task = move_task(state, event, "resume")
     if task is None:
         return
@@ -182,7 +202,7 @@ def task_resumed(state: State, event: Event) -> None:
     if task.parked_for == "progress" and why in FORGIVING:
         _forgive(state, task.session)
     session = state.sessions.get(task.session)
-    if task.parked_for == worktree_setup.SETUP and why in FORGIVING and session is not None:
+    if task.parked_for == SETUP and why in FORGIVING and session is not None:
         session.set_up = None  # its failures are counted anew
     task.parked_for = None
 
@@ -200,6 +220,8 @@ def hold_lifted(state: State, event: Event) -> None:
 
 def _tell_apart(state: State, by: str) -> None:
     """An attempt of the task ``by`` ended an outage: if the others meet it again, the fault is their own."""
+    from kugetsu.domain import outages
+
     for task in state.tasks.values():
         if task.outage == outages.MET:
             task.outage = outages.OWN if task.id != by else ""
@@ -252,7 +274,9 @@ def task_failed(state: State, event: Event) -> None:
 def task_cancelled(state: State, event: Event) -> None:
     """Fold of ``task.cancelled``."""
     task = _finish_task(state, event, "cancel", event["data"]["reason"])
-    if task is not None:
+    if task is not None and state.loops:
+        from kugetsu.domain.fold import loops
+
         loops.task_cancelled(state, task)
 
 
@@ -265,10 +289,17 @@ def _finish_task(
     task.reason, task.reason_values = reason, values
     task.not_before = None
     task.acknowledged = 0
-    intake.task_moved(state, task)
+    _note_for_intake(state, task)
     _close(state, task)
     _keep_finished(state, task.id)
     return task
+
+
+def _note_for_intake(state: State, task: Task) -> None:
+    if state.intake:
+        from kugetsu.domain.fold import intake
+
+        intake.task_moved(state, task)
 
 
 def _keep_finished(state: State, task_id: str) -> None:
@@ -329,8 +360,11 @@ def task_requeued(state: State, event: Event) -> None:
     if task is not None:
         _leave_finished(state, task.id)
         _open(state, task)
-        intake.task_moved(state, task)
-        loops.task_requeued(state, task)
+        _note_for_intake(state, task)
+        if state.loops:
+            from kugetsu.domain.fold import loops
+
+            loops.task_requeued(state, task)
         task.acknowledged, task.withdrawn = 0, False
         if "kept" not in event["data"]:
             _forget_limits(state, task)

@@ -10,12 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kugetsu.domain.divergence import BRANCH
 from kugetsu.domain.events import Event
 from kugetsu.domain.fold.loops import WITHDRAWN
-from kugetsu.domain.state import State
-from kugetsu.domain.unread import FORGE
-from kugetsu.domain.worktree_setup import SETUP
+from kugetsu.domain.state import BRANCH, FORGE, SETUP, State
 from kugetsu.model import result_words
 from kugetsu.model.plural import counted
 from kugetsu.model.servers import LOCAL, base_url, split_url
