@@ -163,6 +163,16 @@ def test_ctrl_c_is_130_and_quiet(kugetsu, story):
     assert process.returncode == 130 and err == b""
 
 
+@pytest.mark.parametrize("words", [("history", "--all", "-f"), ("queue-daemon", "logs", "-f")])
+def test_what_follows_ends_when_its_reader_is_gone_and_nothing_is_written(kugetsu, story, words):
+    (kugetsu.root / "logs").mkdir(exist_ok=True)
+    (kugetsu.root / "logs" / "daemon.log").write_text("a line\n")
+    with kugetsu.popen(*words) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(20) == main.BROKEN_PIPE and process.stderr.read() == b""
+
+
 def test_a_verb_that_is_not_there_names_the_nearest_of_its_group(kugetsu):
     assert "did you mean" not in kugetsu("queue", "bogus").err
     assert "unknown command: 'queue lst'; did you mean queue list?" in kugetsu("queue", "lst").err

@@ -24,12 +24,12 @@ REF = "example.com/o/r#1"
 TWO = "f" * 32
 
 
-def share(first: Command) -> None:
+def share(first: Command, called: str = "one") -> None:
     """The log of the first host as it is when two hosts have joined it."""
     log = open_log(str(first.root / "log"), by={"cmd": "test"}, now=clock.now)
     own = host_file.read(str(first.root))
     assert own is not None
-    for host, name in ((own, "one"), (TWO, "two")):
+    for host, name in ((own, called), (TWO, "two")):
         log.transact(partial(hosts.join, host=host, term=1, name=name, labels=[], cap=2))
     log.close()
 

@@ -211,3 +211,10 @@ def test_a_session_of_another_host_is_prepared_anew_and_its_worktree_stays(stage
     first_host = host_id.name_of(stage.state, host_id.own(stage.ws))
     assert reasons == [f"its worktree is on {first_host}"], "the base session stays the first host's"
     other.close()
+
+
+@pytest.mark.parametrize("name", ["-oProxyCommand=x", "one;x", "o'ne", "$(x)", "a b", "one\n", "ö", "", "a@b", "a:1"])
+def test_a_name_that_ssh_or_a_shell_would_read_otherwise_is_none(stage: Stage, name: str) -> None:
+    stage.ws.log.transact(lambda state: hosts.join(state, "f" * 32, 1, name, [], 1))
+    assert host_id.ssh_name(stage.ws.state(), "f" * 32) is None
+    assert host_id.line_there(stage.ws.state(), "f" * 32, "kugetsu logs q1") == "run there: kugetsu logs q1"

@@ -131,9 +131,12 @@ def _closed(call: Call, state: State, task: Task | None) -> list[Verdict]:
 
 def _coming(call: Call, subject: Subject | None, after: int) -> Iterator[Event]:
     """New events as they arrive, until the task or attempt ends."""
+    from kugetsu.cli import tail_file
+
     sys.stdout.flush()
     for event in call.workspace.log.follow(after):
         if event is None:
+            tail_file.require_reader()
             if subject is not None and _over(call, subject):
                 return
         elif subject is None or subject.concerns(event):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -49,7 +50,7 @@ def follow(path: str, offset: int | None = None) -> Iterator[list[bytes] | None]
     """Whole lines as they are written from ``offset`` (None: the present end) on; None when nothing came for a while.
 
     A file that is not there yet is waited for; one that was replaced or cut is read from its start. Raises KugetsuError
-    when it cannot be read.
+    when it cannot be read, BrokenPipeError when nobody reads what is printed.
     """
     rest = b""
     at = offset if offset is not None else size(path)
@@ -65,8 +66,21 @@ def follow(path: str, offset: int | None = None) -> Iterator[list[bytes] | None]
         now = _inode(path)
         if now != inode or size(path) < at:
             inode, at, rest = now, 0, b""
+        require_reader()
         yield None
         time.sleep(PAUSE)
+
+
+def require_reader() -> None:
+    """Raise BrokenPipeError if nobody reads standard output any more.
+
+    What waits for news would find out at its next write only: a command that another host asked for over ssh would wait
+    on for a reader that is long gone.
+    """
+    poll = select.poll()
+    poll.register(1, 0)
+    if any(flags & (select.POLLERR | select.POLLHUP) for _, flags in poll.poll(0)):
+        raise BrokenPipeError
 
 
 def unreadable(path: str, problem: OSError) -> KugetsuError:

@@ -19,6 +19,8 @@ from kugetsu.runtime.workspace import Workspace
 CONNECT_SECONDS = 10
 #: ssh's own failures end with this code, whatever the command's would be.
 _SSH_FAILED = 255
+#: A shell's codes for a program that cannot be run, or is not in PATH.
+_NO_PROGRAM = (126, 127)
 _ERROR_BYTES = 4096
 
 
@@ -98,7 +100,8 @@ def fetch(
                 process.wait()
         errors.seek(max(errors.seek(0, os.SEEK_END) - _ERROR_BYTES, 0))
         said = redact(errors.read().decode("utf-8", "replace")).strip()
-    if code in (_SSH_FAILED, 126, 127):
+    if code == _SSH_FAILED or code in _NO_PROGRAM:
         last = said.splitlines()[-1] if said else f"exit code {code}"
-        raise KugetsuError(f"{elsewhere.message}, which cannot be asked: {last}", elsewhere.hint)
+        hint = elsewhere.hint if code == _SSH_FAILED else f"put kugetsu into PATH there: ssh {name} env"
+        raise KugetsuError(f"{elsewhere.message}, which cannot be asked: {last}", hint)
     return code, said
