@@ -74,7 +74,7 @@ class LocalPostgres:
         )
         if done.returncode:
             raise RuntimeError(f"{program} ended with {done.returncode}: {done.stderr.strip()[-1500:]}")
-        return done.stdout
+        return str(done.stdout)
 
     def _reachable(self, found: Path) -> Path:
         """The programs where the server's user may run them: a copy if they are in somebody's own folder."""

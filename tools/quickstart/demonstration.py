@@ -22,11 +22,14 @@ CAP = 3
 POLL = 0.4
 OFFLINE_PATIENCE = 600.0
 STOP_PATIENCE = 60.0
+_NUMBERS = {4: "four issues", 6: "six issues"}
 FINISHED = ("completed", "error", "cancelled")
 
 
 class Demonstration:
     """Use as a context: leaving it stops the daemon, the agents and the model server, whatever happened."""
+
+    sample_issues = sample.ISSUES
 
     def __init__(self, screen: Screen, folder: Path, opencode: str, model: str | None) -> None:
         self.screen = screen
@@ -41,7 +44,7 @@ class Demonstration:
         self.server: subprocess.Popen[str] | None = None
         self.daemon = False
         self.states: dict[str, str] = {}
-        screen.shorten(str(self.place), _short(self.place))
+        screen.shorten(str(self.place), short(self.place))
         screen.shorten(str(self.bin / "kugetsu"), "kugetsu")
 
     def __enter__(self) -> Demonstration:
@@ -88,12 +91,12 @@ class Demonstration:
 
     def _make_sample(self) -> None:
         screen = self.screen
-        screen.title("A sample repository with six issues")
+        screen.title(f"A sample repository with {_NUMBERS[len(self.sample_issues)]}")
         self.repo.mkdir(parents=True)
         sample.write_files(self.repo)
         sample.write_issues(self.issues)
         git = ["git", "-C", str(self.repo)]
-        with screen.step(f"{_short(self.repo)}, its remote beside it"):
+        with screen.step(f"{short(self.repo)}, its remote beside it"):
             screen.run([*git, "init", "-q", "-b", "main"], show=False)
             for key, value in (("user.name", "Quick start"), ("user.email", "quickstart@example.invalid")):
                 screen.run([*git, "config", key, value], show=False)
@@ -103,7 +106,7 @@ class Demonstration:
             screen.run([*git, "remote", "add", "origin", str(self.remote)], show=False)
             screen.run([*git, "fetch", "-q", "origin"], show=False)
             screen.run([*git, "remote", "set-head", "origin", "main"], show=False)
-        for issue in sample.ISSUES:
+        for issue in self.sample_issues:
             screen.note(f"#{issue.number}  {issue.title}")
 
     def _make_model(self) -> None:
@@ -121,7 +124,8 @@ class Demonstration:
         home = self.place / "home"
         python = str(provision.python_of(self.bin.parent))
         model = str(Path(__file__).parents[1] / "scripted_model")
-        argv = [python, model, "--home", str(home), "--recipes", str(recipes)]
+        homes = [word for each in (home, *self._more_homes()) for word in ("--home", str(each))]
+        argv = [python, model, *homes, "--recipes", str(recipes)]
         with open(self.place / "model.log", "wb") as errors:
             # A session of its own: Ctrl-C reaches it last, from here. The pipe ends it should this program be killed.
             self.server = subprocess.Popen(
@@ -138,6 +142,9 @@ class Demonstration:
             raise Failed(f"the scripted model did not start: see {self.place / 'model.log'}")
         isolated = json.loads((home / "environment.json").read_text(encoding="utf-8"))
         self.environment.update(isolated)
+
+    def _more_homes(self) -> list[Path]:
+        return []
 
     def _write_recipes(self, path: Path) -> None:
         sample.write_recipes(path)
@@ -160,11 +167,11 @@ class Demonstration:
     def _start(self) -> None:
         screen = self.screen
         screen.title(f"Six tasks, {CAP} agents at a time")
-        screen.note(f"To type along: . {shlex.quote(_short(self.place / 'env.sh'))}")
+        screen.note(f"To type along: . {shlex.quote(short(self.place / 'env.sh'))}")
         self._kugetsu("init", "--repo", str(self.repo))
         self.daemon = True
         self._kugetsu("queue-daemon", "start")
-        for issue in sample.ISSUES:
+        for issue in self.sample_issues:
             message = str(self.issues / f"{issue.number}.md")
             self._kugetsu("queue", "enqueue", self._ref(issue.number), "--file", message)
         print(flush=True)
@@ -218,7 +225,7 @@ class Demonstration:
         screen.title("The branches that came out, in the remote")
         git = ["git", "--git-dir", str(self.remote)]
         good = 0
-        for issue in sample.ISSUES:
+        for issue in self.sample_issues:
             branch = f"fix/issue-{issue.number}"
             try:
                 subject = screen.run([*git, "log", "-1", "--format=%h %s", f"main..{branch}"], show=False).strip()
@@ -232,9 +239,9 @@ class Demonstration:
             screen.note(
                 f"{mark} {branch}  {subject or 'nothing was pushed'} {changed}  {'' if fine else state}".rstrip()
             )
-        screen.note(f"{good} of {len(sample.ISSUES)} tasks are completed, committed and pushed")
+        screen.note(f"{good} of {len(self.sample_issues)} tasks are completed, committed and pushed")
         screen.note(f"every decision in the log: {self._kugetsu('replay', '--verify', show=False).strip()}")
-        return good == len(sample.ISSUES)
+        return good == len(self.sample_issues)
 
     # -- after ---------------------------------------------------------------------------------------------------
 
@@ -242,7 +249,7 @@ class Demonstration:
         """What to type next."""
         screen = self.screen
         screen.title("Go on")
-        screen.note(f". {shlex.quote(_short(self.place / 'env.sh'))}")
+        screen.note(f". {shlex.quote(short(self.place / 'env.sh'))}")
         for text in (
             f"kugetsu history '{self._ref(2)}'     another story; --all tells everything",
             "kugetsu logs 1                           what an agent said and did",
@@ -253,7 +260,7 @@ class Demonstration:
         print()
         screen.note("With a model of yours:   python3 tools/quickstart --model PROVIDER/MODEL")
         screen.note("On your own repository:  see “First real use” in README.md")
-        screen.note(f"All of this run is in {_short(self.place)}: delete it when you like.")
+        screen.note(f"All of this run is in {short(self.place)}: delete it when you like.")
 
     def _stop(self) -> None:
         """End the agents, the daemon and the model server; what cannot be ended is told."""
@@ -314,7 +321,7 @@ def _new_folder(runs: Path) -> Path:
     raise Failed(f"too many runs in {runs}")
 
 
-def _short(path: Path) -> str:
+def short(path: Path) -> str:
     """The path as one would type it from here."""
     with contextlib.suppress(ValueError, FileNotFoundError):
         return str(path.relative_to(Path.cwd()))

@@ -34,7 +34,7 @@ class Screen:
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]
 
     def shorten(self, long: str, short: str) -> None:
-        """Write ``short`` for ``long`` in the commands that are shown."""
+        """Write ``short`` for ``long`` in what is shown of commands."""
         self._shorter.append((long, short))
 
     def title(self, text: str) -> None:
@@ -45,12 +45,14 @@ class Screen:
         """A line of talk."""
         print(f"  {text}", flush=True)
 
-    def command(self, argv: Sequence[str]) -> None:
-        """Show a command as one could type it."""
-        line = shlex.join(argv)
+    def command(self, argv: Sequence[str], at: str = "") -> None:
+        """Show a command as one could type it, ``at`` a host."""
+        print(self.paint(f"  {at}$ {self._shortened(shlex.join(argv))}", "2"), flush=True)
+
+    def _shortened(self, line: str) -> str:
         for long, short in self._shorter:
             line = line.replace(long, short)
-        print(self.paint(f"  $ {line}", "2"), flush=True)
+        return line
 
     @contextlib.contextmanager
     def step(self, text: str) -> Iterator[None]:
@@ -71,11 +73,17 @@ class Screen:
         print(f"{erase}  {self.paint(mark, colour)} {text:<54} {took}", flush=True)
 
     def run(
-        self, argv: Sequence[str], env: Mapping[str, str] | None = None, cwd: str | None = None, *, show: bool = True
+        self,
+        argv: Sequence[str],
+        env: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+        *,
+        show: bool = True,
+        at: str = "",
     ) -> str:
         """Run a command to its end; what it printed. Raises Failed with what it said when it fails."""
         if show:
-            self.command(argv)
+            self.command(argv, at)
         done = subprocess.run(
             argv, env=env, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
         )
@@ -87,7 +95,7 @@ class Screen:
     def output(self, text: str) -> None:
         """The output of a command, set off from the rest."""
         width = shutil.get_terminal_size((120, 24)).columns if self.live else 10_000
-        for line in text.rstrip("\n").split("\n"):
+        for line in self._shortened(text.rstrip("\n")).split("\n"):
             print("  " + line[: width - 3], flush=True)
 
     def board(self, rows: Sequence[tuple[str, str, str]]) -> None:

@@ -26,9 +26,9 @@ def main(arguments: list[str] | None = None) -> int:
         stop = server.stopping
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-        if options.home:
-            environment = isolate(options.home, server.url)
-            (Path(options.home) / "environment.json").write_text(json.dumps(environment, indent=2) + "\n")
+        for home in options.home:
+            environment = isolate(home, server.url)
+            (Path(home) / "environment.json").write_text(json.dumps(environment, indent=2) + "\n")
         print(f"listening on {server.url}", flush=True)
         if options.port_file:
             atomic.write(options.port_file, f"{server.server_address[1]}\n".encode())
@@ -44,7 +44,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tools/scripted_model", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="0 (the default) takes a free port")
     parser.add_argument("--port-file", help="a file to write the port into once it listens")
-    parser.add_argument("--home", help="write an isolated opencode home and its environment.json there")
+    parser.add_argument(
+        "--home", action="append", default=[], help="write an isolated opencode home and its environment.json there"
+    )
     parser.add_argument("--recipes", help='JSON for messages without a script: [{"match": regex, "script": text}, ...]')
     parser.add_argument("--watch-parent", action="store_true", help="end when the starting process has ended")
     parser.add_argument("--until-stdin-closes", action="store_true", help="end at the end of stdin")
