@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ FINISHED = ("completed", "error", "cancelled")
 class Demonstration:
     """Use as a context: leaving it stops the daemon, the agents and the model server, whatever happened."""
 
-    sample_issues = sample.ISSUES
+    sample_issues: Sequence[sample.Issue] = sample.ISSUES
 
     def __init__(self, screen: Screen, folder: Path, opencode: str, model: str | None) -> None:
         self.screen = screen
