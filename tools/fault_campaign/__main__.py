@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     seed = options.seed if options.seed is not None else random.SystemRandom().randrange(10**6)
     print(f"seed {seed}", flush=True)
     folder = tempfile.mkdtemp(prefix="kugetsu-campaign-")
-    campaign: Campaign = (Loop if options.loop else Typed)(folder, seed, options.cap)
+    campaign = _campaign(options, folder, seed)
     try:
         campaign.run(seconds)
         broken = campaign.calm_down(options.patience) + campaign.check()
@@ -56,9 +56,20 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if broken else 0
 
 
+def _campaign(options: argparse.Namespace, folder: str, seed: int) -> Campaign:
+    if options.hosts:
+        from fault_campaign.hosts import Hosts  # PostgreSQL's driver is no part of the others
+
+        return Hosts(folder, seed, options.cap, count=options.hosts, ttl=options.ttl, skew=options.skew)
+    return (Loop if options.loop else Typed)(folder, seed, options.cap)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--loop", action="store_true", help="labelled issues, pull requests and forges that fail")
+    parser.add_argument("--hosts", type=int, metavar="N", help="N hosts that share a log in PostgreSQL")
+    parser.add_argument("--ttl", type=float, default=20.0, help="seconds after which a silent host is lost")
+    parser.add_argument("--skew", type=float, default=3600.0, help="seconds by which a host's clock is wrong, at most")
     parser.add_argument("--seconds", type=float, default=120.0, help="how long faults are injected (default 120)")
     parser.add_argument("--minutes", type=float, default=None, help="the same in minutes")
     parser.add_argument("--seed", type=int, default=None, help="of the chance (default: another one each time)")

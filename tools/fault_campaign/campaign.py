@@ -36,6 +36,7 @@ class Campaign:
         self.folder = folder
         self.chance = random.Random(seed)
         self.done: Counter[str] = Counter()
+        self.pause = 0.12
         os.makedirs(folder + "/home")
         self.write("home/.gitconfig", "[user]\n\tname = campaign\n\temail = campaign@example.org\n")
         for key in [key for key in os.environ if key.startswith("KUGETSU_")]:
@@ -71,7 +72,11 @@ class Campaign:
             action = self.chance.choices(choices, weights)[0]
             if action():
                 self.done[action.__name__] += 1
-            time.sleep(self.chance.uniform(0.0, 0.12))
+            self.turn()
+            time.sleep(self.chance.uniform(0.0, self.pause))
+
+    def turn(self) -> None:
+        """What is done between two actions."""
 
     def kill_runner(self) -> bool:
         """kill -9 of a runner, in whatever phase it is."""

@@ -1,0 +1,126 @@
+"""One of several hosts on this machine: a KUGETSU_DIR, a HOME, a clock and a network of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fault_campaign.clock import Clock
+from fault_campaign.network import Network
+from kugetsu.host import proc
+from kugetsu.runtime.process import identity
+from kugetsu.runtime.workspace import Workspace, open_workspace
+
+_KUGETSU = (sys.executable, "-P", "-m", "kugetsu")
+
+
+@dataclass
+class Command:
+    """A command that somebody typed, in a process of its own."""
+
+    words: list[str]
+    process: subprocess.Popen[str]
+    since: float
+    killed: bool = False
+
+    def answer(self) -> tuple[int, str, str]:
+        """Exit code, output and errors of one that has ended."""
+        out, err = self.process.communicate()
+        return self.process.returncode, out, err
+
+
+class Host:
+    """One host. ``stopped`` are the processes that have to be continued."""
+
+    def __init__(self, number: int, folder: str, clock: Clock, network: Network, environment: dict[str, str]) -> None:
+        self.name = f"box{number}"
+        self.folder = folder
+        self.directory = f"{folder}/kugetsu"
+        self.clock, self.network = clock, network
+        os.makedirs(f"{folder}/home")
+        os.mkdir(self.directory, 0o700)
+        with open(f"{folder}/home/.gitconfig", "w", encoding="utf-8") as file:
+            file.write(f"[user]\n\tname = {self.name}\n\temail = {self.name}@example.org\n")
+        own = {"HOME": f"{folder}/home", "KUGETSU_DIR": self.directory, "COLUMNS": "80"}
+        self.environment = {**environment, **own, **clock.environment}
+        self._ws: Workspace | None = None
+
+    def configure(self, settings: dict[str, object]) -> None:
+        """Write the settings."""
+        with open(f"{self.directory}/config", "w", encoding="utf-8") as file:
+            file.writelines(f"{key}={value}\n" for key, value in {**settings, "HOST_NAME": self.name}.items())
+
+    @property
+    def ws(self) -> Workspace:
+        """The campaign's own look at this host's mirror; it appends nothing."""
+        if self._ws is None:
+            self._ws = open_workspace(self.environment, "fault campaign")
+        return self._ws
+
+    @property
+    def id(self) -> str:
+        """The host's id in the log."""
+        with open(f"{self.directory}/host", encoding="ascii") as file:
+            return file.readline().strip()
+
+    def type(self, *words: str) -> Command:
+        """Begin a command of kugetsu."""
+        process = subprocess.Popen(
+            [*_KUGETSU, *words],
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        return Command([*words], process, time.monotonic())
+
+    def do(self, *words: str) -> Any:
+        """Run a command to its end; its JSON, if it was asked for. Raises RuntimeError unless it exits with 0."""
+        code, out, err = self.type(*words).answer()
+        if code != 0:
+            raise RuntimeError(f"{self.name}: kugetsu {' '.join(words)}: exit {code}: {out}{err}")
+        return json.loads(out) if "--json" in words else out
+
+    def processes(self) -> list[identity.Identity]:
+        """All that runs for this directory, agents and commands too."""
+        mark = f"KUGETSU_DIR={self.directory}".encode()
+        found = []
+        for pid in identity.pids():
+            who = identity.of(pid) if mark in (proc.environ(pid) or b"").split(b"\0") else None
+            if who is not None:
+                found.append(who)
+        return found
+
+    def freeze(self) -> list[identity.Identity]:
+        """Stop all processes, and those that they start meanwhile; who was stopped."""
+        stopped: list[identity.Identity] = []
+        while new := [who for who in self.processes() if who not in stopped]:
+            stopped += new
+            for who in new:
+                identity.signal(who, signal.SIGSTOP)
+        return stopped
+
+    def close(self) -> None:
+        """End all that runs here."""
+        if self._ws is not None:
+            self._ws.close()
+        while left := self.processes():
+            send(left, signal.SIGKILL)
+            time.sleep(0.05)
+        self.network.close()
+
+
+def send(processes: Sequence[identity.Identity], number: signal.Signals) -> None:
+    """Signal each that still lives."""
+    for who in processes:
+        identity.signal(who, number)
