@@ -19,7 +19,8 @@ import pytest
 
 from kugetsu.log.shared import postgres
 from kugetsu.log.shared.engine import SharedLog
-from kugetsu.model.errors import CapReached, LogUnreachable
+from kugetsu.model.errors import LogUnreachable
+from log import claims_race
 from log.counting import BY, Clock, Counting, fill, note, noted
 from log.forks import together
 from log.shared import open_shared
@@ -357,25 +358,11 @@ def test_who_keeps_the_mirror_is_followed_by_another(tmp_path: Path, database: s
 
 
 def test_processes_of_three_hosts_race_for_three_slots_and_exactly_three_get_one(tmp_path: Path, database: str) -> None:
-    rounds, slots = 8, 3
-
-    def race(number: int) -> None:
-        log = open_shared(tmp_path / f"h{number % HOSTS}" / "log", database)
-        for turn in range(rounds):
-
-            def claim(state: Any, turn: int = turn) -> list[Any]:
-                if state["issues"].get(f"round {turn}", 0) >= slots:
-                    raise CapReached("full")
-                return [noted(number, issue=f"round {turn}")]
-
-            with suppress(CapReached):
-                log.transact(claim)
-        log.close()
-
-    together(12, race)
-    logs = mirrors(tmp_path, database)
-    assert logs[0].state()["issues"] == {f"round {turn}": slots for turn in range(rounds)}
-    close(*logs)
+    places = [tmp_path / f"h{number}" / "log" for number in range(HOSTS)]
+    claims_race.prepare(places, database)
+    for won in claims_race.rounds(places, database, 12, 8):
+        assert len(won) == claims_race.SLOTS
+    close(*mirrors(tmp_path, database))
 
 
 @pytest.mark.parametrize("way", ["transact", "append"])

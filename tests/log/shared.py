@@ -16,8 +16,10 @@ from kugetsu.log.shared.marker import Marker
 from log.counting import BY, Clock, Counting
 
 
-def open_shared(directory: Path, url: str, kind: type[SharedLog] = SharedLog, **settings: Any) -> SharedLog:
-    """A shared engine whose mirror is ``directory``, with the stand-in projection."""
+def open_shared(
+    directory: Path, url: str, kind: type[SharedLog] = SharedLog, projection: Any = None, **settings: Any
+) -> SharedLog:
+    """A shared engine whose mirror is ``directory``; without a projection with the stand-in's."""
     directory.mkdir(parents=True, exist_ok=True)
     if marker.read(str(directory)) is None:
         marker.write(str(directory), Marker(url))
@@ -27,7 +29,7 @@ def open_shared(directory: Path, url: str, kind: type[SharedLog] = SharedLog, **
 
         return Database(url)
 
-    return kind(str(directory), Counting(), BY, Clock(), database, **settings)
+    return kind(str(directory), projection or Counting(), BY, Clock(), database, **settings)
 
 
 class Pulling(SharedLog):

@@ -20,9 +20,9 @@ from kugetsu.log.shared.keeper import Keeper
 from kugetsu.log.shared.kept import is_kept
 from kugetsu.log.shared.postgres import Database
 from kugetsu.log.shared.relay import Relay
-from kugetsu.model.errors import CapReached, LogDiverged, LogUnreachable
+from kugetsu.model.errors import LogDiverged, LogUnreachable
+from log import claims_race
 from log.counting import fill, note, noted
-from log.forks import together
 from log.shared import open_shared
 
 Start = Callable[[], Relay]
@@ -73,37 +73,15 @@ def test_what_goes_through_the_relay_never_loads_the_driver(log: SharedLog, star
 
 def test_processes_race_through_the_relays_of_two_hosts(tmp_path: Path, database: str) -> None:
     places = [tmp_path / name / "log" for name in "ab"]
-    for place in places:
-        open_shared(place, database).close()
-    rounds, slots = 6, 3
-
-    def race(number: int) -> None:
-        log = open_shared(places[number % 2], database)
-        for turn in range(rounds):
-
-            def claim(state: Any, turn: int = turn) -> list[Any]:
-                if state["issues"].get(f"round {turn}", 0) >= slots:
-                    raise CapReached("full")
-                return [noted(number, issue=f"round {turn}")]
-
-            with suppress(CapReached):
-                log.transact(claim)
-        assert not log.went_directly
-        log.close()
-
+    claims_race.prepare(places, database)
     children = [_relay_process(place, database) for place in places]
     try:
-        together(12, race)
+        for won in claims_race.rounds(places, database, 12, 6, direct=False):
+            assert len(won) == claims_race.SLOTS
     finally:
         for pid in children:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
-    for place in places:
-        log = open_shared(place, database)
-        log.pull()
-        assert log.state()["issues"] == {f"round {turn}": slots for turn in range(rounds)}
-        assert log.verify().ok
-        log.close()
 
 
 def _relay_process(place: Path, database: str) -> int:

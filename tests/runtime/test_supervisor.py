@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from kugetsu.model import record
 from kugetsu.model.errors import AgentUnavailable
+from kugetsu.runtime import host_lease
 from kugetsu.runtime.process import identity, lease, termination
 from kugetsu.runtime.runner import spawn, supervisor
 from runtime.supervised import Attempt, ended, eventually
@@ -91,6 +92,20 @@ def test_the_deadline_stops_the_agent(attempt: Attempt) -> None:
     attempt.start(FOREVER, deadline=time.monotonic() + 0.5)
     told = attempt.wait()
     assert (told.stopped, told.signal, told.leftover) == ("timeout", signal.SIGTERM, 0)
+
+
+def test_the_supervisor_looks_again_when_its_hosts_time_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    (tmp_path / "host").write_text("107.5\n")
+    orders = supervisor.Orders(1, "n", [], "none", "none", "none", grace=1.0, host_file=str(tmp_path / "host"))
+    monkeypatch.setattr(host_lease, "now", lambda: now[0])
+    watched = supervisor.Supervisor(orders)
+    monkeypatch.setattr(watched, "reap", lambda: None)
+    monkeypatch.setattr(watched, "wait", lambda seconds: now.append(now.pop() + seconds))
+    assert watched.watch() == supervisor.HOST_LEASE
+    assert now == [106.5]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -33,6 +33,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a campaign. Returns the exit status."""
     options = _parser().parse_args(arguments)
     seconds = options.minutes * 60 if options.minutes is not None else options.seconds
+    if options.claims:
+        from fault_campaign import claims  # PostgreSQL's driver is no part of the campaigns of one host
+
+        return claims.race(options.claims)
     seed = options.seed if options.seed is not None else random.SystemRandom().randrange(10**6)
     print(f"seed {seed}", flush=True)
     folder = tempfile.mkdtemp(prefix="kugetsu-campaign-")
@@ -58,7 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _campaign(options: argparse.Namespace, folder: str, seed: int) -> Campaign:
     if options.hosts:
-        from fault_campaign.hosts import Hosts  # PostgreSQL's driver is no part of the others
+        from fault_campaign.hosts import Hosts  # as above
 
         return Hosts(folder, seed, options.cap, count=options.hosts, ttl=options.ttl, skew=options.skew)
     return (Loop if options.loop else Typed)(folder, seed, options.cap)
@@ -68,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--loop", action="store_true", help="labelled issues, pull requests and forges that fail")
     parser.add_argument("--hosts", type=int, metavar="N", help="N hosts that share a log in PostgreSQL")
+    parser.add_argument("--claims", type=int, metavar="N", help="N rounds of 64 processes that race for 3 slots")
     parser.add_argument("--ttl", type=float, default=20.0, help="seconds after which a silent host is lost")
     parser.add_argument("--skew", type=float, default=3600.0, help="seconds by which a host's clock is wrong, at most")
     parser.add_argument("--seconds", type=float, default=120.0, help="how long faults are injected (default 120)")
@@ -75,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=None, help="of the chance (default: another one each time)")
     parser.add_argument("--cap", type=int, default=3, help="MAX_CONCURRENT_AGENTS (default 3)")
     parser.add_argument(
-        "--patience", type=float, default=120.0, help="seconds for finishing what is open (default 120)"
+        "--patience", type=float, default=240.0, help="seconds for finishing what is open (default 240)"
     )
     parser.add_argument("--keep", action="store_true", help="leave the directory, and say where it is")
     return parser

@@ -17,7 +17,6 @@ from fault_campaign.campaign import Action, Campaign, git
 from fault_campaign.host import Command, Host, send
 from fault_campaign.journal import Faults, uptime
 from fault_campaign.network import Network
-from kugetsu.domain.state import State
 from kugetsu.runtime.process import identity
 from kugetsu.runtime.process.named_lease import RELAY
 from log import postgres  # type: ignore[import-not-found]
@@ -63,7 +62,7 @@ class Hosts(Campaign):
         self.messages = itertools.count(1)
         self.broken: list[str] = []
         self.faults = Faults()
-        self._later: list[tuple[float, int, Callable[[], None]]] = []
+        self._later: list[tuple[float, int, Callable[[], object]]] = []
         self._turns = itertools.count()
         self._over = threading.Event()
         programs = postgres.binaries()
@@ -144,7 +143,7 @@ class Hosts(Campaign):
         """One of them."""
         return self.chance.choice(self.hosts)
 
-    def host_of(self, state: State, name: str | None) -> Host:
+    def host_of(self, name: str | None) -> Host:
         """The host with that id."""
         return next(host for host in self.hosts if host.id == name)
 
@@ -153,7 +152,7 @@ class Hosts(Campaign):
     def actions(self) -> list[Action]:
         """What people type, and faults."""
         return [
-            (self.enqueue, 14),
+            (self.enqueue, 20),
             (self.start, 3),
             (self.cancel, 1),
             (self.retry, 1),
@@ -187,7 +186,7 @@ class Hosts(Campaign):
             self.commands.remove((host, command))
             self._judge(host, command)
 
-    def after(self, seconds: float, what: Callable[[], None]) -> None:
+    def after(self, seconds: float, what: Callable[[], object]) -> None:
         """Have it done in so many seconds."""
         heapq.heappush(self._later, (time.monotonic() + seconds, next(self._turns), what))
 
@@ -251,7 +250,7 @@ class Hosts(Campaign):
 
     def pause_queue(self) -> bool:
         """Pause the queue, and let it go on some seconds later."""
-        self.after(self.chance.uniform(1, 4), lambda: self.type("queue", "resume", "--json") and None)
+        self.after(self.chance.uniform(1, 4), lambda: self.type("queue", "resume", "--json"))
         return self.type("queue", "pause", "--json")
 
     def destroy(self) -> bool:
@@ -319,7 +318,7 @@ class Hosts(Campaign):
         self.faults.note("killed", host.name)
         send([who for who in processes if who["pid"] in typed], signal.SIGKILL)
         send(processes, signal.SIGKILL)
-        self.after(self._outage(), lambda: self.type("queue-daemon", "start", host=host) and None)
+        self.after(self._outage(), lambda: self.type("queue-daemon", "start", host=host))
         return bool(processes)
 
     def stop_a_daemon(self) -> bool:
@@ -347,7 +346,7 @@ class Hosts(Campaign):
         for attempt in self.ws.state().live_on(host.id):
             if chosen in (attempt.runner, attempt.agent):
                 self.faults.note("runner stopped" if chosen == attempt.runner else "agent stopped", attempt.id)
-        self.after(self._outage(), lambda: identity.signal(chosen, signal.SIGCONT) and None)
+        self.after(self._outage(), lambda: identity.signal(chosen, signal.SIGCONT))
         return True
 
     def pause_host(self) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -49,8 +48,11 @@ def unrest(hosts: Sequence[Host]) -> list[str]:
     """What is still to be done by itself."""
     states = [host.ws.state() for host in hosts]
     state = max(states, key=lambda one: one.seq)
-    found = [f"{host.name} is at event {one.seq} of {state.seq}" for host, one in zip(hosts, states, strict=True)
-             if one.seq != state.seq]
+    found = [
+        f"{host.name} is at event {one.seq} of {state.seq}"
+        for host, one in zip(hosts, states, strict=True)
+        if one.seq != state.seq
+    ]
     found += [f"{attempt} works" for attempt in state.attempts]
     found += [f"{task.id} of {task.issue} waits (held: {task.held})" for task in state.waiting()]
     for host in hosts:
@@ -175,7 +177,7 @@ def _overlaps(campaign: Hosts, events: list[dict[str, Any]], runs: list[Run]) ->
             both = [moment for moment in earlier.moments if later.moments[0] <= moment <= later.moments[-1]]
             if not both:
                 continue
-            host = campaign.host_of(campaign.ws.state(), claims[earlier.attempt]["facts"]["host"])
+            host = campaign.host_of(claims[earlier.attempt]["facts"]["host"])
             excuse = _excuse(campaign, earlier, host, both)
             campaign.done[f"overlap: {excuse or 'of no excuse'}"] += 1
             if excuse is None:
@@ -254,6 +256,4 @@ def _errors(host: Host) -> list[str]:
     path = Path(host.directory, "logs", "daemon.log")
     text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
     lines = text.splitlines()
-    return [
-        "\n".join(lines[place : place + 40]) for place, line in enumerate(lines) if "the dispatcher failed" in line
-    ]
+    return ["\n".join(lines[place : place + 40]) for place, line in enumerate(lines) if "the dispatcher failed" in line]

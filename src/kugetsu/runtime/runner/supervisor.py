@@ -10,8 +10,8 @@ Started by an exec of phase A (same pid, the agent is its child, subreaper and s
     --grace SECONDS        between SIGTERM and SIGKILL
     --deadline SECONDS     on the monotonic clock: stop with reason ``timeout``
     --stop-file FILE       its first line is the reason of a stop; read at SIGTERM/SIGINT, and looked for every 5 s
-    --host-file FILE       until when this host may work (`host_lease`): before that, less the grace, stop with reason
-                           ``host-lease``; looked for every 5 s
+    --host-file FILE       until when this host may work (`host_lease`): at that time, less the grace, stop with reason
+                           ``host-lease``; looked for every 5 s, and then
     --ended-file FILE      where the result is written as well, one argument a line
     --output FILE          the agent's output: as long as it grows there is no checkup
     --errors FILE          the agent's stderr
@@ -186,7 +186,8 @@ class Supervisor:
             reason = self._stop_reason() or self._verdict
             if reason is None and orders.deadline is not None and now >= orders.deadline:
                 reason = "timeout"
-            if reason is None and self._is_cut_off():
+            left = self._seconds_left()
+            if reason is None and left <= 0:
                 reason = HOST_LEASE
             if reason is not None:
                 return reason
@@ -194,7 +195,7 @@ class Supervisor:
                 return "output"
             self._tree.step(now)
             self._checkup.step(now)
-            self.wait(poll if orders.deadline is None else min(poll, orders.deadline - now))
+            self.wait(min(poll, left) if orders.deadline is None else min(poll, left, orders.deadline - now))
 
     def wait(self, seconds: float) -> None:
         """Sleep until a child ends, a stop is requested, or ``seconds`` have passed; then reap."""
@@ -245,10 +246,10 @@ class Supervisor:
         when = self._ended_at if self._ended_at is not None else utc_now()
         return [*end, "--stopped", stopped or "none", "--ended-at", when, "--leftover", str(leftover)]
 
-    def _is_cut_off(self) -> bool:
-        """Whether the agent must end now, so that it has before another host may give its task away."""
+    def _seconds_left(self) -> float:
+        """Until the agent must be ended, so that it has ended before another host may give its task away."""
         stop_by = host_lease.stop_by(self._orders.host_file)
-        return stop_by is not None and host_lease.now() >= stop_by - self._orders.grace
+        return float("inf") if stop_by is None else stop_by - self._orders.grace - host_lease.now()
 
     def _stop_reason(self) -> str | None:
         if self._hung_up:
