@@ -23,6 +23,7 @@ def commit(name: str) -> str:
     return script(f"write {name}.txt", f"| {name}", f"run git add {name}.txt && git commit -qm {name}", "say Done.")
 
 
+@pytest.mark.thorough
 def test_an_imported_session_goes_on_in_its_conversation(
     tmp_path: Path,
     agent: OpenCode,

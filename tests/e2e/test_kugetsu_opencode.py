@@ -130,6 +130,7 @@ def commit(name: str, *before: str) -> str:
     return script(*before, f"write {name}.txt", f"| {name}", f"run git add -A && git commit -qm {name}", "say Done.")
 
 
+@pytest.mark.thorough
 def test_an_error_500_without_end_is_retried_with_its_reason(house: House) -> None:
     """Queued first and looked at last: opencode itself tries for 72 s before it gives up."""
     house.ok("queue", "enqueue", ref(500), script("status 500 forever"))
@@ -155,6 +156,7 @@ def test_continue_goes_on_in_the_same_conversation(house: House, model: Scripted
     assert asked[-1]["messages"] > asked[0]["messages"]
 
 
+@pytest.mark.thorough
 def test_two_at_once_stay_apart(house: House) -> None:
     for issue in (2, 3):
         house.ok("queue", "enqueue", ref(issue), commit(f"file{issue}", "sleep 4"))
@@ -173,6 +175,7 @@ def test_a_model_that_hangs_ends_at_the_time_limit(house: House) -> None:
     house.nothing_left_of(4)
 
 
+@pytest.mark.thorough
 def test_a_usage_limit_parks_the_task_until_the_stated_reset(house: House) -> None:
     limit = 'status 429 forever retry-after=5400 {"error":{"message":"usage limit reached","type":"rate_limit"}}'
     house.ok("queue", "enqueue", ref(5), script(limit))
@@ -189,6 +192,7 @@ def test_a_usage_limit_parks_the_task_until_the_stated_reset(house: House) -> No
     house.ok("queue", "cancel", parked["task"])
 
 
+@pytest.mark.thorough
 def test_a_permission_that_nobody_answers_does_not_block(house: House, tmp_path: Path) -> None:
     secret = tmp_path / "outside.txt"
     secret.write_text("outside\n")
@@ -287,6 +291,7 @@ def test_opencode_leaves_neither_libraries_nor_snapshots(house: House) -> None:
     assert list(temporary.glob("kugetsu-q*11-*")) == [] and list(temporary.glob(".*.so")) == []
 
 
+@pytest.mark.thorough
 def test_the_error_500_was_told(house: House) -> None:
     ended = house.await_event("attempt.failed", issue=500)
     assert ended["data"]["outcome"]["kind"] == "retryable" and "500" in json.dumps(ended["data"]["outcome"])

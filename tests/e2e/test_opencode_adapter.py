@@ -18,6 +18,7 @@ from scripted_model.server import ScriptedModel
 pytestmark = pytest.mark.e2e
 
 
+@pytest.mark.thorough
 def test_two_forks_of_one_base_work_in_their_own_worktrees_and_go_on(
     agent: OpenCode, clone: Clone, runs: Runs, model: ScriptedModel
 ) -> None:
