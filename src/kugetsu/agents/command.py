@@ -21,7 +21,6 @@ import secrets
 import shlex
 import shutil
 from collections.abc import Collection, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -221,7 +220,7 @@ def _verdict(ended: Ended, last_lines: list[str], said: list[str], *, started: b
     last = error_lines.cause(said) or "it printed nothing"
     if ended.exit_code == 0:
         return Kind.SUCCEEDED, "the command ended with exit code 0", None
-    now = datetime.now(UTC)
+    now = limits.present()
     for line in last_lines:
         limit = limits.find_sentence(line, now)
         if limit is not None and limit.usage:

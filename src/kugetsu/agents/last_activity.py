@@ -67,7 +67,7 @@ def of_text(output: str) -> Progress:
     unfinished = bool(found[-1])
     last = short(redact_unfinished(text) if unfinished else text)
     try:
-        at = clock.from_epoch(os.lstat(output).st_mtime)
+        at = clock.from_own(os.lstat(output).st_mtime)
     except OSError:  # it went meanwhile
         at = None
     return Progress(last=last, at=at)
@@ -166,7 +166,7 @@ def _note_sign(seen: Progress, sign: dict[str, Any]) -> None:
 def _note(seen: Progress, text: str, at: int) -> None:
     if text:
         seen.last = text
-        seen.at = clock.from_epoch(at / 1000)
+        seen.at = clock.from_own(at / 1000)
         seen.running = False
 
 

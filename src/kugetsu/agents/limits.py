@@ -14,6 +14,13 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from email.utils import parsedate_to_datetime
 
 from kugetsu.agents.reset_times import number, reset_time, sane, window_end
+from kugetsu.model import clock
+
+
+def present() -> datetime:
+    """The time from which limits are counted: that by which decisions are made."""
+    return datetime.fromtimestamp(clock.parse(clock.now()) / 1e6, UTC)
+
 
 LONG_WAIT_SECONDS = 300.0
 """A wait longer than that is not worth an idle agent: it counts as a usage limit whatever it is called."""

@@ -136,7 +136,7 @@ def _mtime(folder: str) -> float:
 
 
 def _changed_at(runs: str, attempt: str) -> str:
-    return clock.from_epoch(_mtime(f"{runs}/{attempt}"))
+    return clock.from_own(_mtime(f"{runs}/{attempt}"))
 
 
 # --- one log ----------------------------------------------------------------------------------------------------

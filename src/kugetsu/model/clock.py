@@ -2,6 +2,10 @@
 
 The arithmetic is done here on integers: `datetime` would cost every command about 2 ms of import, and a float
 cannot hold all microseconds of a date.
+
+There is one clock for all that is recorded and decided: this machine's, or in a log that hosts share the one that they
+have agreed on (`follow`), whatever this machine's shows. Times that a file or a program of this machine tells are on
+its own clock, which `ahead` and `from_own` make comparable.
 """
 
 from __future__ import annotations
@@ -9,6 +13,10 @@ from __future__ import annotations
 import time
 
 from kugetsu.model.errors import BadInput
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 WIDTH = 27
 """Length of every time text: ``2026-11-23T10:00:02.123456Z``."""
@@ -24,9 +32,39 @@ _second = -1
 _second_text = "1969-12-31T23:59:59."  # the latest second asked for: events come many to a second
 
 
+_agreed: Callable[[], int | None] | None = None
+
+
+def follow(agreed: Callable[[], int | None] | None) -> None:
+    """Take the time from ``agreed``, which tells microseconds since 1970 UTC, or None while it knows none; None: from
+    this machine."""
+    global _agreed
+    _agreed = agreed
+
+
 def now() -> str:
-    """The wall time of this machine. Data only: order comes from `seq`, never from this."""
-    return from_micros(time.time_ns() // 1000)
+    """The time, of the clock that is followed. Data only: order comes from `seq`, never from this."""
+    return from_micros(_own() + _ahead())
+
+
+def ahead() -> float:
+    """Seconds by which the clock that is followed is ahead of this machine's own."""
+    return _ahead() / _MICRO
+
+
+def from_own(seconds: float) -> str:
+    """The text of a time since 1970 UTC that this machine's own clock told: a file's, or that of a program's record.
+    Raises BadInput as `from_epoch`."""
+    return from_epoch(seconds + ahead())
+
+
+def _own() -> int:
+    return time.time_ns() // 1000
+
+
+def _ahead() -> int:
+    there = _agreed() if _agreed is not None else None
+    return 0 if there is None else there - _own()
 
 
 def from_micros(micros: int) -> str:

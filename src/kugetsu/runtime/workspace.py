@@ -8,6 +8,7 @@ from kugetsu import __version__
 from kugetsu.host import config
 from kugetsu.host.config import Config
 from kugetsu.host.paths import Paths
+from kugetsu.log.files.segments import is_shared
 from kugetsu.model import clock
 from kugetsu.redaction import funnel
 
@@ -80,6 +81,7 @@ class Workspace:
         if self._log is None:
             from kugetsu.log import open_log
 
+            _follow_clock(self.paths)
             by = self.by
             self._log = open_log(
                 self.paths.log, by=by, now=clock.now, guard=lambda new_events: _guarded(new_events, by)
@@ -152,6 +154,16 @@ class Workspace:
             self._log = None
 
 
+def _follow_clock(paths: Paths) -> None:
+    """Let this process go by the clock of the directory's log: that of all its hosts, where several share it."""
+    if is_shared(paths.log):
+        from kugetsu.runtime import host_clock
+
+        host_clock.follow(paths.leases)
+    else:
+        clock.follow(None)
+
+
 def open_workspace(environment: Mapping[str, str], command: str) -> Workspace:
     """The workspace that the environment names (KUGETSU_DIR); nothing is made.
 
@@ -159,6 +171,7 @@ def open_workspace(environment: Mapping[str, str], command: str) -> Workspace:
     """
     paths = Paths.of(environment)
     learn_secrets(paths, environment)
+    _follow_clock(paths)
     by = actor(command, environment)
     environment = outside(environment)
     return Workspace(paths, config.load(paths.config, environment), environment, by)

@@ -10,11 +10,10 @@ import time
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from kugetsu.agents import error_lines, last_activity, missing_program
+from kugetsu.agents import error_lines, last_activity, limits, missing_program
 from kugetsu.agents.commands import Command, calls_of, ended_at, of_call
 from kugetsu.agents.last_activity import Progress
 from kugetsu.agents.missing_program import INSTALL_HINT
@@ -288,7 +287,7 @@ class OpenCode:
     def outcome(self, ended: Ended) -> Outcome:
         """The verdict on a run's end and files."""
         output, errors = read_output(ended.output), read_errors(ended.errors, ended.session)
-        judged = judge(output, errors, ended.exit_code, ended.signal, datetime.now(UTC), ended.directory)
+        judged = judge(output, errors, ended.exit_code, ended.signal, limits.present(), ended.directory)
         full = opencode_environment.full_disk(self._environment)
         if full is not None and judged.kind is Kind.RETRYABLE and not output.steps:
             reason = sentence(f"the disk of opencode's data is full ({full}): {judged.reason}")
@@ -337,7 +336,7 @@ class OpenCode:
 
     def checkup(self, running: Running) -> Checkup:
         """What a silent run is about."""
-        seen = check(running, datetime.now(UTC), self._was_prompted(running))
+        seen = check(running, limits.present(), self._was_prompted(running))
         if seen.health is Health.UNKNOWN:
             # Its start may wait for a lock whose holder has ended meanwhile.
             opencode_leftovers.clear_abandoned(self._environment)

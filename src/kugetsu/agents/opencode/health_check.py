@@ -55,8 +55,8 @@ def check(running: Running, now: datetime, prompted: bool | None = None) -> Chec
 
 
 def _by_last_sign(kind: str, at_ms: int, now: datetime) -> Checkup:
-    since = clock.from_epoch(at_ms / 1000)
-    if kind == "answering" and now.timestamp() - at_ms / 1000 <= _ANSWERING_SECONDS:
+    since = clock.from_own(at_ms / 1000)
+    if kind == "answering" and now.timestamp() - (at_ms / 1000 + clock.ahead()) <= _ANSWERING_SECONDS:
         return Checkup(Health.HEALTHY, "the model's answer arrives", None, since)
     if kind == "hello":
         return Checkup(Health.UNKNOWN, "has started, and has not called the model yet", None, since)
@@ -68,7 +68,7 @@ def _printed_nothing(output: str) -> bool:
 
 
 def _retrying(retry: Retry, now: datetime) -> Checkup:
-    since = None if retry.since_ms is None else clock.from_epoch(retry.since_ms / 1000)
+    since = None if retry.since_ms is None else clock.from_own(retry.since_ms / 1000)
     limit = limit_of_retry(retry, now)
     if limit is not None:
         return Checkup(Health.LIMITED, f"usage limit: {short(retry.message)}", limit.resets_at, since)
@@ -77,20 +77,21 @@ def _retrying(retry: Retry, now: datetime) -> Checkup:
 
 def _logged(error: tuple[str, str], now: datetime) -> Checkup:
     at, message = error
+    since = clock.from_own(clock.parse(at) / 1e6)
     limit = limits.find(message, now)
     if limit is not None and limit.usage:
-        return Checkup(Health.LIMITED, f"usage limit: {short(message)}", limit.resets_at, at)
-    return Checkup(Health.RETRYING, f"retries the model: {short(message)}", None, at)
+        return Checkup(Health.LIMITED, f"usage limit: {short(message)}", limit.resets_at, since)
+    return Checkup(Health.RETRYING, f"retries the model: {short(message)}", None, since)
 
 
 def _is_newest(at: str, running: Running, now: datetime) -> bool:
     """Whether an error was logged in the present silence: not one that a later answer has overcome."""
     quiet_since = now.timestamp() - running.quiet_seconds
-    return clock.parse(at) / 1e6 >= quiet_since - 1
+    return clock.parse(at) / 1e6 + clock.ahead() >= quiet_since - 1
 
 
 def _tool(errors: Errors) -> Checkup:
     sign = list(errors.running.values())[-1]
     at = sign.get("at")
-    since = clock.from_epoch(at / 1000) if isinstance(at, int) else None
+    since = clock.from_own(at / 1000) if isinstance(at, int) else None
     return Checkup(Health.HEALTHY, "runs " + short(f"{sign.get('tool')} {sign.get('title') or ''}"), None, since)

@@ -11,6 +11,7 @@ from kugetsu.agents import error_lines, limits
 from kugetsu.agents.opencode import config
 from kugetsu.agents.opencode.events import Errors, Output, Retry
 from kugetsu.agents.outcome import Kind, Outcome, bounded, sentence
+from kugetsu.model import clock
 
 _UNREACHED = re.compile(r"(cannot|unable to) connect|ECONNREFUSED|ENOTFOUND|EAI_AGAIN", re.I)
 _NETWORK = re.compile(
@@ -80,7 +81,9 @@ def _judge(
 def limit_of_retry(retry: Retry, now: datetime) -> limits.Limit | None:
     """The usage limit for which a retry waits; None when it is an error that passes in seconds."""
     limit = limits.find(retry.message, now)
-    following = None if retry.next_ms is None else datetime.fromtimestamp(retry.next_ms / 1000, now.tzinfo)
+    following = (
+        None if retry.next_ms is None else datetime.fromtimestamp(retry.next_ms / 1000 + clock.ahead(), now.tzinfo)
+    )
     far = following is not None and (following - now).total_seconds() > limits.LONG_WAIT_SECONDS
     if limit is not None and limit.usage:
         return limits.Limit(True, limit.resets or (following if far else None))

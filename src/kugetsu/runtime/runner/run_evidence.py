@@ -59,7 +59,7 @@ def _elsewhere(
     issues = [one for one in state.sessions.values() if one.kind == "issue" and one.key != session.key]
     others = [one.worktree for one in issues if one.worktree is not None]
     try:
-        began, ended = (clock.parse(at) / 1e6 for at in (attempt.running_at, ended_at or clock.now()))
+        began, ended = (clock.parse(at) / 1e6 - clock.ahead() for at in (attempt.running_at, ended_at or clock.now()))
     except BadInput:
         return None
     recorded = any(command.line for command in commands)
