@@ -332,8 +332,7 @@ def _small(state: State, kind: str, name: str) -> Values | None:
         pause = state.paused.get(name)
         return (pause["at"], pause["until"]) if pause is not None else None
     if kind == "repository":
-        found = state.repositories.get(name)
-        return (found.get("path"), found.get("url")) if found is not None else None
+        return _sources(state, name)
     if kind in _OF_ISSUES:
         return _of_issue(state, kind, name)
     if kind == "notices":
@@ -344,6 +343,15 @@ def _small(state: State, kind: str, name: str) -> Values | None:
             return None
         return (box["upto"], len(box["open"]), (box["last"] or {}).get("text"), len(box.get("hosts", ())))
     return (bool(state.initialised), state.log_id) if kind == "kugetsu" else (state.violations_seen,)
+
+
+def _sources(state: State, name: str) -> Values | None:
+    """The folder and the URL of a repository; of hosts that share the log, the folder of each."""
+    found = state.repositories.get(name)
+    if found is None:
+        return None
+    folders = [f"{one.name}:{one.folders[name]}" for one in state.hosts.values() if name in one.folders]
+    return ", ".join(folders) or found.get("path"), found.get("url")
 
 
 def _of_issue(state: State, kind: str, issue: str) -> Values | None:

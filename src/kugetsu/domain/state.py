@@ -326,6 +326,8 @@ class Host:
     away: dict[str, dict[str, Any]] = field(factory=dict)
     #: Worktree → the session that has moved to another host since, with its "branch" and "head" then.
     left_behind: dict[str, dict[str, Any]] = field(factory=dict)
+    #: Repository → the clone that is registered for it there.
+    folders: dict[str, str] = field(factory=dict)
 
     @property
     def takes_part(self) -> bool:

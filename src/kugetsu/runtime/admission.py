@@ -10,7 +10,6 @@ import os
 
 from kugetsu.model.errors import BadInput, KugetsuError, NotFound
 from kugetsu.model.servers import LOCAL, canonical_host
-from kugetsu.runtime import liveness
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,11 +26,18 @@ ANYWAY = "or queue it all the same: --anyway"
 
 def require_source(ws: Workspace, ref: IssueRef, here: dict[str, str] | None) -> None:
     """Raise NotFound if nothing tells where the issue's repository is; ``here`` is the clone that this is typed in."""
-    known = ws.state().repositories.get(ref.repository) or {}
-    session = ws.state().sessions.get(str(ref))
+    state = ws.state()
+    known, elsewhere = state.repositories.get(ref.repository) or {}, False
+    if state.hosts:
+        from kugetsu.domain import hosts
+        from kugetsu.host import host_file
+
+        known = hosts.source_of(state, ref.repository, host_file.read(ws.paths.root)) or {}
+        elsewhere = not known and bool(hosts.registrations(state, ref.repository))
+    session = state.sessions.get(str(ref))
     if here is not None or (session is not None and session.source is not None):
         return
-    if "path" in known and liveness.is_elsewhere(ws.paths, known.get("host")):
+    if elsewhere:
         return  # a folder of another host, which works on it
     if "path" in known and not os.path.isdir(known["path"]):
         said = f"{known['path']}, registered for {ref.repository}, is gone"

@@ -90,11 +90,12 @@ def repositories(ws: Workspace, state: State) -> dict[str, dict[str, str]]:
     """The registered repositories as this host has them: the folder of another one is none of its sources."""
     if not state.hosts:
         return state.repositories
-    return {
-        name: source
-        for name, source in state.repositories.items()
-        if "path" not in source or is_own(ws, source.get("host"))
-    }
+    from kugetsu.domain import hosts
+
+    here = own(ws)
+    names = dict.fromkeys((*state.repositories, *(state.hosts[here].folders if here in state.hosts else ())))
+    found = ((name, hosts.source_of(state, name, here)) for name in names)
+    return {name: source for name, source in found if source is not None}
 
 
 def may_judge(ws: Workspace, attempt: Attempt) -> bool:

@@ -72,7 +72,13 @@ def clone_here(ws: Workspace, ref: IssueRef) -> dict[str, str] | None:
         return None
     require_not_from_sudo(checkout.home)
     matches, _ = remotes.matching_remote(checkout, ref.repository, ws.config.servers(), own=ws.paths.repositories)
-    return {"path": checkout.home} if matches else None
+    if not matches:
+        return None
+    if not ws.state().hosts:
+        return {"path": checkout.home}
+    from kugetsu.runtime import host_id
+
+    return {"path": checkout.home, "host": host_id.own(ws)}
 
 
 def enqueue(

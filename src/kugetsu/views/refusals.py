@@ -201,10 +201,6 @@ _WORDS: dict[str, Callable[[Values], Words]] = {
     ),
     "session_wanted": _session_wanted,
     "session_exists": lambda v: (f"{v['session']} already has a session here", f"kugetsu history {v['session']}"),
-    "repository_of_host": lambda v: (
-        f"{v['repository']} is registered as a folder of {v['host']}",
-        "register its URL, which all hosts can use: kugetsu init --repo URL",
-    ),
     "repository_registered": lambda v: (
         f"{v['repository']} is already registered at another place: {v['source']}",
         "kugetsu init --repo PATH|URL",

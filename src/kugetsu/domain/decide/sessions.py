@@ -62,17 +62,17 @@ def initialise(state: State, log_id: str, version: str, agent: str) -> list[NewE
 
 @decision("sessions.register")
 def register(state: State, repository: str, origin: dict[str, str]) -> list[NewEvent]:
-    """Register the clone (``path``, in a shared log with its ``host``) or URL that a repository's worktrees come from.
-    Raises Conflict for a path in place of that of another host that takes part."""
+    """Register the clone (``path``, in a shared log with its ``host``, which others do not have) or the URL that a
+    repository's worktrees come from."""
+    from kugetsu.domain import hosts  # few commands that make sessions register anything
+
     require_initialised(state)
-    known = state.repositories.get(repository)
-    names = ("url",) if "url" in origin else ("path", "host")  # any host has a URL
-    if known is not None and all(known.get(name) == origin.get(name) for name in names):
-        return []
-    other = state.hosts.get(known.get("host", "")) if known is not None and "path" in known else None
-    if other is not None and other.takes_part and "path" in origin and other.id != origin.get("host"):
-        raise Conflict.because("repository_of_host", repository=repository, host=other.name)
-    return [NewEvent("repository.registered", {"repository": repository, **origin})]
+    there = hosts.registrations(state, repository)
+    if "url" in origin:  # for any host
+        known = len(there) == 1 and there[0].get("url") == origin["url"]
+    else:
+        known = any(one.get("path") == origin["path"] and one.get("host") == origin.get("host") for one in there)
+    return [] if known else [NewEvent("repository.registered", {"repository": repository, **origin})]
 
 
 @decision("sessions.request")

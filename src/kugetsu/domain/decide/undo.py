@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Any
 
-from kugetsu.domain.decide import pauses, queue
+from kugetsu.domain.decide import pauses, queue, registrations
 from kugetsu.domain.decision import decision
 from kugetsu.domain.events import CATALOGUE, Event
 from kugetsu.domain.new_event import NewEvent
@@ -376,17 +376,10 @@ def _untie(state: State, undone: Undone) -> list[NewEvent]:
     return [NewEvent("session.pr", data, issue=issue, session=session.key, cause=undone[UNDO])]
 
 
-def _describe_registered(event: Event, before: State) -> Undone:
-    repository = event["data"]["repository"]
-    source = {name: event["data"][name] for name in ("path", "url", "host") if event["data"].get(name)}
-    return {"repository": repository, "source": source, "was": before.repositories.get(repository, {})}
-
-
 def _unregister(state: State, undone: Undone) -> list[NewEvent]:
-    repository = undone["repository"]
-    if state.repositories.get(repository, {}) != undone["source"] or undone["source"] == undone["was"]:
-        raise _since(undone, "repository_changed", repository=repository)
-    return [NewEvent("repository.registered", {"repository": repository, **undone["was"]}, cause=undone[UNDO])]
+    if not registrations.holds(state, undone):
+        raise _since(undone, "repository_changed", repository=undone["repository"])
+    return registrations.unregister(state, undone, undone[UNDO])
 
 
 def _describe_review(event: Event, before: State) -> Undone:
@@ -454,7 +447,7 @@ _BY_KIND: dict[str, tuple[Callable[[Event, State], Undone], Callable[[State, Und
     "notices.read": (_describe_mark, _unread),
     "notices.unread": (_describe_mark, _read_again),
     "session.pr": (_describe_pr, _untie),
-    "repository.registered": (_describe_registered, _unregister),
+    "repository.registered": (registrations.described, _unregister),
     "review.done": (_describe_review, _review_again),
     "review.reopened": (_describe_reopened, _reviewed_again),
     "report.acknowledged": (_describe_report, _unacknowledge),

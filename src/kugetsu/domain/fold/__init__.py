@@ -63,13 +63,21 @@ def _initialised(state: State, event: Event) -> None:
 
 def _repository_registered(state: State, event: Event) -> None:
     data = event["data"]
+    name, host = data["repository"], state.hosts.get(data.get("host") or "")
     source = {name: data[name] for name in ("path", "url") if data.get(name)}
+    if host is not None and "url" not in source:
+        from kugetsu.domain.fold import hosts
+
+        hosts.repository_registered(state, host, name, data.get("path"))
+        return
+    for each in state.hosts.values():
+        each.folders.pop(name, None)  # a URL is for all of them
     if source:
         if data.get("host"):
             source["host"] = data["host"]
-        state.repositories[data["repository"]] = source
+        state.repositories[name] = source
     else:
-        state.repositories.pop(data["repository"], None)
+        state.repositories.pop(name, None)
 
 
 HANDLERS: dict[str, Handler] = {

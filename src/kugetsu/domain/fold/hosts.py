@@ -26,14 +26,16 @@ def host_joined(state: State, event: Event) -> None:
     dest = step("host", known.state, "join")
     assert dest is not None  # from everywhere
     if not state.hosts:
-        _take_possession(state, known.id)
+        _take_possession(state, known)
     known.name, known.term, known.labels, known.cap = name, term, labels, cap
     known.state, known.changed, known.changed_at = dest, event["seq"], event["at"]
     state.hosts[known.id] = known
 
 
-def _take_possession(state: State, host: str) -> None:
+def _take_possession(state: State, first: Host) -> None:
     """What older versions made without naming the host is of the first one that shares the log."""
+    host = first.id
+    first.folders = {name: source["path"] for name, source in state.repositories.items() if "path" in source}
     for session in state.sessions.values():
         session.host = session.host or host
     for source in state.repositories.values():
@@ -76,6 +78,21 @@ def host_returned(state: State, event: Event) -> None:
         return
     for worktree in safe:
         host.left_behind.pop(worktree, None)
+
+
+def repository_registered(state: State, host: Host, name: str, path: str | None) -> None:
+    """Fold of ``repository.registered`` for the folder of a host, None for none any more: the others keep theirs, and
+    the URL that is for all."""
+    if path is not None:
+        host.folders[name] = path
+    else:
+        host.folders.pop(name, None)
+    if "url" in state.repositories.get(name, {}):
+        return
+    state.repositories.pop(name, None)
+    having = host if path is not None else next((one for one in state.hosts.values() if name in one.folders), None)
+    if having is not None:
+        state.repositories[name] = {"path": having.folders[name], "host": having.id}
 
 
 def setting_shared(state: State, event: Event) -> None:

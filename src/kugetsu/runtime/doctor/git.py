@@ -112,7 +112,9 @@ def _locks(context: Context) -> Iterator[Finding]:
             continue
         if session.attempt is None and session.person is None:
             dead.update((lock.path, lock) for lock in locks.of_worktree(session.worktree, session.branch))
-    sources = {session.source for session in own} | {source.get("path") for source in state.repositories.values()}
+    sources = {session.source for session in own} | {
+        source.get("path") for source in host_id.repositories(context.ws, state).values()
+    }
     for checkout in filter(None, (checkouts.find(path) for path in sources if path is not None)):
         dead.update((lock.path, lock) for lock in locks.of_clone(checkout))
     for path, lock in sorted(dead.items()):

@@ -197,8 +197,9 @@ def _repository(ws: Workspace, session: Session, task: Task | None) -> Repositor
     if session.repository is None:
         raise KugetsuError(f"the session {session.key} belongs to no repository")
     registered = dict(host_id.repositories(ws, ws.state()))
-    if task is not None and task.repository is not None:
-        registered[session.repository] = task.repository
+    typed_in = task.repository if task is not None else None
+    if typed_in is not None and host_id.is_own(ws, typed_in.get("host")):
+        registered[session.repository] = typed_in
     elif session.source is not None and checkouts.at(os.path.realpath(session.source)) is not None:
         registered[session.repository] = {"path": session.source}
     return repositories.resolve(session.repository, ws.paths, registered=registered, servers=ws.config.servers())
