@@ -13,7 +13,7 @@ import pytest
 from cli.conftest import Command
 from cli.test_json_shapes import compare, documented
 from cli.test_startup import HEAVY, ORJSON, modules_of
-from kugetsu.log.shared import marker
+from kugetsu.log.shared import marker, schema
 from kugetsu.log.shared.kept import is_kept
 from kugetsu.runtime.process.named_lease import RELAY
 
@@ -210,7 +210,7 @@ def test_doctor_says_how_the_shared_log_is(ready: Command, second: Command, data
         assert texts(second)["open"].startswith("problem")
         again = second("log", "migrate", database, "--json")
         compare(again.json, documented("log migrate"))
-        assert again.json["before"] == again.json["schema"] == 2
+        assert again.json["before"] == again.json["schema"] == schema.migrations()[-1].number
     finally:
         postgres.run(f"DROP DATABASE {database.rpartition('dbname=')[2]} WITH (FORCE)")
         postgres.run("DROP ROLE wanda")

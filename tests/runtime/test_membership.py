@@ -227,7 +227,7 @@ def test_a_host_that_is_heard_of_is_not_lost_unless_a_person_says_so(
     assert [event["type"] for event in events] == ["host.lost"] and events[0]["data"]["by"] is None
     assert membership.fence(first.ws, there, 1, None, sure=True) == []
     with closing(database_of(second.paths.log)) as there_too:
-        assert not there_too.beat(there, 1, 0), "its term renews nothing"
+        assert not there_too.beat(there, 1, 0).held, "its term renews nothing"
 
 
 def test_a_host_that_was_given_up_and_lives_stops_its_agents_and_joins_again(

@@ -5,12 +5,15 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+import orjson
 import pytest
 
-from kugetsu.domain import gates, hosts, invariants, placement
-from kugetsu.domain.decide import attempts, claims, daemon, queue, sessions
+from kugetsu.domain import gates, hosts, invariants, placement, scheduling, state_codec
+from kugetsu.domain.decide import attempts, claims, daemon, queue, sessions, undo
 from kugetsu.domain.decide import hosts as decide
 from kugetsu.domain.facts import Ending
+from kugetsu.domain.fold import fold
+from kugetsu.domain.state import empty
 from kugetsu.model.errors import BadInput, Conflict
 from kugetsu.views import gates as gate_words
 from kugetsu.views import refusals
@@ -117,6 +120,36 @@ def test_slots_count_for_each_host_and_for_all(world: World) -> None:
     assert claim(world, "q4", ONE) == [] == claim(world, "q4", TWO)
 
 
+def test_a_cap_of_a_repository_counts_on_all_hosts_and_a_hosts_own_only_its_agents(world: World) -> None:
+    a = "example.org/o/a"
+    same = [number for number, issue in enumerate(ISSUES) if issue.startswith(f"{a}#")]
+    first, second = (enqueue(world, number) for number in same)
+    given: Any = {"kind": "dev", "message": "go", "via": "enqueue"}
+    third = world.do(lambda state: queue.enqueue(state, issue=f"{a}#99", **given))[0]["task"]
+    claim(world, first, ONE)
+    own: Any = {"repository_caps": {"*": 1}}
+    assert held(world, second, ONE, **own) == "repository_full" and held(world, second, TWO, **own) is None
+    world.do(lambda state: decide.share_setting(state, "REPOSITORY_CAPS", f"{a}=1 example.org/o/b=2"))
+    assert held(world, second, TWO, **own) == held(world, second, ONE) == "repository_full_everywhere"
+    world.do(lambda state: decide.share_setting(state, "REPOSITORY_CAPS", None))
+    world.do(lambda state: decide.share_setting(state, "MAX_AGENTS_PER_REPOSITORY", "2"))
+    (*_, claimed) = claim(world, second, TWO)
+    assert claimed["facts"]["shared"] == {"MAX_AGENTS_PER_REPOSITORY": "2"}
+    closed = gates.first_closed(world.state, world.state.tasks[third], facts(world, ONE))
+    assert closed is not None and closed.code == "repository_full_everywhere"
+    assert gate_words.reason(closed.code, closed.values) == f"2 of 2 agents of all hosts allowed in {a}"
+    change = scheduling.forecast(world.state, world.state.tasks[third], facts(world, ONE), lambda _: 1.0).change
+    assert change.values == {"attempts": ["q1.1", "q2.1"], "needed": 1}
+
+
+def test_what_raises_a_cap_of_all_hosts_keeps_the_others() -> None:
+    values = {"used": 2, "cap": 2, "repository": "h/o/r", "named": "h/o/a=1 h/o/r=2"}
+    command = gate_words.commands("repository", "repository_full_everywhere", values)[0]
+    assert command == "kugetsu config set --shared REPOSITORY_CAPS h/o/a=1,h/o/r=3"
+    command = gate_words.commands("repository", "repository_full_everywhere", {**values, "named": ""})[0]
+    assert command == "kugetsu config set --shared MAX_AGENTS_PER_REPOSITORY 3"
+
+
 def test_two_attempts_in_one_slot_of_a_host_break_an_invariant(world: World) -> None:
     for number, host in ((0, ONE), (1, ONE)):
         claim(world, enqueue(world, number), host)
@@ -169,8 +202,10 @@ def test_a_host_that_drains_left_or_has_another_term_starts_nothing(world: World
 
 def test_every_answer_of_the_gate_has_words(world: World) -> None:
     values = {"host": "one", "term": 2, "labels": ["gpu"], "session": ISSUES[0], "used": 1, "cap": 1, "attempts": []}
+    values |= {"repository": "h/o/r", "named": ""}
     codes = ("host_fits", "host_not_joined", "host_term_over", "host_draining", "host_left", "host_lost")
-    for code in (*codes, "session_elsewhere", "labels_lacking", "repository_elsewhere", "all_slots_full"):
+    codes += ("session_elsewhere", "labels_lacking", "repository_elsewhere")
+    for code in (*codes, "all_slots_full", "repository_full_everywhere"):
         assert " " in gate_words.reason(code, values), code
 
 
@@ -323,20 +358,64 @@ def test_a_log_is_taken_back_when_nothing_runs_elsewhere(world: World) -> None:
     assert left["data"]["host"] == TWO and [host.id for host in world.state.hosts.values() if host.takes_part] == [ONE]
 
 
-def test_a_folder_of_one_host_is_never_replaced_by_that_of_another() -> None:
+SHARED = "example.org/o/shared"
+
+
+def register(world: World, **origin: str) -> list[Event]:
+    return world.do(lambda state: sessions.register(state, SHARED, origin))
+
+
+def test_each_host_has_its_own_folder_of_a_repository_and_a_url_is_for_all() -> None:
     world = World()
-    name = "example.org/o/shared"
-    world.do(lambda state: sessions.register(state, name, {"path": "/one/clone"}))
+    register(world, path="/one/clone")
     for host, called in ((ONE, "one"), (TWO, "two")):
         world.do(partial(decide.join, host=host, term=1, name=called, labels=[], cap=2))
-    there = {"path": "/two/clone", "host": TWO}
-    with pytest.raises(Conflict) as refused:
-        world.do(lambda state: sessions.register(state, name, there))
-    assert refused.value.refusal == "repository_of_host"
-    assert world.state.repositories[name] == {"path": "/one/clone", "host": ONE}
-    assert world.do(lambda state: sessions.register(state, name, {"path": "/one/clone", "host": ONE})) == []
-    assert world.do(lambda state: sessions.register(state, name, {"path": "/one/other", "host": ONE}))
+    one, two = {"path": "/one/clone", "host": ONE}, {"path": "/two/clone", "host": TWO}
+    assert sources(world) == [one, None], "what was there before is the first host's"
+    assert register(world, **one) == [] and register(world, **two) and register(world, **two) == []
+    assert sources(world) == [one, two]
     url = {"url": "https://example.org/o/shared.git"}
-    assert world.do(lambda state: sessions.register(state, name, url))
-    assert world.do(lambda state: sessions.register(state, name, url)) == []
-    assert world.do(lambda state: sessions.register(state, name, there))
+    assert register(world, **url) and register(world, **url) == []
+    assert sources(world) == [url, url]
+    assert register(world, **two) and sources(world) == [url, two]
+    assert state_codec.load(orjson.loads(orjson.dumps(state_codec.dump(world.state)))).hosts[TWO].folders
+
+
+def sources(world: World) -> list[dict[str, str] | None]:
+    return [hosts.source_of(world.state, SHARED, host) for host in (ONE, TWO)]
+
+
+def test_a_registration_is_undone_on_the_hosts_that_it_was_of(world: World) -> None:
+    one, two, url = {"path": "/one", "host": ONE}, {"path": "/two", "host": TWO}, {"url": "https://example.org/o/s"}
+    for origin in (one, two, {"path": "/two/b", "host": TWO}, url, two):
+        (event,) = register(world, **origin)
+    assert sources(world) == [url, two]
+    for expected in ([url, url], [one, {"path": "/two/b", "host": TWO}], [one, two], [one, None], [None, None]):
+        event = undo_one(world, event)
+        assert sources(world) == expected
+    assert world.state.repositories == {} and world.state.violations == []
+
+
+def undo_one(world: World, event: Event) -> Event:
+    """Undo a registration; the one before it."""
+    before = empty()
+    for one in world.memory.events[: event["seq"] - 1]:
+        fold(before, one)
+    undone = undo.described(event, before, world.now)
+    world.do(lambda state: undo.compensate(state, [undone]))
+    return next(
+        (one for one in reversed(world.memory.events[: event["seq"] - 1]) if one["type"] == event["type"]), event
+    )
+
+
+def test_a_folder_of_several_hosts_is_worked_on_by_each_of_them(world: World) -> None:
+    name = "local/work/sample"
+    for host in (ONE, TWO):
+        world.do(lambda state, host=host: sessions.register(state, name, {"path": "/r", "host": host}))
+    world.do(partial(decide.join, host="3" * 32, term=1, name="three", labels=[], cap=2))
+    given: Any = {"kind": "dev", "issue": f"{name}#1", "message": "go", "via": "enqueue"}
+    world.do(lambda state: queue.enqueue(state, **given, repository={"path": "/typed", "host": ONE}))
+    assert held(world, "q1", TWO) is None and held(world, "q1", ONE) is None
+    closed = gates.first_closed(world.state, world.state.tasks["q1"], facts(world, "3" * 32))
+    assert closed is not None and closed.code == "repository_elsewhere"
+    assert gate_words.reason(closed.code, closed.values) == "its repository is a folder of one, two"

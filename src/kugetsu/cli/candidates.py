@@ -17,11 +17,12 @@ from kugetsu.host.config import Config, load
 from kugetsu.host.paths import Paths
 from kugetsu.log import DomainProjection
 from kugetsu.log.files.engine import FileLog
+from kugetsu.log.files.segments import is_shared
 from kugetsu.model import clock
 from kugetsu.model.errors import BadInput
 from kugetsu.model.record import record
 from kugetsu.model.setting_kinds import NOTICES, OPENING, REACTIONS, SINKS
-from kugetsu.model.settings import OF_REPOSITORY, SETTINGS
+from kugetsu.model.settings import OF_REPOSITORY, SETTINGS, SHARED
 from kugetsu.redaction.funnel import redact, redact_head
 from kugetsu.runtime.workspace import learn_secrets
 from kugetsu.views.gates import task_state
@@ -263,7 +264,13 @@ def choices() -> dict[str, tuple[str, ...]]:
 
 def _settings(place: Place) -> list[Candidate]:
     of_one = "repo" in place.options
-    return [Candidate(one.key, one.help) for one in SETTINGS.values() if not of_one or one.key in OF_REPOSITORY]
+    own = [one for one in SETTINGS.values() if not of_one or one.key in OF_REPOSITORY]
+    if "shared" in place.options:
+        own = []
+    elif of_one or not is_shared(place.paths().log):
+        return [Candidate(one.key, one.help) for one in own]
+    known = {one.key: one for one in (*SHARED.values(), *own)}
+    return [Candidate(one.key, one.help) for one in known.values()]
 
 
 def _wants_path(place: Place) -> bool:

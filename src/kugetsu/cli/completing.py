@@ -159,7 +159,7 @@ class _Reading:
         self.open, self.of_open = None, []
         if one is not None:
             self.used.add(one.dest)
-            if equals:
+            if equals or not one.takes_value:
                 self.values[one.dest] = value
             if not equals and one.takes_value:
                 self.open = one

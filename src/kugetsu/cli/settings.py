@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 
+from kugetsu.cli import shared_settings
 from kugetsu.cli.call import Call, Command
 from kugetsu.cli.parser import Parser
 from kugetsu.domain.decide.sessions import setting_changed
@@ -25,7 +26,11 @@ A repository may have values of its own: agent and model, base branch, limits,
 set-up, verification, intake, reactions and the like. They are in the file below
 a line [git.example.com/owner/repo]; the other settings hold for it as they are.
 REPO is host/owner/repo, owner/repo on the default server, or . inside a clone;
-REF an issue of it."""
+REF an issue of it.
+
+Hosts that share a log have MAX_AGENTS and HOST_LOST_MINUTES in the log, one
+value for all; with --shared also MAX_AGENTS_PER_REPOSITORY and REPOSITORY_CAPS.
+Those of a host itself then hold for its own agents."""
 
 
 def _repo_argument(parser: Parser) -> None:
@@ -67,13 +72,18 @@ def _list(call: Call) -> int:
     rows = _rows(config, (key for key in SETTINGS if not of_one or key in OF_REPOSITORY))
     own = {name: config.of(name) for name in config.repositories} if not of_one else {}
     sections = {name: _rows(one, filter(one.is_own, SETTINGS)) for name, one in own.items()}
+    shared = shared_settings.rows(call) if not of_one else []
     data = {
         "settings": _data(rows),
+        "shared": shared,
         "repositories": [{"repository": name, "settings": _data(some)} for name, some in sections.items()],
         "unknown": [{"key": key, "place": place} for key, place in config.unknown],
         "file": call.workspace.paths.config if call.foreign is None else call.foreign.path,
     }
     rows += [row for some in sections.values() for row in some]
+    # Of a name that this host has as well, only what somebody set for all.
+    told = [one for one in shared if one["key"] not in SETTINGS or one["source"] != "default"]
+    rows += [(one["key"], one["value"], one["source"], one["help"]) for one in told]
     heads = [Column("SETTING"), Column("VALUE", gives=True), Column("FROM", gives=True), Column("", gives=True)]
     root = call.workspace.paths.root + "/"
     shown = [
@@ -89,11 +99,14 @@ def _list(call: Call) -> int:
 def _get_arguments(parser: Parser) -> None:
     parser.json()
     _repo_argument(parser)
+    shared_settings.argument(parser)
     parser.add_argument("key", metavar="KEY", completes="setting", help="the setting's name")
     parser.source()
 
 
 def _get(call: Call) -> int:
+    if (shared := shared_settings.named(call)) is not None:
+        return shared_settings.get(call, shared)
     config = _in_force(call)
     setting = known(call.args.key)
     value = config.as_text(setting.key)
@@ -105,11 +118,14 @@ def _get(call: Call) -> int:
 def _set_arguments(parser: Parser) -> None:
     parser.json()
     _repo_argument(parser)
+    shared_settings.argument(parser)
     parser.add_argument("key", metavar="KEY", completes="setting", help="the setting's name")
     parser.add_argument("value", metavar="VALUE", completes="setting-value", help="its value; empty text for none")
 
 
 def _set(call: Call) -> int:
+    if (shared := shared_settings.named(call)) is not None:
+        return shared_settings.give(call, shared, call.args.value)
     key = known(call.args.key).key
     repository = _repository(call, key)
     _require_servers(call, key, call.args.value)
@@ -120,6 +136,7 @@ def _set(call: Call) -> int:
     call.show(data, [f"{key}={call.args.value if new is None else new}{of}"])
     call.note_undo_of(seq)
     warn_of_environment(call, key)
+    shared_settings.note_of_both(call, key)
     _warn_of_unknown(call, repository)
     return 0
 
@@ -147,10 +164,13 @@ def _repository(call: Call, key: str) -> str | None:
 def _unset_arguments(parser: Parser) -> None:
     parser.json()
     _repo_argument(parser)
+    shared_settings.argument(parser)
     parser.add_argument("key", metavar="KEY", completes="setting", help="the setting's name")
 
 
 def _unset(call: Call) -> int:
+    if (shared := shared_settings.named(call)) is not None:
+        return shared_settings.give(call, shared, None)
     setting = known(call.args.key)
     key = setting.key
     repository = _repository(call, key)
@@ -256,6 +276,10 @@ settings[].key     its name
 settings[].value   its value, as text
 settings[].source  where the value comes from: default, environment, the file and its line, or that with a [repository]
 settings[].help    what it does
+shared[].key       a setting of all hosts; none while the log is one host's own
+shared[].value     its value, as text
+shared[].source    default or shared log
+shared[].help      what it does
 repositories[].repository         one that has values of its own; none with --repo
 repositories[].settings[].key     as above
 repositories[].settings[].value   its own value
@@ -268,7 +292,7 @@ file               the file `config`, or that of --from""",
         "kugetsu config list --from kugetsu.tar.gz  # those in force there",
     ),
     "config get": Command(
-        "KEY [--repo REPO|REF] [--from FILE] [--json]",
+        "KEY [--repo REPO|REF|--shared] [--from FILE] [--json]",
         "",
         _get_arguments,
         _get,
@@ -276,17 +300,19 @@ file               the file `config`, or that of --from""",
         examples="kugetsu config get MAX_CONCURRENT_AGENTS",
     ),
     "config set": Command(
-        "[--repo REPO|REF] KEY VALUE [--json]",
+        "[--repo REPO|REF|--shared] KEY VALUE [--json]",
         OWN,
         _set_arguments,
         _set,
         json="key         its name\nrepository  the one whose own value it is, or null\n"
         "old         the value before, or null\nnew         the value now, or null\n"
         "seq         the event that records it, or null when nothing changed",
-        examples="kugetsu config set MAX_CONCURRENT_AGENTS 2\nkugetsu config set --repo o/r VERIFY_COMMAND 'make test'",
+        examples="kugetsu config set MAX_CONCURRENT_AGENTS 2\n"
+        "kugetsu config set --repo o/r VERIFY_COMMAND 'make test'\n"
+        "kugetsu config set MAX_AGENTS 12  # of all hosts that share the log",
     ),
     "config unset": Command(
-        "[--repo REPO|REF] KEY [--json]",
+        "[--repo REPO|REF|--shared] KEY [--json]",
         "The setting returns to its default; that of a repository to the general value.",
         _unset_arguments,
         _unset,

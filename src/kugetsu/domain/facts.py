@@ -44,8 +44,9 @@ class ClaimFacts(TypedDict):
     repository the hash of its set-up (`events.verification.WorktreeSetUp`), if a task is parked for that;
     ``names_set_up``: a task that resumes for another set-up is recorded so, which earlier versions called ``time``.
     ``branch_heads``: by session the commit of its worktree, if a task is parked for its branch. ``host`` and ``term``,
-    in a log that hosts share: who claims, with ``cap`` slots of its own. What is not required was not recorded by the
-    first version.
+    in a log that hosts share: who claims, with ``cap`` slots of its own; there ``repository_caps`` are of its own
+    agents, and ``shared`` records the caps of all hosts that the log had, if any. What is not required was not recorded
+    by the first version.
     """
 
     now: str
@@ -74,6 +75,7 @@ class ClaimFacts(TypedDict):
     despite_pause: NotRequired[bool]
     host: NotRequired[str]
     term: NotRequired[int]
+    shared: NotRequired[dict[str, str]]
 
 
 class ReactionFacts(TypedDict):

@@ -10,7 +10,15 @@ from __future__ import annotations
 from kugetsu.domain import outages
 from kugetsu.domain.machines import FINISHED_TASK
 from kugetsu.domain.state import BRANCH, EVERYTHING, FORGE, SETUP, Usage
-from kugetsu.domain.task_options import facts_of, label, max_attempts, own_facts, problem_key, repository_of
+from kugetsu.domain.task_options import (
+    facts_of,
+    label,
+    max_attempts,
+    own_facts,
+    problem_key,
+    repository_cap,
+    repository_of,
+)
 from kugetsu.domain.verdict import Verdict
 from kugetsu.domain.verdict import closed as _closed
 from kugetsu.domain.verdict import opened as _open
@@ -330,9 +338,9 @@ def agent(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     return _outage(state, task, facts, "agent") or _open("agent", "agent_available")
 
 
-def live_here(state: State, facts: ClaimFacts) -> list[Attempt]:
-    """The live dev attempts on the host of the facts: all while the log is not shared."""
-    live, here = state.live("dev"), facts.get("host")
+def live_here(state: State, facts: ClaimFacts, repository: str | None = None) -> list[Attempt]:
+    """The live dev attempts (in a ``repository``) on the host of the facts: all while the log is not shared."""
+    live, here = state.live("dev") if repository is None else state.live_in(repository), facts.get("host")
     return live if not state.hosts or here is None else [attempt for attempt in live if attempt.host == here]
 
 
@@ -342,13 +350,15 @@ def slots(state: State, task: Task, facts: ClaimFacts) -> Verdict:
         return _open("slots", "no_slot_needed")
     live, cap = live_here(state, facts), facts["cap"]
     if len(live) >= cap:
-        return _closed("slots", "slots_full", _first_claim(live), **_used(live, cap))
+        return _closed("slots", "slots_full", live[0].claimed if live else 0, **_used(live, cap))
     if state.shared:
         from kugetsu.domain import hosts
 
         everywhere, most = state.live("dev"), hosts.global_cap(state)
         if most is not None and len(everywhere) >= most:
-            return _closed("slots", "all_slots_full", _first_claim(everywhere), **_used(everywhere, most))
+            return _closed(
+                "slots", "all_slots_full", everywhere[0].claimed if everywhere else 0, **_used(everywhere, most)
+            )
     return _open("slots", "slot_free", used=len(live), cap=cap)
 
 
@@ -359,32 +369,24 @@ def host(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     return hosts.host(state, task, facts)
 
 
-def _first_claim(live: list[Attempt]) -> int:
-    return live[0].claimed if live else 0
-
-
 def _used(live: list[Attempt], cap: int) -> Values:
     return {"used": len(live), "cap": cap, "attempts": [attempt.id for attempt in live]}
 
 
-def repository_cap(name: str, facts: ClaimFacts) -> int:
-    """How many agents may work in a repository at a time; 0 for any number."""
-    own = facts.get("repositories", {}).get(name, {})
-    if "max_agents" in own:
-        return own["max_agents"]
-    caps = facts.get("repository_caps", {})
-    return caps.get(name, caps.get("*", 0))
-
-
 def repository(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     """Fewer agents than allowed work in the task's repository."""
-    caps, name = facts.get("repository_caps", {}), repository_of(task)
+    name, everywhere = repository_of(task), None
     cap = repository_cap(name, facts) if name else 0
-    if not cap:
-        return _open("repository", "no_repository_cap")
-    live = state.live_in(name)
+    if state.shared and name:
+        from kugetsu.domain import hosts
+
+        everywhere = hosts.repository(state, name)
+    if not cap or (everywhere is not None and not everywhere.open):
+        return everywhere or _open("repository", "no_repository_cap")
+    live = live_here(state, facts, name)
     if len(live) < cap:
         return _open("repository", "repository_free", used=len(live), cap=cap, repository=name)
+    caps = facts.get("repository_caps", {})
     own = {repository: most for repository, most in caps.items() if repository != "*"} if name in caps else None
     values = {"used": len(live), "cap": cap, "repository": name, "caps": own, **_set_for(task, facts, "max_agents")}
     return _closed("repository", "repository_full", live[0].claimed, **values)

@@ -12,14 +12,16 @@ from kugetsu.model.servers import LOCAL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from kugetsu.domain.facts import ClaimFacts
     from kugetsu.domain.state import Host, State, Task
     from kugetsu.domain.verdict import Verdict
 
-#: The settings that are in the log, because two files would mean two values: the most agents on all hosts together,
-#: the minutes of silence after which a host is lost, and what the settings of these names mean on all hosts together.
-SHARED = ("MAX_AGENTS", "HOST_LOST_MINUTES", "MAX_AGENTS_PER_REPOSITORY", "REPOSITORY_CAPS")
-GLOBAL_CAP = "MAX_AGENTS"
+GLOBAL_CAP, TIME_TO_LIVE = "MAX_AGENTS", "HOST_LOST_MINUTES"
+REPOSITORY_CAP, NAMED_CAPS = "MAX_AGENTS_PER_REPOSITORY", "REPOSITORY_CAPS"
+"""The settings that all hosts share (`model.settings.SHARED`). Those of the last two names that a host has itself are
+caps of its own agents."""
 OBSERVER = "OBSERVER_HOST"
 """Kept beside them, by no person: the id of the host that asks the forges for all."""
 
@@ -30,7 +32,47 @@ JITTER = 0.1
 
 def global_cap(state: State) -> int | None:
     """How many agents may work on all hosts together; None without a limit."""
-    text = state.shared.get(GLOBAL_CAP)
+    return _number(state.shared.get(GLOBAL_CAP))
+
+
+def minutes_to_live(state: State) -> int | None:
+    """After how many minutes of silence a host is lost; None where nobody set it."""
+    return _number(state.shared.get(TIME_TO_LIVE))
+
+
+def repository(state: State, name: str) -> Verdict | None:
+    """The part of the gate `repository` that all hosts share: together they have fewer agents in it than allowed. None
+    without a limit."""
+    cap = _repository_cap(state, name)
+    if not cap:
+        return None
+    live = state.live_in(name)
+    if len(live) < cap:
+        return _open("repository", "repository_free", used=len(live), cap=cap, repository=name)
+    values: dict[str, Any] = {
+        "used": len(live),
+        "cap": cap,
+        "repository": name,
+        "named": state.shared.get(NAMED_CAPS, ""),
+    }
+    return _closed("repository", "repository_full_everywhere", live[0].claimed, **values)
+
+
+def _repository_cap(state: State, name: str) -> int:
+    for pair in state.shared.get(NAMED_CAPS, "").split():
+        repository, _, cap = pair.rpartition("=")
+        if repository == name:
+            return _number(cap) or 0
+    return _number(state.shared.get(REPOSITORY_CAP)) or 0
+
+
+def caps(state: State) -> dict[str, dict[str, str]]:
+    """What a claim records of the caps of all hosts, as they were set: the fact ``shared``, if there are any."""
+    known = {key: state.shared[key] for key in (GLOBAL_CAP, REPOSITORY_CAP, NAMED_CAPS) if key in state.shared}
+    return {"shared": known} if known else {}
+
+
+def _number(text: str | None) -> int | None:
     return int(text) if text is not None and text.isdecimal() else None
 
 
@@ -65,13 +107,43 @@ def home(state: State, task: Task) -> Host | None:
     return host if host is not None and host.takes_part else None
 
 
+def source_of(state: State, name: str, host: str | None) -> dict[str, str] | None:
+    """Where a host has a registered repository from: its own folder, or the URL that is for all; None for neither. In a
+    log of one host ``host`` is of no account."""
+    known = state.repositories.get(name)
+    if not state.hosts:
+        return known
+    here = state.hosts.get(host or "")
+    if here is not None and name in here.folders:
+        return {"path": here.folders[name], "host": here.id}
+    return known if known is not None and "url" in known else None
+
+
+def registrations(state: State, name: str) -> list[dict[str, str]]:
+    """All that is registered for a repository, as `repository.registered` has it: the URL for all, folders of hosts."""
+    known = state.repositories.get(name)
+    folders = [{"path": one.folders[name], "host": one.id} for one in state.hosts.values() if name in one.folders]
+    return [known, *folders] if known is not None and ("url" in known or not folders) else folders
+
+
 def has_repository(state: State, task: Task, host: str) -> bool:
-    """True if the host has the task's repository, or can clone it: only a folder of another host's is out of reach."""
+    """True if the host has the task's repository, or can clone it: only what are folders of other hosts is out of
+    reach."""
     name = repository_of(task)
-    source = task.repository or state.repositories.get(name)
-    if source is None or not name.startswith(f"{LOCAL}/") or "url" in source:
+    source = task.repository
+    if not name.startswith(f"{LOCAL}/") or source_of(state, name, host) is not None:
         return True
-    return source.get("host") in (None, host)
+    if source is None:
+        return name not in state.repositories
+    return "url" in source or source.get("host") in (None, host)
+
+
+def _names_with_repository(state: State, task: Task) -> str | None:
+    """The hosts whose folders the task's repository is."""
+    known = [one["host"] for one in registrations(state, repository_of(task)) if "host" in one]
+    if task.repository is not None and "host" in task.repository:
+        known.append(task.repository["host"])
+    return ", ".join(state.hosts[one].name for one in dict.fromkeys(known) if one in state.hosts) or None
 
 
 def host(state: State, task: Task, facts: ClaimFacts) -> Verdict:
@@ -95,7 +167,5 @@ def host(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     if lacks := lacking(here, task):
         return _closed("host", "labels_lacking", here.changed, host=here.name, labels=lacks)
     if not has_repository(state, task, here.id):
-        source = task.repository or state.repositories[repository_of(task)]
-        other = state.hosts.get(source.get("host", ""))
-        return _closed("host", "repository_elsewhere", host=other.name if other is not None else None)
+        return _closed("host", "repository_elsewhere", host=_names_with_repository(state, task))
     return _open("host", "host_fits")

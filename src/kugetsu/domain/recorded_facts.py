@@ -34,7 +34,7 @@ _OWN = {**_NEEDED, **_READ, "max_agents": int, "timeout_hours": int | float}
 #: What a turn that answers feedback, or the brake that holds it, was decided from (`facts.ReactionFacts`).
 _OF_TURN = {"kinds": list, "delay_seconds": int | float, "max_reactions": int}
 #: Facts of one decision only: they say nothing of the settings and the machine.
-OF_ONE_DECISION = ("planned", "set_back", "despite_pause")
+OF_ONE_DECISION = ("planned", "set_back", "despite_pause", "shared")
 _WARMUP_MOST = 86_400.0
 
 

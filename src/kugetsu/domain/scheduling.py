@@ -193,8 +193,11 @@ def _attempts_behind(state: State, task: Task, facts: ClaimFacts, first: Verdict
         return (live, len(live) - cap + 1) if cap > 0 else ([], 0)
     if first.gate == "repository" and task.issue is not None:
         name = task.issue.rpartition("#")[0]
-        live = state.live_in(name)
-        return live, len(live) - gates.repository_cap(name, facts) + 1
+        if first.code == "repository_full_everywhere":
+            live = state.live_in(name)
+        else:
+            live = gates.live_here(state, facts, name)
+        return live, len(live) - first.values["cap"] + 1
     return [], 0
 
 

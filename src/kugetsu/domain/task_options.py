@@ -73,3 +73,13 @@ def timeout_name(state: State, attempt: Attempt | None) -> str:
 def choose_own(task: Task) -> bool:
     """Whether the task has an agent or a model of its own."""
     return bool(task.options.get("agent") or task.options.get("model"))
+
+
+def repository_cap(name: str, facts: ClaimFacts) -> int:
+    """How many agents may work in a repository at a time, by the settings of the host; 0 for any number. In a shared
+    log that is a cap of the host's own agents, beside those of all hosts (`hosts.repository`)."""
+    own = facts.get("repositories", {}).get(name, {})
+    if "max_agents" in own:
+        return own["max_agents"]
+    caps = facts.get("repository_caps", {})
+    return caps.get(name, caps.get("*", 0))

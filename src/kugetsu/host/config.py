@@ -6,7 +6,7 @@ from __future__ import annotations
 from kugetsu.host.config_file import Entry, parse, read_file, read_leniently
 from kugetsu.model.errors import BadInput
 from kugetsu.model.servers import canonical_host, check_name, check_url, names_a_server, spellings
-from kugetsu.model.settings import OF_REPOSITORY, SETTINGS, Setting, about_general, about_unknown, known, shown
+from kugetsu.model.settings import OF_REPOSITORY, SETTINGS, Setting, about_general, about_unknown, known, shown, text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -117,12 +117,7 @@ class Config:
 
     def as_text(self, key: str) -> str:
         """The value as one would write it into the file."""
-        value = self.value(key)
-        if isinstance(value, bool):
-            return "true" if value else "false"
-        if isinstance(value, dict):
-            return " ".join(f"{name}={url}" for name, url in value.items())
-        return f"{value:g}" if isinstance(value, float) else str(value)
+        return text_of(self.value(key))
 
     def texts(self) -> dict[str, str]:
         """Every setting as a text: what the agents' adapters take."""

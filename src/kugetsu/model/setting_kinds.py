@@ -54,6 +54,14 @@ def read_cap(text: str) -> int:
     return number
 
 
+def read_minutes_of_silence(text: str) -> int:
+    """Minutes for which a host may be silent: from 1 on, to a week; its daemon is heard of every 20 seconds."""
+    number = read_positive(text)
+    if number > 7 * 24 * 60:
+        raise ValueError("it must be at most 10080, a week")
+    return number
+
+
 def read_large(text: str) -> int:
     """A count that may be beyond `_MOST`: an issue can use tokens by the hundred million."""
     if not (text.isascii() and text.isdigit() and len(text) <= 15):

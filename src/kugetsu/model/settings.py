@@ -291,6 +291,30 @@ _ALL = (
 SETTINGS: dict[str, Setting] = {setting.key: setting for setting in _ALL}
 """Every setting by its key, in the order of the template."""
 
+SHARED: dict[str, Setting] = {
+    setting.key: setting
+    for setting in (
+        Setting("MAX_AGENTS", "", kinds.read_cap, "how many agents may run on all hosts together (empty: no limit)"),
+        Setting(
+            "HOST_LOST_MINUTES",
+            "30",
+            kinds.read_minutes_of_silence,
+            "minutes of silence after which a host is lost, and its tasks run elsewhere",
+        ),
+        Setting(
+            "MAX_AGENTS_PER_REPOSITORY",
+            "0",
+            kinds.read_integer,
+            "how many agents of all hosts may work in one repository (0: no limit)",
+        ),
+        Setting(
+            "REPOSITORY_CAPS", "", kinds.read_caps, "the same for named repositories: git.example.com/owner/repo=1"
+        ),
+    )
+}
+"""The settings that hosts which share a log have in common, in the log: two files would mean two values. The default of
+one is that it is not there. Two of them are also settings of a host, which hold for its own agents."""
+
 OF_REPOSITORY = frozenset(
     (
         *("KUGETSU_AGENT", "KUGETSU_AGENT_COMMAND", "KUGETSU_MODEL", "KUGETSU_BASE_BRANCH", "KUGETSU_BRANCH_PATTERN"),
@@ -310,6 +334,11 @@ ELSEWHERE = {
     "GITEA_TOKEN": "put it in env/default.env, which only its owner can read",
     "GITHUB_TOKEN": "put it in env/default.env, which only its owner can read",
     "NOTIFY_WEBHOOK_URL": "put it in env/notify.env or env/default.env, which only their owner can read",
+    **{
+        key: f"it is one of all hosts that share a log: kugetsu config set {key} VALUE"
+        for key in SHARED
+        if key not in SETTINGS
+    },
 }
 """Known names that the file `config` does not decide, and where they belong."""
 
@@ -341,6 +370,26 @@ def known(key: str) -> Setting:
     if setting is None:
         raise BadInput(about_unknown(key), _COMMANDS.get(key, "kugetsu config list shows all settings"))
     return setting
+
+
+def text_of(value: Value) -> str:
+    """A setting's value as one would write it into the file."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict):
+        return " ".join(f"{name}={url}" for name, url in value.items())
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def shared_text(key: str, text: str) -> str:
+    """What a setting of `SHARED` is, from what somebody wrote; empty for none. Raises BadInput."""
+    setting = SHARED[key]
+    try:
+        return text_of(setting.read(text)) if text else ""
+    except ValueError as error:
+        raise BadInput(
+            f"{key}={shown(text)}: {error}", f"{setting.help}; default: {setting.default or '(empty)'}"
+        ) from error
 
 
 def require_own(key: str) -> None:

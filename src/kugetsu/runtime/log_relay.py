@@ -63,6 +63,7 @@ class LogRelay(DaemonChild):
             ttl = membership.beat(self._ws, self._database)
             for name in membership.fence_the_silent(self._ws, self._database):
                 self.write(f"host {name} was not heard of for too long: its tasks were given away")
+            membership.keep_time_to_live(self._ws, self._database, ttl)
         except LogUnreachable as problem:
             self._unheard.report(f"the other hosts do not hear of this one: {problem}", problem.code)
             self._next_beat = now + 1.0

@@ -8,13 +8,14 @@ from __future__ import annotations
 import os
 from contextlib import closing, suppress
 
+from kugetsu.domain import hosts
 from kugetsu.domain.decide import hosts as decide
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import Host, State
 from kugetsu.host import host_file
 from kugetsu.log.files.segments import is_shared
 from kugetsu.model.errors import Conflict, KugetsuError, NotFound
-from kugetsu.runtime import host_id, host_lease
+from kugetsu.runtime import host_clock, host_id, host_lease
 from kugetsu.runtime.facts import outcome_facts
 from kugetsu.runtime.process import identity
 from kugetsu.runtime.workspace import Workspace
@@ -37,11 +38,10 @@ def join(ws: Workspace) -> int:
     known = ws.state().hosts.get(host)
     name = ws.config.text("HOST_NAME") or os.uname().nodename
     labels, cap = ws.config.text("HOST_LABELS").split(), ws.config.integer("MAX_CONCURRENT_AGENTS")
-    before = host_lease.now()
+    ws.paths.make(ws.paths.leases)
     with closing(database_of(ws.paths.log)) as database:
         term = database.join_host(host, name, identity.boot_id(), known.term if known is not None else 0)
-        ttl = database.host_ttl()
-    host_lease.renew(ws.paths.make(ws.paths.leases), before, ttl)
+        _renew(ws, database, host, term)
     ws.log.transact(lambda state: decide.join(state, host, term, name, labels, cap))
     host_file.write_term(ws.paths.root, host, term)
     return term
@@ -50,11 +50,26 @@ def join(ws: Workspace) -> int:
 def beat(ws: Workspace, database: Database) -> float:
     """Tell the other hosts that this one lives, and renew the time for which its agents may work; the time to live in
     seconds. Nothing is renewed once its term was fenced. Raises LogUnreachable, OSError."""
+    term = host_file.term(ws.paths.root)
+    return database.host_ttl() if term is None else _renew(ws, database, host_id.own(ws), term)
+
+
+def _renew(ws: Workspace, database: Database, host: str, term: int) -> float:
+    """Beat, and note what came of it: until when this host's agents may work, and what time it is; the time to live."""
     before = host_lease.now()
-    ttl, term = database.host_ttl(), host_file.term(ws.paths.root)
-    if term is not None and database.beat(host_id.own(ws), term, ws.log.head().seq):
-        host_lease.renew(ws.paths.leases, before, ttl)
-    return ttl
+    renewal = database.beat(host, term, ws.log.head().seq)
+    host_clock.renew(ws.paths.leases, before, host_lease.now(), renewal.now)
+    if renewal.held:
+        host_lease.renew(ws.paths.leases, before, renewal.ttl)
+    return renewal.ttl
+
+
+def keep_time_to_live(ws: Workspace, database: Database, ttl: float) -> None:
+    """Give the database the time to live that the log has (HOST_LOST_MINUTES), if its ``ttl`` is another one: whoever
+    set it may have been cut off in between. Raises LogUnreachable."""
+    minutes = hosts.minutes_to_live(ws.state())
+    if minutes is not None and minutes * 60 != ttl:
+        database.set_host_ttl(minutes)
 
 
 def fence(ws: Workspace, host: str, term: int, silent_since: str | None, *, sure: bool) -> list[dict[str, Any]]:

@@ -122,8 +122,11 @@ def _set_up_failed(v: Values) -> str:
 
 
 def _slots_full(v: Values) -> str:
-    held_by = f" ({', '.join(v['attempts'])})" if v["attempts"] else ""
-    return f"{v['used']} of {counted(v['cap'], 'slot')} used{held_by}"
+    return f"{v['used']} of {counted(v['cap'], 'slot')} used{_held_by(v)}"
+
+
+def _held_by(v: Values) -> str:
+    return f" ({', '.join(v['attempts'])})" if v["attempts"] else ""
 
 
 def _agents_starting(v: Values) -> str:
@@ -143,6 +146,15 @@ def _raise_repository_cap(v: Values) -> str:
         return f"{set_command(v)} MAX_AGENTS_PER_REPOSITORY {cap}"
     pairs = ",".join(f"{repository}={most}" for repository, most in {**v["caps"], name: cap}.items())
     return f"kugetsu config set REPOSITORY_CAPS {pairs}"
+
+
+def _raise_shared_cap(v: Values) -> str:
+    name, cap = v["repository"], v["used"] + 1
+    pairs = v["named"].split()
+    if not any(pair.rpartition("=")[0] == name for pair in pairs):
+        return f"kugetsu config set --shared MAX_AGENTS_PER_REPOSITORY {cap}"
+    raised = [f"{name}={cap}" if pair.rpartition("=")[0] == name else pair for pair in pairs]
+    return f"kugetsu config set --shared REPOSITORY_CAPS {','.join(raised)}"
 
 
 def _ends(v: Values) -> str:
@@ -221,12 +233,15 @@ _REASONS: dict[str, Callable[[Values], str]] = {
     "session_elsewhere": lambda v: f"its session is on {v['host']}",
     "labels_lacking": lambda v: f"{v['host']} does not offer {', '.join(v['labels'])}",
     "repository_elsewhere": lambda v: f"its repository is a folder of {v['host'] or 'another host'}",
-    "all_slots_full": lambda v: f"{_slots_full(v)} on all hosts",
+    "all_slots_full": lambda v: f"{v['used']} of {counted(v['cap'], 'agent')} on all hosts{_held_by(v)}",
     "no_slot_needed": lambda _: "PM tasks need no slot",
     "slot_free": lambda v: f"{v['used']} of {counted(v['cap'], 'slot')} used",
     "slots_full": _slots_full,
     "repository_free": lambda v: f"{v['used']} of {counted(v['cap'], 'agent')} allowed in {v['repository']}",
     "repository_full": lambda v: f"{v['used']} of {counted(v['cap'], 'agent')} allowed in {v['repository']}",
+    "repository_full_everywhere": lambda v: (
+        f"{v['used']} of {counted(v['cap'], 'agent')} of all hosts allowed in {v['repository']}"
+    ),
     "no_repository_cap": lambda _: "no limit for its repository",
     "agents_starting": _agents_starting,
     "memory_low": lambda v: f"{v['free']} MB of memory free, {v['wanted']} MB required",
@@ -266,7 +281,9 @@ _COMMANDS: dict[str, Callable[[Values], str]] = {
     "repository_paused": lambda v: f"kugetsu queue resume {v['repository']}",
     "agent_unavailable": lambda v: str(v["remedy"]),
     "slots_full": lambda v: f"kugetsu config set MAX_CONCURRENT_AGENTS {v['used'] + 1}",
+    "all_slots_full": lambda v: f"kugetsu config set MAX_AGENTS {v['used'] + 1}",
     "repository_full": _raise_repository_cap,
+    "repository_full_everywhere": _raise_shared_cap,
     # A little below: what is free goes up and down all the time.
     "memory_low": lambda v: f"kugetsu config set MIN_FREE_MEMORY_MB {v['free'] * 9 // 10}",
     "disk_low": lambda _: "kugetsu prune",

@@ -78,6 +78,10 @@ def _claim(
     recorded: dict[str, Any] = dict(facts)
     if planned is not None:
         recorded["planned"] = planned
+    if state.shared:
+        from kugetsu.domain import hosts
+
+        recorded |= hosts.caps(state)
     new_events.append(NewEvent("attempt.claimed", data, attempt=attempt, session=task.session, facts=recorded, **about))
     return new_events
 
@@ -195,6 +199,8 @@ def _faster(state: State, task: Task, closed: Verdict, planned: int, facts: Clai
         return state.attempts.get(task.attempt or "")
     if closed.gate == "issue":
         rivals = [attempt for attempt in state.attempts.values() if attempt.issue == task.issue]
+    elif closed.code == "repository_full" and task.issue is not None:
+        rivals = gates.live_here(state, facts, task.issue.rpartition("#")[0])
     elif closed.gate == "repository" and task.issue is not None:
         rivals = state.live_in(task.issue.rpartition("#")[0])
     elif closed.code == "slots_full":

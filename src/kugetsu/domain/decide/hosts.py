@@ -12,6 +12,7 @@ from kugetsu.domain.facts import Ending, OutcomeFacts
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import Attempt, Host, State
 from kugetsu.model.errors import BadInput, Conflict, NotFound
+from kugetsu.model.settings import SHARED
 
 
 def find(state: State, host: str, term: int) -> Host:
@@ -117,9 +118,9 @@ def returned(host: str, term: int, worktrees: list[dict[str, Any]]) -> NewEvent:
 
 @decision("hosts.share_setting")
 def share_setting(state: State, key: str, new: str | None) -> list[NewEvent]:
-    """Give a setting of all hosts (`hosts.SHARED`) a value, None for none; [] if it has it. Raises BadInput."""
-    if key not in hosts.SHARED:
-        raise BadInput.because("setting_not_shared", key=key, known=[*hosts.SHARED])
+    """Give a setting of all hosts (`settings.SHARED`) a value, None for none; [] if it has it. Raises BadInput."""
+    if key not in SHARED:
+        raise BadInput.because("setting_not_shared", key=key, known=[*SHARED])
     old = state.shared.get(key)
     return [NewEvent("setting.shared", {"key": key, "old": old, "new": new})] if old != new else []
 

@@ -75,7 +75,7 @@ class SettingChanged(TypedDict):
 
 @event("setting.shared", irrevocable="setting_of_all")
 class SettingShared(TypedDict):
-    """A setting of all hosts (`domain.hosts.SHARED`): it is in the log, because two files would mean two values.
+    """A setting of all hosts (`model.settings.SHARED`): it is in the log, because two files would mean two values.
     ``old``: None if none was; ``new``: None for none."""
 
     key: str

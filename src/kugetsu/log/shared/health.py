@@ -21,7 +21,8 @@ OLD_TRANSACTION_SECONDS = 600
 @value
 class Health:
     """What was found. ``offset``: seconds by which this host's clock is ahead of the database's, to half of the
-    ``round_trip``. ``loose``: settings of the server by which an acknowledged event may be lost in a crash."""
+    ``round_trip``. ``host_ttl``: seconds of silence after which a host may be fenced. ``loose``: settings of the server
+    by which an acknowledged event may be lost in a crash."""
 
     place: str
     version: str
@@ -31,6 +32,7 @@ class Health:
     may_append: bool
     may_change: bool
     closed: bool
+    host_ttl: float
     encrypted: bool
     local: bool
     pooled: bool
@@ -57,7 +59,7 @@ def _examined(database: Database, connection: psycopg.Connection[Any], url: str)
     before = time.time()
     there, version = _row(connection, "SELECT extract(epoch FROM clock_timestamp())::float8, version()")
     after = time.time()
-    (closed,) = _row(connection, "SELECT closed FROM kugetsu.meta")
+    closed, ttl = _row(connection, "SELECT closed, extract(epoch FROM host_ttl)::float8 FROM kugetsu.meta")
     seq, sha = _row(connection, "SELECT seq, sha FROM kugetsu.head")
     may_append, may_change = _row(
         connection,
@@ -84,6 +86,7 @@ def _examined(database: Database, connection: psycopg.Connection[Any], url: str)
         may_append=may_append,
         may_change=may_change,
         closed=closed,
+        host_ttl=ttl,
         encrypted=bool(connection.pgconn.ssl_in_use),
         local=info.host.startswith("/") or info.host in ("localhost", "127.0.0.1", "::1") or not info.host,
         pooled=database.is_pooled(),

@@ -50,6 +50,10 @@ _HOLD: LiteralString = (
 
 _JOIN: LiteralString = "SELECT kugetsu.join_host(%s::text, %s::text, %s::text, %s::int, %s::bigint)"
 
+_BEAT: LiteralString = """
+    SELECT held, extract(epoch FROM ttl)::float8, (extract(epoch FROM now_there) * 1000000)::bigint
+      FROM kugetsu.beat(%s, %s, %s, '{}')
+"""
 _BEATS: LiteralString = """
     SELECT host, term, name, to_char(beat_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
            extract(epoch FROM clock_timestamp() - beat_at)::float8, expires_at <= clock_timestamp(), fenced
@@ -130,6 +134,16 @@ def place_of(url: str) -> str:
     host = known.get("host") or known.get("hostaddr") or (f"service {known['service']}" if "service" in known else "")
     port = f":{known['port']}" if "port" in known else ""
     return f"{host or 'local'}{port}/{known.get('dbname') or known.get('user') or ''}".rstrip("/")
+
+
+@value
+class Renewal:
+    """What came of a beat: whether the term is still ``held``, its new time to live ``ttl`` in seconds, and ``now`` on
+    the database's clock, in microseconds since 1970."""
+
+    held: bool
+    ttl: float
+    now: int
 
 
 @value
@@ -293,10 +307,19 @@ class Database:
         """Seconds without a beat after which a host may be fenced."""
         return float(self._asked("SELECT extract(epoch FROM host_ttl)::float8 FROM kugetsu.meta").fetchall()[0][0])
 
-    def beat(self, host: str, term: int, mirror_seq: int) -> bool:
-        """Renew a host's term for another `host_ttl`; False if it was fenced, or has a newer one."""
-        rows = self._asked("SELECT held FROM kugetsu.beat(%s, %s, %s, '{}')", (host, term, mirror_seq)).fetchall()
-        return bool(rows[0][0])
+    def require_host_ttl_set(self) -> None:
+        """Raise LogUnreachable if `set_host_ttl` is missing there: the schema is older."""
+        if self._asked("SELECT to_regprocedure('kugetsu.set_host_ttl(int)') IS NULL").fetchall()[0][0]:
+            raise self._answer("42883")
+
+    def set_host_ttl(self, minutes: int) -> None:
+        """From now on a host may be fenced after so many minutes without a beat; what was renewed before keeps its
+        time. Raises LogUnreachable."""
+        self._asked("SELECT kugetsu.set_host_ttl(%s::int)", (minutes,))
+
+    def beat(self, host: str, term: int, mirror_seq: int) -> Renewal:
+        """Renew a host's term for another `host_ttl`, unless it was fenced, or has a newer one."""
+        return Renewal(*self._asked(_BEAT, (host, term, mirror_seq)).fetchall()[0])
 
     def beats(self) -> list[Beat]:
         """What the database knows of each host, in the order of their names."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from kugetsu.domain import hosts
 from kugetsu.log.files.segments import is_shared
 from kugetsu.model.errors import LogUnreachable
 from kugetsu.model.plural import counted
+from kugetsu.model.settings import SHARED
 from kugetsu.runtime import liveness
 from kugetsu.runtime.doctor.context import Context
 from kugetsu.runtime.doctor.finding import Finding, Found
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from kugetsu.log.shared.health import Health
 
 _OFFSET_SECONDS = 2.0
-"""By how much this host's clock may differ: times of events are of the host that made them, and are compared."""
+"""By how much this host's clock may differ from that of all hosts: times of retries, pauses and events are compared."""
 
 found = Found("log")
 
@@ -43,6 +45,7 @@ def check(context: Context) -> Iterator[Finding]:
     yield from _schema(asked)
     yield from _server(asked)
     yield from _clock(asked)
+    yield from _time_to_live(context, asked)
     yield from _mirror(context, asked)
     yield from _relay(context)
 
@@ -87,12 +90,33 @@ def _server(asked: Health) -> Iterator[Finding]:
 
 
 def _clock(asked: Health) -> Iterator[Finding]:
-    offset = max(abs(asked.offset) - asked.round_trip / 2, 0.0)
-    if offset > _OFFSET_SECONDS:
-        way = "ahead of" if asked.offset > 0 else "behind"
-        yield found.warning("clock", f"this host's clock is {offset:.0f} s {way} the database's", "set it by NTP")
-    else:
+    from kugetsu.model import clock
+
+    own = max(abs(asked.offset) - asked.round_trip / 2, 0.0)
+    way = "ahead of" if asked.offset > 0 else "behind"
+    differs = f"this host's clock is {own:.0f} s {way} the database's"
+    if own <= _OFFSET_SECONDS:
         yield found.ok("clock", "this host's clock agrees with the database's")
+    elif abs(asked.offset + clock.ahead()) - asked.round_trip / 2 <= _OFFSET_SECONDS:
+        # What a person reads beside kugetsu's times, an agent's log say, is off all the same.
+        yield found.warning("clock", f"{differs}; kugetsu goes by the database's", "set it by NTP")
+    else:
+        text = f"{differs}, which this host goes by only once it has heard of it"
+        yield found.warning("clock", text, "kugetsu queue-daemon start; set it by NTP")
+
+
+def _time_to_live(context: Context, asked: Health) -> Iterator[Finding]:
+    state = context.state()
+    if state is None:
+        return
+    there = f"{asked.host_ttl / 60:g}"
+    set_by_log = hosts.minutes_to_live(state)
+    known = SHARED[hosts.TIME_TO_LIVE].default if set_by_log is None else str(set_by_log)
+    if known == there:
+        yield found.ok("silence", f"a host that is silent for {there} min is lost")
+    else:
+        text = f"a host that is silent for {there} min is lost by the database, after {known} by the log"
+        yield found.warning("silence", text, f"kugetsu config set {hosts.TIME_TO_LIVE} {known}")
 
 
 def _mirror(context: Context, asked: Health) -> Iterator[Finding]:

@@ -10,5 +10,6 @@ END $$;
 GRANT USAGE ON SCHEMA kugetsu TO kugetsu_reader;
 GRANT SELECT ON ALL TABLES IN SCHEMA kugetsu TO kugetsu_reader;
 GRANT EXECUTE ON FUNCTION kugetsu.tail, kugetsu.sha_of TO kugetsu_reader;
-GRANT EXECUTE ON FUNCTION kugetsu.append, kugetsu.hold, kugetsu.join_host, kugetsu.beat, kugetsu.append_fencing
+GRANT EXECUTE ON FUNCTION kugetsu.append, kugetsu.hold, kugetsu.join_host, kugetsu.beat, kugetsu.append_fencing,
+  kugetsu.set_host_ttl
   TO kugetsu_writer;
