@@ -110,6 +110,27 @@ def test_a_daemon_begins_a_new_term(first: Stage, joined: Callable[..., Workspac
     assert second.state().hosts[host_id.own(second)].term == 2
 
 
+@pytest.mark.parametrize("lost", ["DELETE FROM kugetsu.hosts", "UPDATE kugetsu.hosts SET term = 1, fenced = true"])
+def test_a_host_is_heard_of_again_by_a_database_that_forgot_its_term(first: Stage, postgres: Any, lost: str) -> None:
+    membership.join(first.ws)
+    with closing(database_of(first.ws.paths.log)) as database:
+        postgres.run(lost, database.connection().info.dbname)  # as after the restore of an older backup
+        os.unlink(host_lease.path(first.ws.paths.leases))
+        membership.beat(first.ws, database)
+        assert host_lease.stop_by(host_lease.path(first.ws.paths.leases)) is not None
+        [row] = database.beats()
+        assert (row.host, row.term, row.fenced) == (host_id.own(first.ws), 2, False)
+    assert names(first.events("host.joined")) == [("one", 1), ("one", 2)]
+
+
+def test_an_older_directory_of_a_copied_host_renews_nothing(first: Stage, postgres: Any) -> None:
+    with closing(database_of(first.ws.paths.log)) as database:
+        postgres.run("UPDATE kugetsu.hosts SET term = 2", database.connection().info.dbname)
+        os.unlink(host_lease.path(first.ws.paths.leases))
+        membership.beat(first.ws, database)
+        assert host_lease.stop_by(host_lease.path(first.ws.paths.leases)) is None
+
+
 def test_who_takes_the_log_back_has_it_alone(first: Stage, joined: Callable[..., Workspace], database: str) -> None:
     second = joined("two")
     daemon_control.start(second)

@@ -59,7 +59,7 @@ def _renew(ws: Workspace, database: Database, host: str, term: int) -> float:
     before = host_lease.now()
     renewal = database.beat(host, term, ws.log.head().seq)
     host_clock.renew(ws.paths.leases, before, host_lease.now(), renewal.now)
-    if renewal.held:
+    if renewal.held or _remind(ws, database, host, term):
         host_lease.renew(ws.paths.leases, before, renewal.ttl)
     return renewal.ttl
 
@@ -70,6 +70,15 @@ def keep_time_to_live(ws: Workspace, database: Database, ttl: float) -> None:
     minutes = hosts.minutes_to_live(ws.state())
     if minutes is not None and minutes * 60 != ttl:
         database.set_host_ttl(minutes)
+
+
+def _remind(ws: Workspace, database: Database, host: str, term: int) -> bool:
+    """Tell the database of a term that it knows nothing of, though the log does: an older backup was restored, or the
+    log was given to another one. False if it knows that term, or a later one."""
+    state = ws.state()
+    if not takes_part(ws, state) or any(row.host == host and row.term >= term for row in database.beats()):
+        return False
+    return database.join_host(host, state.hosts[host].name, identity.boot_id(), term - 1) == term
 
 
 def fence(ws: Workspace, host: str, term: int, silent_since: str | None, *, sure: bool) -> list[dict[str, Any]]:

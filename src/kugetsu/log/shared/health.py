@@ -17,12 +17,15 @@ if TYPE_CHECKING:
 OLD_TRANSACTION_SECONDS = 600
 """A transaction that is open for longer keeps the versions of the head's row, and appends get slower."""
 
+_WAKE_SECONDS = 1.0
+
 
 @value
 class Health:
     """What was found. ``offset``: seconds by which this host's clock is ahead of the database's, to half of the
     ``round_trip``. ``host_ttl``: seconds of silence after which a host may be fenced. ``loose``: settings of the server
-    by which an acknowledged event may be lost in a crash."""
+    by which an acknowledged event may be lost in a crash. ``wakes``: whether the host hears of appends through the
+    pooler that is in between; without one it does."""
 
     place: str
     version: str
@@ -36,6 +39,7 @@ class Health:
     encrypted: bool
     local: bool
     pooled: bool
+    wakes: bool
     offset: float
     round_trip: float
     old_transactions: list[str]
@@ -77,19 +81,23 @@ def _examined(database: Database, connection: psycopg.Connection[Any], url: str)
         "WHERE name IN ('fsync', 'synchronous_commit', 'full_page_writes') AND setting = 'off'"
     ).fetchall()
     info = connection.info
+    head, pooled = Head(seq, sha), database.is_pooled()
+    if pooled:
+        database.listen()
     return Health(
         place=place_of(url),
         version=" ".join(version.split()[:2]),
         schema=schema.version(connection),
         needed=schema.migrations()[-1].number,
-        head=Head(seq, sha),
+        head=head,
         may_append=may_append,
         may_change=may_change,
         closed=closed,
         host_ttl=ttl,
         encrypted=bool(connection.pgconn.ssl_in_use),
         local=info.host.startswith("/") or info.host in ("localhost", "127.0.0.1", "::1") or not info.host,
-        pooled=database.is_pooled(),
+        pooled=pooled,
+        wakes=database.hears_others(_WAKE_SECONDS),
         offset=(before + after) / 2 - there,
         round_trip=after - before,
         old_transactions=[row[0] for row in old],

@@ -102,6 +102,10 @@ _ANSWERS: dict[str, tuple[type[KugetsuError], str, str]] = {
     ),
 }
 _NO_SCHEMA = {"42P01", "42704"}
+_UNREACHED_HINT = "`kugetsu doctor` looks closer; commands that only read show this host's mirror"
+_PASSWORD_HINT = "a line of ~/.pgpass (mode 0600) for this very host, port, database and role: kugetsu help many-hosts"
+#: What the driver says of what is wrong on this side: trying again does not mend it.
+_LASTING = ("certificate", "of service", "service file")
 _PASSING = ("starting up", "shutting down", "recovery", "too many", "reserved for")
 
 _connected: weakref.WeakSet[Database] = weakref.WeakSet()
@@ -373,7 +377,7 @@ class Database:
                 if time.monotonic() + pause > deadline or not _may_pass(error):
                     raise LogUnreachable(
                         f"the shared log's database {place_of(self._url)} cannot be reached: {_said(error)}",
-                        "`kugetsu doctor` looks closer; commands that only read show this host's mirror",
+                        _PASSWORD_HINT if _needs_password(error) else _UNREACHED_HINT,
                     ) from error
             time.sleep(pause)
             pause = min(2 * pause, 1.0)
@@ -405,7 +409,14 @@ class Database:
 def _may_pass(error: psycopg.Error) -> bool:
     """Whether a connection that failed may succeed when it is tried again: the server is down or starting."""
     text = str(error)
+    if _needs_password(error) or any(word in text for word in _LASTING):
+        return False
     return "FATAL" not in text or any(word in text for word in _PASSING)
+
+
+def _needs_password(error: psycopg.Error) -> bool:
+    """Whether the server wanted a password, and none was found for it."""
+    return error.pgconn is not None and error.pgconn.needs_password
 
 
 def _said(error: psycopg.Error) -> str:

@@ -85,7 +85,11 @@ def _server(asked: Health) -> Iterator[Finding]:
         text = f"a transaction is open for long, and makes every append slower: {old}"
         yield found.warning("transactions", text, "end it: SELECT pg_terminate_backend(pid)")
     if asked.pooled:
-        text = "a pooler is in between: in transaction mode no wake-up comes through, and this host asks every second"
+        text = (
+            "a pooler is in between, and wake-ups come through it"
+            if asked.wakes
+            else "a pooler in transaction mode is in between: no wake-up comes through, and this host asks every second"
+        )
         yield found.ok("pooler", text)
 
 
