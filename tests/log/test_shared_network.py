@@ -16,6 +16,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from kugetsu.log.shared import health
 from kugetsu.log.shared.postgres import Database
 from kugetsu.model.errors import LogUnreachable
 from log.counting import note
@@ -32,45 +33,74 @@ def free_port() -> int:
 # -- TLS -------------------------------------------------------------------------------------------------------
 
 
+class Encrypted:
+    """Debian's server with TLS on the loopback, an authority of its own, and a certificate for the role carol."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.folder = server.folder
+        self.authority = server.folder / "ca.crt"
+        new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+        _openssl("req", "-x509", *new, "-days", "2", "-subj", "/CN=an authority", *self._files("ca", "-keyout", "-out"))
+        for name, words in (("server", "/CN=db"), ("carol", "/CN=carol")):
+            (server.folder / "names").write_text("subjectAltName=DNS:localhost\n")
+            request = str(server.folder / f"{name}.csr")
+            _openssl("req", *new, "-subj", words, "-keyout", self.file(f"{name}.key"), "-out", request)
+            signed = ["-CA", str(self.authority), "-CAkey", self.file("ca.key"), "-CAcreateserial", "-days", "2"]
+            out = self.file(f"{name}.crt")
+            _openssl("x509", "-req", "-in", request, *signed, "-extfile", self.file("names"), "-out", out)
+        server.stop()
+        server.port = free_port()
+        server.settings |= {
+            "listen_addresses": "127.0.0.1",
+            "port": str(server.port),
+            "ssl": "on",
+            "ssl_cert_file": self.file("server.crt"),
+            "ssl_key_file": self.file("server.key"),
+            "ssl_ca_file": str(self.authority),
+        }
+        (server.folder / "data" / "pg_hba.conf").write_text(
+            "local all all trust\nhostssl all carol 127.0.0.1/32 cert\nhostssl all all 127.0.0.1/32 scram-sha-256\n"
+        )
+        server.start()
+        server.run("CREATE ROLE wanda LOGIN IN ROLE kugetsu_writer PASSWORD 'hunter2'")
+        server.run("CREATE ROLE carol LOGIN IN ROLE kugetsu_writer")
+
+    def file(self, name: str) -> str:
+        return str(self.folder / name)
+
+    def _files(self, name: str, key: str, out: str) -> list[str]:
+        return [key, self.file(f"{name}.key"), out, self.file(f"{name}.crt")]
+
+    def url(self, role: str, database: str) -> str:
+        """A URL that checks the server's certificate."""
+        port = self.server.port
+        return f"postgresql://{role}@localhost:{port}/{database}?sslmode=verify-full&sslrootcert={self.authority}"
+
+
+def _openssl(*words: str) -> None:
+    subprocess.run(["openssl", *words], check=True, capture_output=True, **unprivileged())
+
+
 @pytest.fixture(scope="module")
-def encrypted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Path, int]]:
-    """Debian's server with TLS on the loopback, the certificate that it is known by, and its port."""
+def encrypted() -> Iterator[Encrypted]:
+    """A server with TLS."""
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
     if not programs or shutil.which("openssl") is None:
         pytest.skip("TLS needs Debian's server and openssl: apt-get install postgresql openssl")
     server = Server(programs[-1].parent)
-    certificate, port = server.folder / "server.crt", free_port()
-    words = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
-    words += ["-keyout", str(server.folder / "server.key"), "-out", str(certificate)]
-    words += ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
-    subprocess.run(["openssl", *words], check=True, capture_output=True, **unprivileged())
-    server.stop()
-    server.settings |= {
-        "listen_addresses": "127.0.0.1",
-        "port": str(port),
-        "ssl": "on",
-        "ssl_cert_file": str(certificate),
-        "ssl_key_file": str(server.folder / "server.key"),
-    }
-    (server.folder / "data" / "pg_hba.conf").write_text(
-        "local all postgres trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n"
-    )
-    server.port = port
-    server.start()
-    server.run("CREATE ROLE wanda LOGIN IN ROLE kugetsu_writer PASSWORD 'hunter2'")
-    yield server, certificate, port
+    yield Encrypted(server)
     server.close()
 
 
 def test_a_password_from_a_file_and_a_checked_certificate(
-    encrypted: tuple[Server, Path, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    encrypted: Encrypted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server, certificate, port = encrypted
-    name = server.fresh()
+    name, port = encrypted.server.fresh(), encrypted.server.port
     passwords = tmp_path / "pgpass"
     passwords.write_text(f"localhost:{port}:*:wanda:hunter2\n")
     passwords.chmod(0o600)
-    url = f"postgresql://wanda@localhost:{port}/{name}?sslmode=verify-full&sslrootcert={certificate}"
+    url = encrypted.url("wanda", name)
     monkeypatch.setenv("PGPASSFILE", str(passwords))
     log, other = open_shared(tmp_path / "a" / "log", url), open_shared(tmp_path / "b" / "log", url)
     note(log)
@@ -79,19 +109,51 @@ def test_a_password_from_a_file_and_a_checked_certificate(
     log.close()
     other.close()
     monkeypatch.setenv("PGPASSFILE", "/nonexistent")
-    for wrong in (url, url.replace("wanda@", "wanda:wrong@"), url.replace("localhost", "127.0.0.1")):
+    for wrong in (url.replace("wanda@", "wanda:wrong@"), url.replace("localhost", "127.0.0.1")):
         with pytest.raises(LogUnreachable) as caught:
-            Database(wrong, patience=0.1).connection()
+            Database(wrong).connection()
         assert "hunter2" not in caught.value.message
         assert "wrong" not in caught.value.message
+    with pytest.raises(LogUnreachable, match="no password supplied") as caught:
+        Database(url).connection()
+    assert caught.value.hint is not None
+    assert ".pgpass" in caught.value.hint
+
+
+def test_a_client_certificate_from_a_service_file(
+    encrypted: Encrypted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = encrypted.server.fresh()
+    for file in ("carol.key", "carol.crt"):
+        shutil.copyfile(encrypted.file(file), tmp_path / file)
+        (tmp_path / file).chmod(0o600)
+    services = tmp_path / "services"
+    services.write_text(
+        f"[log]\nhost=localhost\nport={encrypted.server.port}\ndbname={name}\nuser=carol\nsslmode=verify-full\n"
+        f"sslrootcert={encrypted.authority}\nsslcert={tmp_path}/carol.crt\nsslkey={tmp_path}/carol.key\n"
+    )
+    monkeypatch.setenv("PGSERVICEFILE", str(services))
+    log = open_shared(tmp_path / "a" / "log", "service=log")
+    note(log)
+    log.close()
+    found = health.examine("service=log")
+    assert (found.place, found.encrypted, found.may_append, found.may_change) == ("service log", True, True, False)
+    with pytest.raises(LogUnreachable, match="service"):
+        Database("service=none").connection()
 
 
 # -- a pooler --------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(params=["transaction", "session"])
+def mode(request: pytest.FixtureRequest) -> str:
+    """How the pooler lends its connections."""
+    return str(request.param)
+
+
 @pytest.fixture
-def pooled(postgres: Any, database: str) -> Iterator[str]:
-    """The database through pgbouncer in transaction mode."""
+def pooled(postgres: Any, database: str, mode: str) -> Iterator[str]:
+    """The database through pgbouncer."""
     program = shutil.which("pgbouncer") or shutil.which("/usr/sbin/pgbouncer")
     if program is None:
         pytest.skip("no pooler: apt-get install pgbouncer")
@@ -102,8 +164,8 @@ def pooled(postgres: Any, database: str) -> Iterator[str]:
     (folder / "users").write_text('"postgres" ""\n')
     (folder / "ini").write_text(
         f"[databases]\n* = host={postgres.folder}\n[pgbouncer]\nunix_socket_dir = {folder}\nlisten_port = 5432\n"
-        f"listen_addr =\nauth_type = trust\nauth_file = {folder}/users\npool_mode = transaction\n"
-        "max_client_conn = 50\ndefault_pool_size = 4\nlogfile =\npidfile =\n"
+        f"listen_addr =\nauth_type = trust\nauth_file = {folder}/users\npool_mode = {mode}\n"
+        "max_client_conn = 50\ndefault_pool_size = 8\nlogfile =\npidfile =\n"
     )
     with (folder / "out").open("wb") as out:
         process = subprocess.Popen(
@@ -124,7 +186,7 @@ def pooled(postgres: Any, database: str) -> Iterator[str]:
     shutil.rmtree(folder)
 
 
-def test_appends_go_through_a_pooler_and_its_deaf_listener_asks_instead(tmp_path: Path, pooled: str) -> None:
+def test_appends_go_through_a_pooler_and_a_deaf_listener_asks_instead(tmp_path: Path, pooled: str, mode: str) -> None:
     log, other = open_shared(tmp_path / "a" / "log", pooled), open_shared(tmp_path / "b" / "log", pooled)
     log.keep()
     for turn in range(8):
@@ -135,6 +197,9 @@ def test_appends_go_through_a_pooler_and_its_deaf_listener_asks_instead(tmp_path
     note(other)
     assert log.wait(16, 30)
     assert log._keeper is not None
-    assert log._keeper.polls
+    deaf = mode == "transaction"
+    assert log._keeper.polls is deaf
+    found = health.examine(pooled)
+    assert (found.pooled, found.wakes) == (True, not deaf)
     log.close()
     other.close()
