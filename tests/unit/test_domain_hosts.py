@@ -14,7 +14,8 @@ from kugetsu.domain.decide import hosts as decide
 from kugetsu.domain.facts import Ending
 from kugetsu.domain.fold import fold
 from kugetsu.domain.state import empty
-from kugetsu.model.errors import BadInput, Conflict
+from kugetsu.model import clock
+from kugetsu.model.errors import BadInput, Conflict, NotFound
 from kugetsu.views import gates as gate_words
 from kugetsu.views import refusals
 from kugetsu.views.wording import words
@@ -279,6 +280,23 @@ def test_who_came_back_with_a_new_term_is_not_lost_by_the_old_one(world: World) 
     with pytest.raises(Conflict) as refused:
         world.do(lambda state: decide.drain(state, ONE, 1, "asked"))
     assert "term 2" in refusals.words(refused.value)[0]
+
+
+def test_a_runner_whose_attempt_was_given_away_prepares_nothing_any_more(world: World) -> None:
+    key, task = ISSUES[0], enqueue(world, 0)
+    claim(world, task, ONE)
+    intent = {"repository": "example.org/o/a", "source": "/r", "branch": "fix", "agent": "opencode"}
+    world.do(lambda state: sessions.preparing(state, key, intent, f"{task}.1"))
+    lose(world)
+    world.now = clock.add_seconds(world.now, 60.0)
+    claim(world, task, TWO)
+    world.do(lambda state: sessions.preparing(state, key, intent, f"{task}.2"))
+    for late in (
+        lambda state: sessions.broken(state, key, "it was interrupted", f"{task}.1"),
+        lambda state: sessions.prepared(state, key, {"host": ONE}, f"{task}.1"),
+    ):
+        with pytest.raises(NotFound, match="attempt_not_live"):
+            world.do(late)
 
 
 def test_what_comes_late_counts_once_and_changes_no_task(world: World) -> None:

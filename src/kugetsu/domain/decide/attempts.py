@@ -7,6 +7,7 @@ from typing import Any
 
 from kugetsu.domain import divergence, outages, task_options, unread, worktree_setup
 from kugetsu.domain.decide import reviews, verification
+from kugetsu.domain.decide.sessions import find_attempt
 from kugetsu.domain.decision import decision
 from kugetsu.domain.events import Identity
 from kugetsu.domain.facts import Ending, OutcomeFacts
@@ -15,7 +16,7 @@ from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.results import result_of
 from kugetsu.domain.state import ENDED, Attempt, State, Task
 from kugetsu.model.clock import add_seconds, seconds_between
-from kugetsu.model.errors import BadInput, Conflict, NotFound
+from kugetsu.model.errors import BadInput, Conflict
 
 #: The longest pause between two attempts, in seconds (5 minutes, cli.md RETRY_BACKOFF_SECONDS).
 LONGEST_BACKOFF = 300.0
@@ -25,14 +26,6 @@ RESET_MARGIN = 60.0
 
 #: The verdict on a run that did not end well, or has no agent yet, and whose issue asks for no work any more.
 WITHDRAWN = "withdrawn"
-
-
-def find_attempt(state: State, attempt_id: str) -> Attempt:
-    """The live attempt of that id. Raises NotFound."""
-    attempt = state.attempts.get(attempt_id)
-    if attempt is None:
-        raise NotFound.because("attempt_not_live", attempt=attempt_id)
-    return attempt
 
 
 def _about(attempt: Attempt, cause: int) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from kugetsu.domain.decision import decision
 from kugetsu.domain.fold import usage
 from kugetsu.domain.machines import step
 from kugetsu.domain.new_event import NewEvent
-from kugetsu.domain.state import Session, State
+from kugetsu.domain.state import Attempt, Session, State
 from kugetsu.model.errors import Conflict, NotFound
 
 
@@ -24,6 +24,14 @@ def find_session(state: State, key: str) -> Session:
     if session is None:
         raise NotFound.because("session_unknown", session=key)
     return session
+
+
+def find_attempt(state: State, attempt_id: str) -> Attempt:
+    """The live attempt of that id. Raises NotFound."""
+    attempt = state.attempts.get(attempt_id)
+    if attempt is None:
+        raise NotFound.because("attempt_not_live", attempt=attempt_id)
+    return attempt
 
 
 def _find_ready_to(state: State, key: str, trigger: str) -> Session:
@@ -103,8 +111,11 @@ def prepared(state: State, key: str, result: dict[str, Any], attempt: str | None
 
 
 def _about(state: State, session: Session, attempt: str | None) -> dict[str, Any]:
-    """The subject of an event on a session that an attempt (or none) prepares."""
-    live = state.attempts.get(attempt) if attempt is not None else None
+    """The subject of an event on a session that an attempt (or none) prepares.
+
+    Raises NotFound if that attempt is not live: its task was given away with its host, and the session with it.
+    """
+    live = find_attempt(state, attempt) if attempt is not None else None
     return {
         "issue": issue_of(session),
         "session": session.key,
@@ -135,8 +146,11 @@ def forwarded(
 
 
 @decision("sessions.broken")
-def broken(state: State, key: str, reason: str) -> list[NewEvent]:
-    """The session cannot be used as it is; [] if already known. Also ends a failed destruction."""
+def broken(state: State, key: str, reason: str, attempt: str | None = None) -> list[NewEvent]:
+    """The session cannot be used as it is; [] if already known. Also ends a failed destruction. Raises NotFound if the
+    attempt that found it so is not live any more."""
+    if attempt is not None:
+        find_attempt(state, attempt)
     session = find_session(state, key)
     if session.state == "broken" and not session.destroying:
         return []

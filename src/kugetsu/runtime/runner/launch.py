@@ -17,6 +17,7 @@ from typing import NoReturn
 from kugetsu.agents.protocol import Launch, Turn
 from kugetsu.domain import task_options
 from kugetsu.domain.decide import attempts as decide
+from kugetsu.domain.decide.sessions import find_attempt
 from kugetsu.domain.events import Identity
 from kugetsu.domain.facts import Ending
 from kugetsu.domain.state import Attempt, Session, Task
@@ -245,7 +246,7 @@ def _spawn(ws: Workspace, attempt_id: str, launch: Launch, lease: Lease, agent_s
 
 def _records(ws: Workspace, attempt_id: str) -> tuple[Attempt, Task, Session]:
     state = ws.state()
-    attempt = decide.find_attempt(state, attempt_id)
+    attempt = find_attempt(state, attempt_id)
     return attempt, state.tasks[attempt.task], state.sessions[attempt.session]
 
 

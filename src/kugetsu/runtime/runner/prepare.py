@@ -68,7 +68,7 @@ def prepare_issue(ws: Workspace, agent: Agent, session: Session, task: Task | No
         return
     if session.state == "idle":
         why = str(over) if as_it_is else _missing(ws, session, agent)
-        ws.log.transact(lambda state: decide.broken(state, session.key, why))
+        ws.log.transact(lambda state: decide.broken(state, session.key, why, attempt))
     _make_ready(ws, agent, session, repository, branch, over, attempt)
     if over is None and session.usage.attempts > 1:
         _take_in_others(ws, decide.find_session(ws.state(), session.key), repository, task, attempt)
