@@ -23,7 +23,7 @@ from log import postgres  # type: ignore[import-not-found]
 
 REPOSITORY = "git.test/acme/app"
 ISSUES = 8
-MOST_WAITING = 12
+MOST_WAITING = 8
 MOST_COMMANDS = 6
 GRACE_SECONDS = 1
 """KILL_GRACE_SECONDS."""
@@ -38,11 +38,11 @@ n=$(printf %s "$KUGETSU_LEASE" | cksum | cut -d" " -f1)
 note() {{ read -r up rest < /proc/uptime; echo "$up $1 $KUGETSU_ATTEMPT $KUGETSU_ISSUE $2" >> {seen}/journal; }}
 work() {{ i=0; while test $i -lt $1; do note works; sleep 0.25; i=$((i + 1)); done; }}
 note begins
-work $((n % {longest}))
+test $((n % 4)) -eq 0 && work $((n % {longest})) || work $((n % 9))
 echo "$KUGETSU_ATTEMPT" >> "work-$((n % 5))"
 git add -A && git commit -qm "$KUGETSU_ATTEMPT" && note commits "$(git rev-parse HEAD)"
 test $((n % 3)) -eq 0 || git push -q origin HEAD
-work $((n % 7))
+work $((n % 5))
 test $((n % 6)) -ne 1 || echo "left as it is" >> "work-$((n % 5))"
 note ends
 test $((n % 11)) -ne 0
@@ -88,7 +88,7 @@ class Hosts(Campaign):
         git(seed, "push", "-q", bare, "main")
         self.bare = bare
         os.mkdir(f"{self.folder}/seen")
-        longest = max(int(self.ttl * 1.5 / 0.25), 8)
+        longest = int(self.ttl * 1.5 / 0.25)  # some outlive their host's time to live
         agent = self.write("agent.sh", AGENT.format(seen=f"{self.folder}/seen", longest=longest))
         library = clock.library(self.folder)
         if library is None:

@@ -180,12 +180,15 @@ def _overlaps(campaign: Hosts, events: list[dict[str, Any]], runs: list[Run]) ->
             host = campaign.host_of(claims[earlier.attempt]["facts"]["host"])
             excuse = _excuse(campaign, earlier, host, both)
             campaign.done[f"overlap: {excuse or 'of no excuse'}"] += 1
-            if excuse is None:
-                found.append(
-                    f"{earlier.attempt} on {host.name} and {later.attempt} both worked on {later.issue} for "
-                    f"{both[-1] - later.moments[0]:.1f} s at {both[0]:.1f}; {host.name}: "
-                    f"{[vars(fault) for fault in campaign.faults.of(host.name, earlier.attempt, 'machine')]}"
-                )
+            about = (
+                f"{earlier.attempt} on {host.name} and {later.attempt} both worked on {later.issue} for "
+                f"{both[-1] - later.moments[0]:.1f} s at {both[0]:.1f}"
+            )
+            if excuse is not None:
+                print(f"overlap, {excuse}: {about}")
+                continue
+            faults = [vars(fault) for fault in campaign.faults.of(host.name, earlier.attempt, "machine")]
+            found.append(f"{about}; {host.name}: {faults}")
     return found
 
 
