@@ -9,13 +9,14 @@ import orjson
 import pytest
 
 from kugetsu.domain import gates, hosts, invariants, placement, scheduling, state_codec
-from kugetsu.domain.decide import attempts, claims, daemon, queue, sessions, undo
+from kugetsu.domain.decide import attempts, claims, daemon, pauses, queue, sessions, undo
 from kugetsu.domain.decide import hosts as decide
 from kugetsu.domain.facts import Ending
 from kugetsu.domain.fold import fold
 from kugetsu.domain.state import empty
 from kugetsu.model import clock
 from kugetsu.model.errors import BadInput, Conflict, NotFound
+from kugetsu.model.record import values
 from kugetsu.views import gates as gate_words
 from kugetsu.views import refusals
 from kugetsu.views.wording import words
@@ -228,6 +229,51 @@ def test_hosts_that_wait_for_different_things_do_not_contradict_each_other(world
     first = [*turn(TWO), *turn(ONE)]
     assert [(event["type"], event["data"]["gate"]) for event in first] == [("task.held", "slots")]
     assert [*turn(ONE), *turn(TWO), *turn(ONE)] == []
+
+
+def test_what_is_asked_once_for_many_tasks_is_what_each_would_be_told(world: World) -> None:
+    folder: Any = {"kind": "dev", "issue": "local/work/sample#1", "message": "go", "via": "enqueue"}
+    world.do(lambda state: queue.enqueue(state, **folder, repository={"path": "/r", "host": ONE}))
+    world.do(lambda state: queue.enqueue(state, kind="pm", issue=None, message="sort it", via="delegate"))
+    enqueue(world, 0, labels=["gpu"])
+    nowhere: Any = {**folder, "issue": "example.org/o/c#1", "options": {"labels": ["arm"]}}
+    world.do(lambda state: queue.enqueue(state, **nowhere))
+    for number in range(1, 4):
+        enqueue(world, number)
+    third = "3" * 32
+    world.do(lambda state: decide.join(state, third, 1, "three", ["gpu"], 1))
+    seen = set()
+
+    def compare() -> None:
+        for host in (ONE, TWO, third):
+            known = facts(world, host)
+            place = placement.Placement(world.state, known)
+            for task in world.state.waiting():
+                closed = gates.first_closed(world.state, task, known)
+                there = placement.by_host(world.state, task, known)
+                others = [verdict for other, verdict in there if other.id != host]
+                if closed is None:
+                    assert place.is_open_elsewhere(task) == (None in others)
+                    continue
+                order = [gate.__name__ for gate in gates.SHARED_GATES]
+                all_closed = [(verdict, other.id) for other, verdict in there if verdict is not None]
+                said, expected = place.held_by(task, closed), None
+                if len(all_closed) == len(there):
+                    expected = min(all_closed, key=lambda one: (-order.index(one[0].gate), one[1]))[0]
+                assert (said and values(said)) == (expected and values(expected))
+                seen.add(said and said.gate)
+
+    compare()
+    claim(world, "q5", ONE)
+    claim(world, "q6", ONE)
+    compare()
+    claim(world, "q7", TWO)
+    world.do(lambda state: decide.drain(state, third, 1, "asked"))
+    compare()
+    world.do(lambda state: decide.share_setting(state, "MAX_AGENTS", "3"))
+    world.do(lambda state: pauses.pause(state, None, None, world.state.latest))
+    compare()
+    assert {None, "slots", "host", "paused"} <= seen
 
 
 def test_of_many_dispatchers_those_that_lose_a_claim_record_nothing(world: World) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kugetsu.domain import gates
+from kugetsu.domain import gates, task_options
 from kugetsu.domain.verdict import Verdict
 
 TYPE_CHECKING = False
@@ -34,14 +34,58 @@ def by_host(state: State, task: Task, facts: ClaimFacts) -> list[tuple[Host, Ver
     return [(host, gates.first_closed(state, task, facts_of(state, host, facts))) for host in known]
 
 
-def held_by(state: State, task: Task, facts: ClaimFacts, closed: Verdict) -> Verdict | None:
-    """The gate to record for a task that ``closed`` keeps from starting on this host; None while another host may start
-    it. Every host names the same one, the last in order that any of them waits for: else they would contradict each
-    other in turn, for ever."""
-    if not state.hosts:
-        return closed
-    everywhere = [(verdict, host.id) for host, verdict in by_host(state, task, facts) if verdict is not None]
-    if len(everywhere) < sum(host.takes_part for host in state.hosts.values()) or not everywhere:
+class Placement:
+    """Where the tasks of one state may start besides the host of the facts: for a look at many tasks, because what all
+    of them meet alike on a host is asked once."""
+
+    def __init__(self, state: State, facts: ClaimFacts) -> None:
+        self._state, self._facts = state, facts
+        self._part = [host for host in state.hosts.values() if host.takes_part]
+        others = [host for host in self._part if host.id != facts.get("host")]
+        # One where the task may start is enough to know: the emptiest are asked first.
+        others.sort(key=lambda host: len(state.live_on(host.id)) / max(host.cap, 1))
+        self._others = [(host, facts_of(state, host, facts)) for host in others]
+        self._alike: dict[tuple[str, str, str], Verdict] = {}
+        # Without a limit or an outage no agent is kept back for one task and not for another.
+        self._asked_once = _ALIKE if state.limits else (*_ALIKE, "agent")
+
+    def is_open_elsewhere(self, task: Task) -> bool:
+        """Whether another host may start a task that this one may start."""
+        return any(self._first_closed(task, host, known) is None for host, known in self._others)
+
+    def held_by(self, task: Task, closed: Verdict) -> Verdict | None:
+        """The gate to record for a task that ``closed`` keeps from starting on this host; None while another host may
+        start it. Every host names the same one, the last in order that any of them waits for: else they would
+        contradict each other in turn, for ever."""
+        if not self._state.hosts or closed.gate not in _OF_HOSTS:
+            return closed
+        everywhere = []
+        for host, known in self._others:
+            verdict = self._first_closed(task, host, known)
+            if verdict is None:
+                return None
+            everywhere.append((verdict, host.id))
+        if len(everywhere) < len(self._part):
+            everywhere.append((closed, self._facts.get("host", "")))
+        return min(everywhere, key=lambda one: (-_OF_HOSTS[one[0].gate], one[1]))[0] if everywhere else None
+
+    def _first_closed(self, task: Task, host: Host, facts: ClaimFacts) -> Verdict | None:
+        """As `gates.first_closed`, of the gates that may answer otherwise there."""
+        own = task_options.facts_of(task, facts)
+        for gate in gates.OF_HOSTS:
+            name = gate.__name__
+            if name in self._asked_once:
+                key = (host.id, name, task.kind)
+                verdict = self._alike.get(key) or gate(self._state, task, facts)
+                self._alike[key] = verdict
+            else:
+                verdict = gate(self._state, task, own)
+            if not verdict.open:
+                return verdict
         return None
-    order = [gate.__name__ for gate in gates.SHARED_GATES]
-    return min(everywhere, key=lambda one: (-order.index(one[0].gate), one[1]))[0]
+
+
+#: The gates that may answer otherwise on another host → their places in the order.
+_OF_HOSTS = {gate.__name__: place for place, gate in enumerate(gates.OF_HOSTS)}
+#: Those of them that read no more of a task than its kind.
+_ALIKE = (*gates.COMMON, "slots")

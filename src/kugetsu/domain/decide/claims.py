@@ -228,7 +228,9 @@ class Plan:
 def plan(state: State, facts: ClaimFacts, line: WaitingLine | None = None) -> Plan:
     """Check every waiting task in order: the first with all gates open is the candidate.
 
-    With ``line``, check only as far as needed to find the candidate and the next time at which a gate opens.
+    With ``line``, check only as far as needed to find the candidate and the next time at which a gate opens. Of a log
+    that hosts share, too, the tasks behind the candidate are left to the plan after its claim: another host may be
+    faster.
 
     If the machine is full, for one reason or another (`gates.FULL`), only the first task in line records it: otherwise
     a long queue would log itself once for every agent that starts.
@@ -237,11 +239,12 @@ def plan(state: State, facts: ClaimFacts, line: WaitingLine | None = None) -> Pl
     next_in_line = True
     held: list[tuple[str, Verdict]] = []
     looks: list[str] = []
+    place = placement.Placement(state, facts)
     for task in state.waiting() if line is None else line.contenders(state, facts):
         closed = gates.first_closed(state, task, facts)
         if closed is None:
             candidate = candidate or task.id
-            if line is not None:
+            if line is not None or state.hosts:
                 break
             continue
         if closed.until is not None:
@@ -250,7 +253,7 @@ def plan(state: State, facts: ClaimFacts, line: WaitingLine | None = None) -> Pl
             looks.append(add_seconds(facts["now"], gates.MACHINE_LOOK_SECONDS))
         full = closed.gate in gates.FULL
         if closed.gate != task.held and (next_in_line or not full or task.held not in gates.FULL):
-            said = placement.held_by(state, task, facts, closed)
+            said = place.held_by(task, closed)
             if said is not None and said.gate != task.held:
                 held.append((task.id, said))
         next_in_line = next_in_line and not full
@@ -269,12 +272,13 @@ def _holds_the_rest(closed: Verdict, line: WaitingLine, facts: ClaimFacts) -> bo
 def hold(state: State, planned: Plan, facts: ClaimFacts) -> list[NewEvent]:
     """One ``task.held`` for each planned task that a gate holds back for a new reason in ``state``."""
     new_events: list[NewEvent] = []
+    place = placement.Placement(state, facts)
     for task_id, _ in planned.held:
         task = state.tasks.get(task_id)
         if task is None or task.state not in ("pending", "parked"):
             continue
         closed = gates.first_closed(state, task, facts)
-        closed = placement.held_by(state, task, facts, closed) if closed is not None else None
+        closed = place.held_by(task, closed) if closed is not None else None
         if closed is None or closed.gate == task.held:
             continue
         # The gate of an outage opens at its time for one task, the probe; for the others the time is unknown.
