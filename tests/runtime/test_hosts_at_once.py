@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 
 from forge.scripted import ScriptedForge
-from kugetsu.domain.decide import daemon, hosts
+from kugetsu.domain import hosts as domain_hosts
+from kugetsu.domain.decide import claims, daemon, hosts, queue
 from kugetsu.domain.decide import notifications as decide
 from kugetsu.host import host_file
-from kugetsu.runtime import host_id
+from kugetsu.runtime import dispatcher, host_id
+from kugetsu.runtime.facts import claim_facts
 from kugetsu.runtime.intake.watching import Watching
 from kugetsu.runtime.notifications.notifier import Notifier
 from kugetsu.runtime.notifications.notifier_supervisor import NotifierSupervisor
@@ -283,3 +285,38 @@ def test_a_folder_of_another_host_is_no_source_here(stage: Stage, other: Workspa
     [(name, source)] = stage.state.repositories.items()
     assert source["host"] == host_id.own(stage.ws) and host_id.repositories(stage.ws, stage.state) == {name: source}
     assert host_id.repositories(other, other.state()) == {}
+
+
+# --- who claims first -----------------------------------------------------------------------------------------------
+
+
+def test_a_host_that_works_lets_one_that_does_not_claim_first(
+    stage: Stage, other: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, waits = host_id.own(stage.ws), []
+    stage.configure(MAX_CONCURRENT_AGENTS="2")
+    for host in (own, TWO):
+        dispatch(stage, host)
+    tasks = [
+        stage.ws.log.transact(
+            partial(queue.enqueue, kind="dev", issue=f"example.org/o/r#{number}", message="x", via="e")
+        )
+        for number in (1, 2)
+    ]
+
+    def claim(ws: Workspace, task: str) -> None:
+        facts = claim_facts(ws, "daemon")
+        who: Any = {"boot": "b", "pid": 7, "start": 1, "host": host_id.own(ws)}
+        offer = claims.ClaimRequest(f"lease-{task}", who)
+        assert ws.log.transact(partial(claims.claim, task_id=task, offer=offer, facts=facts))
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        claim(other, tasks[1][0]["task"])
+
+    claim(stage.ws, tasks[0][0]["task"])
+    monkeypatch.setattr(dispatcher.time, "sleep", sleep)
+    assert dispatcher.dispatch(stage.ws)[0] == []
+    assert [event["data"]["claimer"]["host"] for event in stage.events("attempt.claimed")] == [own, TWO]
+    [wait] = waits
+    assert 0.5 <= wait / domain_hosts.FIRST_WAIT_SECONDS <= 0.5 * (1 + domain_hosts.JITTER)

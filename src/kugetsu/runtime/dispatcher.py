@@ -6,13 +6,17 @@ millisecond however long the queue is.
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from kugetsu.domain import hosts, placement
 from kugetsu.domain.decide import claims
 from kugetsu.domain.decide.claims import ClaimRequest
 from kugetsu.domain.events import Identity
+from kugetsu.domain.facts import ClaimFacts
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import State
 from kugetsu.runtime import host_id
@@ -26,6 +30,7 @@ from kugetsu.runtime.workspace import Workspace
 def dispatch(ws: Workspace, dispatcher: str = "daemon") -> tuple[list[str], str | None]:
     """Start everything that may start now. Returns the attempts claimed, and when to look again (None: at events)."""
     started: list[str] = []
+    waited = False
     while True:
         state = ws.state()
         facts = claim_facts(ws, dispatcher)
@@ -34,11 +39,24 @@ def dispatch(ws: Workspace, dispatcher: str = "daemon") -> tuple[list[str], str 
             if plan.held:
                 ws.log.transact(partial(claims.hold, planned=plan, facts=facts))
             return started, plan.next_look
+        if not waited and (wait := _wait_seconds(state, facts, plan.candidate)):
+            time.sleep(wait)
+            waited = True
+            if ws.state().seq != plan.seq:
+                continue  # an emptier host may have been faster: plan again, and wait no more
+        waited = False
         lease, request = make_claim_request(ws)
         attempt, _ = claim(ws, lease, partial(claims.dispatch, planned=plan, offer=request, facts=facts))
         if attempt is not None:
             started.append(attempt)
         # Otherwise another claim came first: plan again.
+
+
+def _wait_seconds(state: State, facts: ClaimFacts, candidate: str) -> float:
+    """How long to wait before the claim of a task that another host may start as well."""
+    if not state.hosts or not placement.Placement(state, facts).is_open_elsewhere(state.tasks[candidate]):
+        return 0.0
+    return hosts.wait_seconds(state, facts, random.random())
 
 
 def make_claim_request(ws: Workspace) -> tuple[Lease, ClaimRequest]:
