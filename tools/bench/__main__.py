@@ -16,7 +16,7 @@ import time
 
 sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-from bench import appends, dispatch, logs, rebuild, shared, startup, travel  # noqa: E402 - found through the line above
+from bench import across, appends, dispatch, hosts, logs, rebuild, shared, startup, travel  # noqa: E402 - found through the line above
 from bench.report import Report, Sizes  # noqa: E402
 
 PARTS = {
@@ -27,6 +27,8 @@ PARTS = {
     "rebuild": rebuild.measure,
     "travel": travel.measure,
     "dispatch": dispatch.measure,
+    "across": across.measure,
+    "hosts": hosts.measure,
 }
 
 

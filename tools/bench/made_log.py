@@ -122,7 +122,7 @@ class _Life:
         yield lambda state: sessions.register(state, REPOSITORY, {"url": f"https://{REPOSITORY}.git"})
         for key, kind in (("pm", "pm"), (f"base:{REPOSITORY}", "base")):
             yield lambda state, key=key, kind=kind: sessions.request(state, key, kind, None)  # type: ignore[misc]
-            yield from _prepare(key, None)
+            yield from prepare(key, None)
         yield lambda state: daemon.started(state, _identity(3760), "0" * 24)
 
     def issue(self) -> Iterator[Decide]:
@@ -155,20 +155,20 @@ class _Life:
             yield self._end(f"{task}.1", "done")
 
     def _hold(self, state: State) -> list[NewEvent]:
-        facts = _facts(self._writer.now, free_memory_mb=123)
+        facts = claim_facts(self._writer.now, free_memory_mb=123)
         return claims.hold(state, claims.plan(state, facts), facts)
 
     def _attempt(self, ref: str, attempt: str, *, first: bool) -> Iterator[Decide]:
         yield lambda state: self._claim(state, attempt)
         yield lambda state: attempts.starting(state, attempt, _identity(4121))
         if first:
-            yield from _prepare(ref, attempt)
+            yield from prepare(ref, attempt)
         program = "/home/user/.local/bin/opencode"
         session = "ses_df6c0a1b2c3d4e5f6a7b8c9d0e"
         yield lambda state: attempts.running(state, attempt, _identity(4122), session, _worktree(ref), program)
 
     def _claim(self, state: State, attempt: str) -> list[NewEvent]:
-        facts = _facts(self._writer.now, free_memory_mb=12_345)
+        facts = claim_facts(self._writer.now, free_memory_mb=12_345)
         offer = claims.ClaimRequest(f"{attempt}-0123456789abcdef", _identity(3760))
         return claims.dispatch(state, claims.plan(state, facts), offer, facts)
 
@@ -209,7 +209,8 @@ class _Life:
         return lambda state: attempts.finish(state, attempt, ending, facts)
 
 
-def _prepare(session: str, attempt: str | None) -> Iterator[Decide]:
+def prepare(session: str, attempt: str | None) -> Iterator[Decide]:
+    """The session of an issue, or a base, is made."""
     wanted: dict[str, Any] = {
         "repository": REPOSITORY,
         "source": "/home/user/kugetsu",
@@ -238,7 +239,8 @@ def _worktree(session: str) -> str:
     return f"/home/user/.kugetsu/worktrees/{session.replace('/', '+').replace('#', '+')}"
 
 
-def _facts(now: str, *, free_memory_mb: int) -> ClaimFacts:
+def claim_facts(now: str, *, free_memory_mb: int) -> ClaimFacts:
+    """What the gates read beside the state, with three slots."""
     return {
         "now": now,
         "cap": 3,

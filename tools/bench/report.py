@@ -22,6 +22,8 @@ class Sizes:
     append_rounds: int = 5
     writers: tuple[int, ...] = (1, 8, 32)
     dispatches: int = 15
+    tasks: int = 10_000
+    """Those in the queue of many hosts."""
     points: int = 20
     """Those travelled to, anywhere in the log, each by a process of its own."""
 
@@ -36,6 +38,7 @@ class Sizes:
             append_rounds=1,
             writers=(1, 4),
             dispatches=2,
+            tasks=500,
             points=3,
         )
 

