@@ -459,9 +459,6 @@ GATES: tuple[Gate, ...] = (
 #: As `GATES`, in a log that hosts share.
 SHARED_GATES = (*GATES[: GATES.index(slots)], host, *GATES[GATES.index(slots) :])
 
-#: Those that may answer otherwise on another host: the ones before them read nothing of the host.
-OF_HOSTS = SHARED_GATES[SHARED_GATES.index(daemon) :]
-
 #: Gates that close because the machine is full just now: `start` answers them with exit 2.
 FULL = ("slots", "repository", "stagger", "memory", "disk")
 

@@ -72,7 +72,7 @@ class Placement:
     def _first_closed(self, task: Task, host: Host, facts: ClaimFacts) -> Verdict | None:
         """As `gates.first_closed`, of the gates that may answer otherwise there."""
         own = task_options.facts_of(task, facts)
-        for gate in gates.OF_HOSTS:
+        for gate in _GATES:
             name = gate.__name__
             if name in self._asked_once:
                 key = (host.id, name, task.kind)
@@ -85,7 +85,8 @@ class Placement:
         return None
 
 
-#: The gates that may answer otherwise on another host → their places in the order.
-_OF_HOSTS = {gate.__name__: place for place, gate in enumerate(gates.OF_HOSTS)}
+#: The gates that may answer otherwise on another host: those before the first of them read nothing of the host.
+_GATES = gates.SHARED_GATES[gates.SHARED_GATES.index(gates.daemon) :]
+_OF_HOSTS = {gate.__name__: place for place, gate in enumerate(_GATES)}
 #: Those of them that read no more of a task than its kind.
 _ALIKE = (*gates.COMMON, "slots")
