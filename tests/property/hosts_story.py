@@ -36,6 +36,10 @@ def story() -> Iterator[Callable[[State], list[Any]]]:
     yield lambda state: hosts.join(state, ONE, 2, "first", [], 2)
     left = {"session": issue, "worktree": "/w/1", "branch": "fix", "head": "c1", "commits": 3, "rescue": "r"}
     yield lambda _: [hosts.returned(ONE, 2, [{**left, "pushed": True}])]
+    yield lambda state: hosts.observe_instead(state, ONE, TWO)
+    yield lambda state: hosts.observe_instead(state, TWO, ONE)
+    for place in ({"path": "/r", "host": ONE}, {"path": "/v", "host": TWO}, {"url": "https://example.org/o/a"}):
+        yield lambda state, place=place: sessions.register(state, "example.org/o/a", place)
     yield lambda state: hosts.drain(state, ONE, 2, "for the night")
     yield lambda state: hosts.leave(state, ONE, 2, "drained")
     full: Any = {**here, "host": TWO, "cap": 0}

@@ -17,20 +17,24 @@ from kugetsu.domain import hosts as domain_hosts
 from kugetsu.domain.decide import claims, daemon, hosts, queue
 from kugetsu.domain.decide import notifications as decide
 from kugetsu.host import host_file
-from kugetsu.runtime import dispatcher, host_id
+from kugetsu.log.shared.postgres import Beat
+from kugetsu.runtime import dispatcher, host_id, membership
 from kugetsu.runtime.facts import claim_facts
 from kugetsu.runtime.intake.watching import Watching
 from kugetsu.runtime.notifications.notifier import Notifier
 from kugetsu.runtime.notifications.notifier_supervisor import NotifierSupervisor
 from kugetsu.runtime.notifications.outbox import INTERRUPTED, Outbox, Taken
+from kugetsu.runtime.observing import observe
 from kugetsu.runtime.process.named_lease import OBSERVER
+from kugetsu.runtime.reactions import turns as turning
 from kugetsu.runtime.reviews.observer import Observer
 from kugetsu.runtime.workspace import Workspace, open_workspace
 from runtime.forged import REPOSITORY, forge, forged
 from runtime.noticing import NOTE, bare_stage, receiver, screen, stage
 from runtime.stage import Stage
+from runtime.test_reactions import failing, key_of, reacting, turns
 
-__all__ = ["bare_stage", "forge", "forged", "receiver", "screen", "stage"]
+__all__ = ["bare_stage", "forge", "forged", "reacting", "receiver", "screen", "stage"]
 
 TWO = "f" * 32
 
@@ -267,6 +271,81 @@ def test_a_host_without_an_intake_takes_nothing_up_and_switches_nothing_off(
     assert taken.state.shared["OBSERVER_HOST"] == both[0] and len(forge.requests) == asked
     Watching(other, lambda _: True, lambda *_: None, lambda *_: None).step(other.state())
     assert not taken.events("intake.gone") and taken.state.tasks["q1"].state == "pending"
+
+
+def beat(host: str, ago: float) -> Beat:
+    """What the database knows of a host that it heard of so many seconds ago."""
+    return Beat(host, 1, "-", "2026-11-23T09:00:00.000000Z", ago, False, False)
+
+
+def test_another_host_asks_the_forges_when_the_one_that_does_falls_silent(
+    taken: Stage, forge: ScriptedForge, other: Workspace, both: tuple[str, str]
+) -> None:
+    labelled(forge)
+    one, two = observer(taken.ws), observer(other)
+    settle(one)
+    assert membership.observe_for_the_silent(other, [beat(both[0], 100), beat(TWO, 1)]) is None
+    assert membership.observe_for_the_silent(taken.ws, [beat(both[0], 130), beat(TWO, 1)]) is None, "it is this host"
+    assert membership.observe_for_the_silent(other, [beat(both[0], 130), beat(TWO, 1)]) == "one"
+    assert taken.state.shared["OBSERVER_HOST"] == TWO
+    labelled(forge, 15)
+    settle(two, one)
+    assert queued(taken) == [str(taken.ref(14)), str(taken.ref(15))]
+    assert membership.observe_for_the_silent(taken.ws, [beat(both[0], 1), beat(TWO, 19)]) is None, "nor back"
+    other.config = other.config.having("INTAKE_LABEL", "")
+    taken.ws.log.transact(partial(hosts.observe_instead, host=both[0], silent=TWO))
+    assert membership.observe_for_the_silent(other, [beat(both[0], 999)]) is None, "it has nothing to ask for"
+
+
+def test_a_label_that_was_taken_out_before_a_restart_is_noticed_by_the_host_that_saw_it(
+    taken: Stage, forge: ScriptedForge, other: Workspace, both: tuple[str, str]
+) -> None:
+    labelled(forge)
+    settle(observer(taken.ws))
+    os.unlink(other.paths.config)
+    taken.configure(INTAKE_LABEL="", REACTIONS="checks")
+    with open(other.paths.config, "w") as file:
+        file.write("".join(f"{key}={value}\n" for key, value in taken.settings.items()))
+    other.reload()
+    Watching(other, lambda _: True, lambda *_: None, lambda *_: None).step(other.state())
+    assert not taken.events("intake.gone"), "another host has seen it, and takes part"
+    Watching(taken.ws, lambda _: True, lambda *_: None, lambda *_: None).step(taken.state)
+    assert [event["data"]["code"] for event in taken.events("intake.gone")] == ["switched_off"]
+    assert taken.state.tasks["q1"].state == "cancelled"
+
+
+def test_what_a_lost_host_has_seen_is_switched_off_by_another(
+    taken: Stage, forge: ScriptedForge, other: Workspace, both: tuple[str, str]
+) -> None:
+    labelled(forge)
+    taken.ws.log.transact(partial(hosts.observe, host=TWO))
+    settle(observer(other))
+    taken.configure(INTAKE_LABEL="")
+    Watching(taken.ws, lambda _: True, lambda *_: None, lambda *_: None).step(taken.state)
+    assert not taken.events("intake.gone")
+    lose(taken, TWO)
+    Watching(taken.ws, lambda _: True, lambda *_: None, lambda *_: None).step(taken.state)
+    assert [event["data"]["code"] for event in taken.events("intake.gone")] == ["switched_off"]
+
+
+def test_feedback_that_two_hosts_answer_at_once_starts_one_turn(
+    reacting: Stage, forge: ScriptedForge, other: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing(forge)
+    other.reload()
+    assert observe(reacting.ws, key_of(reacting).rpartition("#")[0], "pulls")
+    key, (one, two) = key_of(reacting), (turning.Turns(ws) for ws in (reacting.ws, other))
+    made, write = [], turning.message.of
+
+    def written(*words: Any) -> str:
+        monkeypatch.setattr(turning.message, "of", write)
+        made.append(two.take(key))  # while the first is about to
+        return write(*words)
+
+    monkeypatch.setattr(turning.message, "of", written)
+    made.append(one.take(key))
+    assert [len(events) > 0 for events in made] == [True, False]
+    assert len(turns(reacting)) == 1
 
 
 def test_a_host_whose_settings_run_the_loop_no_more_gives_it_up(

@@ -100,7 +100,7 @@ class IntakeFacts(TypedDict):
     """What decides whether a labelled issue is queued, as the forge shows it: its ``labels``, a hash of its title and
     text, who set the ``label`` last and when (None: the forge does not tell), what that account may do (None: the token
     may not ask), who edited the text last; and the ``labellers`` of the settings. ``blockers`` are the issues that it
-    depends on."""
+    depends on, ``host`` is the host that looked, where several share the log."""
 
     label: str
     labels: list[str]
@@ -112,6 +112,7 @@ class IntakeFacts(TypedDict):
     edited_by: str | None
     edited_at: str | None
     blockers: list[Blocking]
+    host: NotRequired[str]
 
 
 class OutcomeFacts(TypedDict):

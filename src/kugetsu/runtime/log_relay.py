@@ -61,8 +61,11 @@ class LogRelay(DaemonChild):
             return self._next_beat - now
         try:
             ttl = membership.beat(self._ws, self._database)
-            for name in membership.fence_the_silent(self._ws, self._database):
+            beats = self._database.beats()
+            for name in membership.fence_the_silent(self._ws, beats):
                 self.write(f"host {name} was not heard of for too long: its tasks were given away")
+            if (silent := membership.observe_for_the_silent(self._ws, beats)) is not None:
+                self.write(f"host {silent} was not heard of lately: this one asks the forges now")
             membership.keep_time_to_live(self._ws, self._database, ttl)
         except LogUnreachable as problem:
             self._unheard.report(f"the other hosts do not hear of this one: {problem}", problem.code)

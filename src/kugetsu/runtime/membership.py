@@ -14,17 +14,23 @@ from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import Host, State
 from kugetsu.host import host_file
 from kugetsu.log.files.segments import is_shared
-from kugetsu.model.errors import Conflict, KugetsuError, NotFound
+from kugetsu.model.errors import Conflict, KugetsuError, LogUnreachable, NotFound
 from kugetsu.runtime import host_clock, host_id, host_lease
 from kugetsu.runtime.facts import outcome_facts
+from kugetsu.runtime.intake import places
 from kugetsu.runtime.process import identity
 from kugetsu.runtime.workspace import Workspace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
-    from kugetsu.log.shared.postgres import Database
+    from kugetsu.log.shared.postgres import Beat, Database
+
+
+OBSERVER_SECONDS = 120.0
+"""After so long without a beat, six of them, another host asks the forges: nobody waits half an hour for an issue."""
 
 
 def join(ws: Workspace) -> int:
@@ -42,9 +48,24 @@ def join(ws: Workspace) -> int:
     with closing(database_of(ws.paths.log)) as database:
         term = database.join_host(host, name, identity.boot_id(), known.term if known is not None else 0)
         _renew(ws, database, host, term)
+    host_clock.follow(ws.paths.leases)
     ws.log.transact(lambda state: decide.join(state, host, term, name, labels, cap))
     host_file.write_term(ws.paths.root, host, term)
     return term
+
+
+def ask_the_time(ws: Workspace) -> None:
+    """Learn by which clock the hosts of a shared log go, if nothing was heard of it since this machine started: what is
+    recorded before the first beat has the right time, too. Nothing happens if the database cannot be asked."""
+    if not is_shared(ws.paths.log) or host_clock.read(host_clock.path(ws.paths.leases)) is not None:
+        return
+    from kugetsu.log.shared.opening import database_of
+
+    with suppress(LogUnreachable), closing(database_of(ws.paths.log)) as database:
+        before = host_lease.now()
+        there = database.now()
+        host_clock.renew(ws.paths.make(ws.paths.leases), before, host_lease.now(), there)
+        host_clock.follow(ws.paths.leases)
 
 
 def beat(ws: Workspace, database: Database) -> float:
@@ -99,11 +120,11 @@ def fence(ws: Workspace, host: str, term: int, silent_since: str | None, *, sure
     return ws.log.transact_fencing(lost, host, term, sure=sure)
 
 
-def fence_the_silent(ws: Workspace, database: Database) -> list[str]:
+def fence_the_silent(ws: Workspace, beats: Sequence[Beat]) -> list[str]:
     """Fence each other host that was not heard of for its time to live; the names. Raises LogUnreachable."""
     own, known = host_id.own(ws), ws.state().hosts
     gone = []
-    for beat in database.beats():
+    for beat in beats:
         host = known.get(beat.host)
         if host is None or beat.host == own or not beat.expired or not host.takes_part or host.term != beat.term:
             continue
@@ -111,6 +132,20 @@ def fence_the_silent(ws: Workspace, database: Database) -> list[str]:
             if fence(ws, beat.host, beat.term, beat.at, sure=False):
                 gone.append(host.name)
     return gone
+
+
+def observe_for_the_silent(ws: Workspace, beats: Sequence[Beat]) -> str | None:
+    """Ask the forges in place of the host that does so for all, if that was not heard of for `OBSERVER_SECONDS` and
+    this one's settings have something to ask for; its name then. Raises LogUnreachable.
+
+    It need not be lost for that: what two of them do at once is recorded once.
+    """
+    state, own = ws.state(), host_id.own(ws)
+    does = hosts.observer(state)
+    silent = {beat.host for beat in beats if beat.ago > OBSERVER_SECONDS}
+    if does is None or does.id == own or does.id not in silent or not places.runs_loop(ws, state):
+        return None
+    return does.name if ws.log.transact(lambda state: decide.observe_instead(state, own, does.id)) else None
 
 
 def lose(ws: Workspace, text: str) -> tuple[Host, list[dict[str, Any]]]:

@@ -136,6 +136,16 @@ def observe(state: State, host: str) -> list[NewEvent]:
     return [NewEvent("setting.shared", {"key": hosts.OBSERVER, "old": old, "new": host})] if old != host else []
 
 
+@decision("hosts.observe_instead")
+def observe_instead(state: State, host: str, silent: str) -> list[NewEvent]:
+    """``host`` asks the forges in place of ``silent``, which was not heard of for some time though it counts as there;
+    [] if that no longer does, or ``host`` takes no part."""
+    known = state.hosts.get(host)
+    if known is None or not known.takes_part or state.shared.get(hosts.OBSERVER) != silent:
+        return []
+    return [NewEvent("setting.shared", {"key": hosts.OBSERVER, "old": silent, "new": host})]
+
+
 @decision("hosts.observe_no_more")
 def observe_no_more(state: State, host: str) -> list[NewEvent]:
     """``host`` has nothing set by which it would ask a forge: another one may; [] if it did not."""

@@ -23,6 +23,8 @@ def intake_seen(state: State, event: Event) -> None:
     of = label_event_seen(state.intake.get(issue), data)
     values = data.get("values") or {}
     state.intake[issue] = {**seen, "values": values, "seq": event["seq"], "at": event["at"], **of}
+    if (host := (event.get("facts") or {}).get("host")) is not None:
+        state.intake[issue]["host"] = host
     _withdraw(state, issue, data["code"] == "needs_label")
 
 

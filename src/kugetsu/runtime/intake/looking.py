@@ -22,6 +22,7 @@ from kugetsu.forge.protocol import Issue, Labelled, has_label
 from kugetsu.model.errors import BadInput, KugetsuError
 from kugetsu.model.refs import parse_ref
 from kugetsu.redaction.funnel import redact
+from kugetsu.runtime import host_id
 from kugetsu.runtime.forges import Forges
 from kugetsu.runtime.intake import places
 from kugetsu.runtime.intake.reading import Details, Place, message_of
@@ -186,6 +187,9 @@ def _recorded(ws: Workspace, key: str, issue: Labelled, details: Details) -> Out
     """Record what follows, if that changed since it was recorded."""
     about = (redact(" ".join(issue.title.split()), limit=TITLE_LENGTH), issue.author, details.relation)
     message = message_of(issue)
+    facts = details.facts
+    if ws.state().hosts:
+        facts = {**facts, "host": host_id.own(ws)}
     while True:
         state = ws.state()
         read_at, (history, carried) = state.seq, _past(ws, state, key)
@@ -200,7 +204,7 @@ def _recorded(ws: Workspace, key: str, issue: Labelled, details: Details) -> Out
                 raise _StaleError
             fresh = intake.judge(state, key, details.facts, history).fresh
             said, had = (message, carried) if fresh else ("", None)
-            return decide.look(state, key, *about, details.facts, message=said, history=history, carried=had)
+            return decide.look(state, key, *about, facts, message=said, history=history, carried=had)
 
         with suppress(_StaleError):
             found = intake.judge(state, key, details.facts, history)

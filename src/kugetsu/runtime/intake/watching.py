@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from kugetsu.domain.events import Event
 from kugetsu.domain.state import State
 from kugetsu.model import clock
 from kugetsu.model.errors import KugetsuError
+from kugetsu.runtime import host_id
 from kugetsu.runtime.forges import Forges
 from kugetsu.runtime.intake import looking, marking, places
 from kugetsu.runtime.intake.looking import Outcome
@@ -58,10 +60,16 @@ class Watching:
         return 0.0 if self._marks else min(self._begin(labels), marking.wait(state, now))
 
     def _of_others(self, state: State) -> set[str]:
-        """The repositories, of a log that hosts share, that another host may have looked at by its own settings: that
-        this one has no label for them switches nothing off."""
-        known = {issue.rpartition("#")[0] for issue in state.intake} if state.hosts else set()
-        return {repository for repository in known if repository not in self._looked}
+        """The repositories, of a log that hosts share, that another host which takes part has looked at by its own
+        settings: that this one has no label for them switches nothing off."""
+        known = state.intake.items() if state.hosts else ()
+        return {issue.rpartition("#")[0] for issue, entry in known if self._is_of_other(state, issue, entry)}
+
+    def _is_of_other(self, state: State, issue: str, entry: dict[str, Any]) -> bool:
+        if issue.rpartition("#")[0] in self._looked or host_id.is_own(self._ws, entry.get("host", "")):
+            return False
+        host = state.hosts.get(entry.get("host", ""))
+        return host is None or host.takes_part  # earlier versions did not record it
 
     def _begin(self, labels: dict[str, str]) -> float:
         """Begin the next look that is due; the seconds until one is."""
