@@ -73,12 +73,12 @@ def test_the_pages_have_lines_to_try():
 
 @pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.stem)
 def test_settings_and_commands_named_in_the_text_exist(path):
-    from kugetsu.model.settings import ELSEWHERE, SETTINGS
+    from kugetsu.model.settings import ELSEWHERE, SETTINGS, SHARED
 
     text = path.read_text(encoding="utf-8")
-    for key, value in re.findall(r"kugetsu config set ([A-Z_]+) (\S+)", text):
+    for key, value in re.findall(r"kugetsu config set (?:--shared )?([A-Z_]+) (\S+)", text):
         if key != "KEY":
-            SETTINGS[key].read(value)
+            {**SHARED, **SETTINGS}[key].read(value)
     known = {*SETTINGS, *ELSEWHERE}
     for key in re.findall(r"`((?:KUGETSU|MAX|MIN|TASK|QUEUE|NOTIFY|ISSUE)_[A-Z_]+)`", text):
         assert key in known or key.startswith(("KUGETSU_NOTICE", "NOTIFY_WEBHOOK", "KUGETSU_ATTEMPT")), key

@@ -16,13 +16,14 @@ from typing import Any
 import pytest
 
 from kugetsu.domain.decide import claims, hosts, queue
+from kugetsu.domain.decide import daemon as decide
 from kugetsu.domain.state import State
 from kugetsu.log import open_log
 from kugetsu.log.shared import marker
 from kugetsu.log.shared.marker import Marker
 from kugetsu.log.shared.opening import database_of
 from kugetsu.model import clock
-from kugetsu.runtime import host_clock, host_lease, membership
+from kugetsu.runtime import daemon, host_clock, host_id, host_lease, membership
 from kugetsu.runtime.facts import claim_facts
 from kugetsu.runtime.workspace import Workspace
 from property.simulation import PROCESS, World
@@ -73,6 +74,24 @@ def test_a_clock_that_is_set_while_the_host_works_moves_nothing(
     before = clock.now()
     skew(monkeypatch, 5 * HOUR)
     assert 0 <= clock.seconds_between(before, clock.now()) < HOUR
+
+
+def test_a_daemon_asks_for_the_time_before_it_records_that_it_started(
+    first: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = Path(host_clock.path(first.ws.paths.leases))
+    file.unlink()  # as after a restart of the machine
+    host_clock.follow(first.ws.paths.leases)
+    skew(monkeypatch, HOUR)
+    assert off(clock.now()) > HOUR / 2
+    lease = daemon.take_over(first.ws)
+    # What is left of a test is ended by its identity: here that is this process.
+    first.ws.log.transact(lambda state: decide.stopped(state, "tested", host_id.own(first.ws)))
+    lease.release()
+    assert abs(off(first.events("daemon.started")[-1]["at"])) < HOUR / 2
+    known = file.read_text()
+    membership.ask_the_time(first.ws)
+    assert file.read_text() == known, "once is enough"
 
 
 def test_what_was_heard_before_the_machine_was_started_tells_nothing(tmp_path: Path) -> None:

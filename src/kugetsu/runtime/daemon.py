@@ -62,6 +62,7 @@ class _RetakenError(Exception):
 
 def take_over(ws: Workspace) -> Lease:
     """Become the daemon: append `daemon.started`. Raises Conflict if one lives."""
+    membership.ask_the_time(ws)
     me: Identity = {**identity.own(), "host": host_id.own(ws)}
     lease = Lease.create(ws.paths.leases)
     while True:

@@ -311,6 +311,10 @@ class Database:
         """Seconds without a beat after which a host may be fenced."""
         return float(self._asked("SELECT extract(epoch FROM host_ttl)::float8 FROM kugetsu.meta").fetchall()[0][0])
 
+    def now(self) -> int:
+        """What the database's clock shows, in microseconds since 1970."""
+        return int(self._asked("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint").fetchall()[0][0])
+
     def require_host_ttl_set(self) -> None:
         """Raise LogUnreachable if `set_host_ttl` is missing there: the schema is older."""
         if self._asked("SELECT to_regprocedure('kugetsu.set_host_ttl(int)') IS NULL").fetchall()[0][0]:
