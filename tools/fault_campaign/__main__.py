@@ -20,6 +20,7 @@ import random
 import shutil
 import sys
 import tempfile
+import time
 
 _TOOLS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path[:1] = [_TOOLS, os.path.join(os.path.dirname(_TOOLS), "tests")]
@@ -27,6 +28,8 @@ sys.path[:1] = [_TOOLS, os.path.join(os.path.dirname(_TOOLS), "tests")]
 from fault_campaign.campaign import Campaign  # noqa: E402 - found through the line above
 from fault_campaign.loop import Loop  # noqa: E402
 from fault_campaign.typed import Typed  # noqa: E402
+
+_PHASES = ("set up", "of faults", "until all was at rest", "checked")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -40,14 +43,21 @@ def main(arguments: list[str] | None = None) -> int:
     seed = options.seed if options.seed is not None else random.SystemRandom().randrange(10**6)
     print(f"seed {seed}", flush=True)
     folder = tempfile.mkdtemp(prefix="kugetsu-campaign-")
+    times = [time.monotonic()]
     campaign = _campaign(options, folder, seed)
     try:
+        times.append(time.monotonic())
         campaign.run(seconds)
-        broken = campaign.calm_down(options.patience) + campaign.check()
+        times.append(time.monotonic())
+        broken = campaign.calm_down(options.patience)
+        times.append(time.monotonic())
+        broken += campaign.check()
+        times.append(time.monotonic())
         state = campaign.ws.state()
     finally:
         campaign.clean_up()
-    print(f"{seconds:.0f} s, {state.seq} events, {state.tasks_made} tasks")
+    phases = (f"{end - begin:.0f} s {name}" for name, begin, end in zip(_PHASES, times, times[1:], strict=False))
+    print(f"{', '.join(phases)}; {state.seq} events, {state.tasks_made} tasks")
     for name, count in sorted(campaign.done.items()):
         print(f"  {name:24} {count:6}")
     for text in broken[:50]:
