@@ -286,6 +286,50 @@ def test_who_gets_no_answer_at_all_is_told_that_it_is_open_what_happened(
     close(log)
 
 
+def test_a_server_that_says_nothing_is_waited_for_no_longer_than_a_limit(tmp_path: Path, database: str) -> None:
+    directory = tmp_path / "a" / "log"
+    close(open_shared(directory, database))
+    log = SharedLog(str(directory), Counting(), BY, Clock(), lambda: postgres.Database(database, answer=0.3))
+    note(log, "first")
+    with psycopg.connect(database) as holder:
+        holder.execute("SELECT * FROM kugetsu.hold(1)")
+        with pytest.raises(LogUnreachable, match=r"did not answer within .* may or may not have happened"):
+            note(log, "second")
+        holder.rollback()
+        holder.execute("LOCK TABLE kugetsu.events IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(LogUnreachable, match="did not answer within"):
+            log.pull()
+        holder.rollback()
+    note(log, "third")
+    assert log.wait(1, 30), "who waits for others is not limited to the time for an answer"
+    assert log.verify().ok
+    close(log)
+
+
+def test_an_append_after_the_server_has_ended_the_connection_is_known_not_to_have_happened(
+    tmp_path: Path, postgres: Any, database: str, proxy: Proxy
+) -> None:
+    from kugetsu.log.shared.postgres import Database
+
+    url = database.replace(str(postgres.folder), str(proxy.folder))  # type: ignore[attr-defined]
+    directory = tmp_path / "a" / "log"
+    close(open_shared(directory, url))
+    log = SharedLog(str(directory), Counting(), BY, Clock(), lambda: Database(url, patience=0.0))
+    note(log, "first")
+    proxy.close()
+    os.unlink(proxy.folder / ".s.PGSQL.5432")  # type: ignore[attr-defined]
+    with psycopg.connect(database, autocommit=True) as other:
+        gone = other.execute(
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity "
+            "WHERE application_name = 'kugetsu' AND datname = current_database()"
+        ).fetchall()
+    assert gone == [(True,)]
+    with pytest.raises(LogUnreachable, match="nothing was appended"):
+        note(log, "second")
+    assert len(lines_in(database)) == 1
+    close(log)
+
+
 def sockets() -> set[str]:
     """The sockets that this process has open."""
     found = set()

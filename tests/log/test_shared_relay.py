@@ -14,12 +14,14 @@ from typing import Any
 
 import pytest
 
+from kugetsu.log.shared import link
 from kugetsu.log.shared import relay as relay_module
 from kugetsu.log.shared.engine import SharedLog
 from kugetsu.log.shared.keeper import Keeper
 from kugetsu.log.shared.kept import is_kept
 from kugetsu.log.shared.postgres import Database
 from kugetsu.log.shared.relay import Relay
+from kugetsu.log.shared.relay_protocol import SOCKET
 from kugetsu.model.errors import LogDiverged, LogUnreachable
 from log import claims_race
 from log.counting import fill, note, noted
@@ -49,6 +51,23 @@ def start(log: SharedLog, database: str) -> Iterator[Start]:
     for relay in started:
         with suppress(OSError):
             relay.stop()
+
+
+def test_a_relay_that_says_nothing_is_left_alone(
+    log: SharedLog, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stopped one still takes connections: the system does so for it."""
+    monkeypatch.setattr(link, "RELAY_SECONDS", 0.2)
+    os.makedirs(log.directory, exist_ok=True)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(os.path.join(log.directory, SOCKET))
+        listener.listen(8)
+        assert note(log, "first")["seq"] == 1
+        assert log.went_directly
+        assert note(log, "second")["seq"] == 2, "and not asked again"
+        asked = link.Link(log.directory, lambda: Database(database))
+        with pytest.raises(LogUnreachable, match="may or may not have happened"):
+            asked.append(log.head(), [], held=False, within=0.1)
 
 
 def test_what_goes_through_the_relay_never_loads_the_driver(log: SharedLog, start: Start) -> None:

@@ -27,6 +27,9 @@ class Waker(Protocol):
 class EventLog(Protocol):
     """An append-only log of events, and the state that they fold to."""
 
+    within: float | None
+    """About so many seconds are spent on an append when the database of a shared log is away; None for the usual."""
+
     def state(self) -> Any:
         """The fold of everything committed now, as far as this host has it. Takes no lock. The object is the log's
         own: never change it."""

@@ -56,6 +56,8 @@ class FileLog:
     and events may be missing.
     """
 
+    within: float | None = None  # of the protocol: nothing here is waited for
+
     def __init__(
         self,
         directory: str,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from kugetsu.log.files.segments import Head
+from kugetsu.model.errors import LogUnreachable
 from kugetsu.model.record import record
 
 CLIENT = 1
@@ -32,11 +33,26 @@ class Fence:
     sure: bool = False
 
 
+def left_open(text: str) -> LogUnreachable:
+    """The error for an append of which nobody knows whether it happened."""
+    return LogUnreachable(
+        f"{text}; the append may or may not have happened",
+        "look at `kugetsu history` once the database answers, before you do the same again",
+    )
+
+
 class Arbiter(Protocol):
     """Every method raises LogUnreachable, and LogDiverged if its log is not the one that was read."""
 
     def append(
-        self, at: Head, lines: list[bytes], *, held: bool, again: bool = False, fence: Fence | None = None
+        self,
+        at: Head,
+        lines: list[bytes],
+        *,
+        held: bool,
+        again: bool = False,
+        fence: Fence | None = None,
+        within: float | None = None,
     ) -> list[bytes] | None:
         """Append a transaction after ``at``, durably; None when it is done, also if an earlier answer was lost.
 

@@ -127,7 +127,7 @@ class SharedLog(FileLog):
                         new_events = self._guard(new_events)
                     lines, _ = encode(new_events, at.seq + 1, at.sha.encode(), self._now(), self._by)
                     was_held, held = held, False  # whatever happens in it
-                    missing = arbiter.append(at, lines, held=was_held, fence=fence)
+                    missing = arbiter.append(at, lines, held=was_held, fence=fence, within=self.within)
                     if missing is None:
                         self._keep_own(at, lines)
                         return lines
@@ -222,11 +222,9 @@ class SharedLog(FileLog):
         return self._arbiter is not None and self._arbiter.is_direct
 
     @property
-    def is_stale(self) -> bool:
-        """Whether what other hosts did lately may be missing: no daemon keeps the mirror, and nothing was asked."""
-        from kugetsu.log.shared.kept import is_kept
-
-        return self._arbiter is None and self._keeper is None and not is_kept(self.directory)
+    def only_read(self) -> bool:
+        """Whether nothing but the mirror was asked: what it lacks was not seen."""
+        return self._arbiter is None and self._keeper is None
 
     def _ask(self) -> Link:
         if self._arbiter is None:

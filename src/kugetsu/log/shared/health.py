@@ -6,6 +6,7 @@ import time
 
 from kugetsu.log.files.segments import Head
 from kugetsu.log.shared import schema
+from kugetsu.log.shared.arbiter import CLIENT
 from kugetsu.log.shared.driver import psycopg
 from kugetsu.log.shared.postgres import Database, place_of
 from kugetsu.model.record import value
@@ -23,9 +24,9 @@ _WAKE_SECONDS = 1.0
 @value
 class Health:
     """What was found. ``offset``: seconds by which this host's clock is ahead of the database's, to half of the
-    ``round_trip``. ``host_ttl``: seconds of silence after which a host may be fenced. ``loose``: settings of the server
-    by which an acknowledged event may be lost in a crash. ``wakes``: whether the host hears of appends through the
-    pooler that is in between; without one it does."""
+    ``round_trip``. ``host_ttl``: seconds of silence after which a host may be fenced. ``too_old``: nothing is taken
+    from this kugetsu any more. ``loose``: settings of the server by which an acknowledged event may be lost in a crash.
+    ``wakes``: whether the host hears of appends through the pooler that is in between; without one it does."""
 
     place: str
     version: str
@@ -33,6 +34,7 @@ class Health:
     needed: int
     head: Head
     may_append: bool
+    too_old: bool
     may_change: bool
     closed: bool
     host_ttl: float
@@ -63,7 +65,9 @@ def _examined(database: Database, connection: psycopg.Connection[Any], url: str)
     before = time.time()
     there, version = _row(connection, "SELECT extract(epoch FROM clock_timestamp())::float8, version()")
     after = time.time()
-    closed, ttl = _row(connection, "SELECT closed, extract(epoch FROM host_ttl)::float8 FROM kugetsu.meta")
+    closed, ttl, least = _row(
+        connection, "SELECT closed, extract(epoch FROM host_ttl)::float8, min_client FROM kugetsu.meta"
+    )
     seq, sha = _row(connection, "SELECT seq, sha FROM kugetsu.head")
     may_append, may_change = _row(
         connection,
@@ -91,6 +95,7 @@ def _examined(database: Database, connection: psycopg.Connection[Any], url: str)
         needed=schema.migrations()[-1].number,
         head=head,
         may_append=may_append,
+        too_old=least > CLIENT,
         may_change=may_change,
         closed=closed,
         host_ttl=ttl,

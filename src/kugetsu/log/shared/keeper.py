@@ -34,14 +34,22 @@ _LONGEST_PAUSE = 15.0
 
 class Keeper:
     """The thread. ``trouble`` is why the mirror is not up to date now; None if it is, or if another process keeps it.
-    ``polls``: the database's notifications do not arrive. ``synced``: `time.monotonic` of the last look."""
+    ``polls``: the database's notifications do not arrive. ``synced``: `time.time` of the last look. ``changed`` is
+    called in the thread when there is trouble, and when it is over."""
 
-    def __init__(self, directory: str, database: Callable[[], Database], segment_bytes: int) -> None:
+    def __init__(
+        self,
+        directory: str,
+        database: Callable[[], Database],
+        segment_bytes: int,
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
         self.directory = directory
         self.trouble: KugetsuError | None = None
         self.polls = False
         self.synced: float | None = None
         self._open = database
+        self._changed = changed
         self._segment_bytes = segment_bytes
         self._lock = -1
         self._stopped, self._stop = os.pipe2(os.O_CLOEXEC)
@@ -77,6 +85,7 @@ class Keeper:
                 return
             except KugetsuError as error:
                 self.trouble = error
+                self._changed()
             finally:
                 mirror.close()
                 if database is not None:
@@ -105,7 +114,10 @@ class Keeper:
         """Until it is stopped. Raises LogUnreachable when the connection broke."""
         while True:
             pull(mirror, database)
-            self.trouble, self.synced = None, time.monotonic()
+            was_away = self.trouble is not None
+            self.trouble, self.synced = None, time.time()
+            if was_away:
+                self._changed()
             if self.polls:
                 if self._sleeps(_POLL):
                     return

@@ -6,8 +6,10 @@ the middle, the process connects itself.
 
 from __future__ import annotations
 
+import time
+
 from kugetsu.log.files.segments import Head
-from kugetsu.log.shared.arbiter import PAGE, Fence, Tail
+from kugetsu.log.shared.arbiter import PAGE, Fence, Tail, left_open
 from kugetsu.log.shared.relay_protocol import Address, dumps, error_of, texts
 from kugetsu.model import jsontext
 from kugetsu.model.lean import socket
@@ -20,6 +22,16 @@ if TYPE_CHECKING:
     from kugetsu.log.shared.postgres import Database
 
 _CHUNK = 256 * 1024
+
+RELAY_SECONDS = 40.0
+"""For one answer of the relay, which opens its connection again for 10 s, and waits 15 s for the database's answer. One
+that is stopped says nothing: its client then connects itself."""
+
+_AVOID_SECONDS = 60.0
+"""For which one that said nothing is not asked again."""
+
+_CONNECT_SECONDS = 2.0
+"""For a relay that takes no more connections."""
 
 
 class _RelayLostError(Exception):
@@ -35,6 +47,7 @@ class Link:
         self._database: Database | None = None
         self._socket: socket.socket | None = None
         self._holds_directly = False
+        self._avoided_until = 0.0
 
     @property
     def is_direct(self) -> bool:
@@ -42,20 +55,31 @@ class Link:
         return self._database is not None and self._database.is_connected
 
     def append(
-        self, at: Head, lines: list[bytes], *, held: bool, again: bool = False, fence: Fence | None = None
+        self,
+        at: Head,
+        lines: list[bytes],
+        *,
+        held: bool,
+        again: bool = False,
+        fence: Fence | None = None,
+        within: float | None = None,
     ) -> list[bytes] | None:
         """See `Arbiter`. A relay that dies in the middle leaves open what happened, as a lost connection does: the very
         same lines are sent again, on another way."""
         request: dict[str, Any] = {"do": "append", "seq": at.seq, "sha": at.sha, "lines": texts(lines)}
         if fence is not None:
             request["fence"] = [fence.host, fence.term, fence.sure]
+        if within is not None:
+            request["within"] = within
         while True:
             if not self._has_relay():
                 self._holds_directly = False
-                return self._direct().append(at, lines, held=held, again=again, fence=fence)
+                return self._direct().append(at, lines, held=held, again=again, fence=fence, within=within)
             try:
-                answer = self._asked({**request, "held": held, "again": again})
-            except _RelayLostError:
+                answer = self._asked({**request, "held": held, "again": again}, within)
+            except _RelayLostError as error:
+                if within is not None and isinstance(error.__cause__, TimeoutError):
+                    raise left_open(f"the relay did not answer within {within + 1:.0f} s") from error
                 held, again = False, True
                 continue
             return None if answer["done"] else _bytes(answer)
@@ -120,19 +144,20 @@ class Link:
 
     def _has_relay(self) -> bool:
         """Whether the next request goes through a relay: one that has come meanwhile is taken, but not in a hold."""
-        if self._socket is None and not self._holds_directly:
+        if self._socket is None and not self._holds_directly and time.monotonic() >= self._avoided_until:
             self._socket = _connected(self._directory)
             if self._socket is not None and self._database is not None:
                 self._database.close()
                 self._database = None
         return self._socket is not None
 
-    def _asked(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _asked(self, request: dict[str, Any], within: float | None = None) -> dict[str, Any]:
         """The relay's answer. Raises what it raised there, or _RelayLostError."""
         connection = self._socket
         assert connection is not None
         parts: list[bytes] = []
         try:
+            connection.settimeout(RELAY_SECONDS if within is None else within + 1)
             connection.sendall(dumps(request))
             while not parts or not parts[-1].endswith(b"\n"):
                 part = connection.recv(_CHUNK)
@@ -141,6 +166,8 @@ class Link:
                 parts.append(part)
         except OSError as error:
             self._drop_relay()
+            if isinstance(error, TimeoutError):
+                self._avoided_until = time.monotonic() + _AVOID_SECONDS
             raise _RelayLostError from error
         except BaseException:
             self._drop_relay()  # interrupted in the middle of an exchange
@@ -165,6 +192,7 @@ def _connected(directory: str) -> socket.socket | None:
     """A connection to this host's relay; None without one."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
+        connection.settimeout(_CONNECT_SECONDS)
         address = Address(directory)
         try:
             connection.connect(address.path)

@@ -27,8 +27,9 @@ def open_shared(
     return SharedLog(directory, projection, by, now, lambda: database_of(directory), guard=guard)
 
 
-def database_of(directory: str) -> Database:
-    """The database of a mirror, not connected yet. Raises LogUnreachable without the driver, or without a marker."""
+def database_of(directory: str, patience: float | None = None) -> Database:
+    """The database of a mirror, not connected yet; ``patience`` as `Database`. Raises LogUnreachable without the
+    driver, or without a marker."""
     from kugetsu.log.shared import marker
     from kugetsu.log.shared.postgres import Database
     from kugetsu.model.errors import LogUnreachable
@@ -36,4 +37,4 @@ def database_of(directory: str) -> Database:
     found = marker.read(directory)
     if found is None:
         raise LogUnreachable(f"{directory} is not the mirror of a shared log any more", "try again")
-    return Database(found.url)
+    return Database(found.url) if patience is None else Database(found.url, patience)

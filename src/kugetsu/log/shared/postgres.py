@@ -8,13 +8,16 @@ idle transactions does not run, and a client that is stopped then holds the head
 from __future__ import annotations
 
 import os
+import select
 import time
 import weakref
 from collections.abc import Sequence
 from typing import Any, LiteralString
 
 from kugetsu.log.files.segments import Head
-from kugetsu.log.shared.arbiter import CLIENT, PAGE, Fence, Tail
+from kugetsu.log.shared import remedies
+from kugetsu.log.shared.arbiter import CLIENT, PAGE, Fence, Tail, left_open
+from kugetsu.log.shared.connection import ANSWER_SECONDS, LimitedConnection, NoAnswerError
 from kugetsu.log.shared.driver import conninfo, psycopg
 from kugetsu.model.errors import Conflict, KugetsuError, LogDiverged, LogUnreachable, LogWriteFailed
 from kugetsu.model.record import value
@@ -86,12 +89,12 @@ _ANSWERS: dict[str, tuple[type[KugetsuError], str, str]] = {
     "42501": (
         LogUnreachable,
         "the database refuses: this role may not do that",
-        "grant it to the role of this host: GRANT kugetsu_writer TO …",
+        "as the owner of the log, or an administrator: GRANT kugetsu_writer TO {role}",
     ),
     "3F000": (LogUnreachable, "the database holds no log of kugetsu", "kugetsu log share URL, on the host that has it"),
     "55P03": (
         LogUnreachable,
-        "the shared log's head was locked for 30 seconds by somebody else",
+        "the shared log's head stayed locked by somebody else",
         "SELECT pid, state, query FROM pg_stat_activity shows who; pg_terminate_backend(pid) ends it",
     ),
     "53100": (LogUnreachable, "the disk of the database is full", "free space there, then try again"),
@@ -102,10 +105,6 @@ _ANSWERS: dict[str, tuple[type[KugetsuError], str, str]] = {
     ),
 }
 _NO_SCHEMA = {"42P01", "42704"}
-_UNREACHED_HINT = "`kugetsu doctor` looks closer; commands that only read show this host's mirror"
-_PASSWORD_HINT = "a line of ~/.pgpass (mode 0600) for this very host, port, database and role: kugetsu help many-hosts"
-#: What the driver says of what is wrong on this side: trying again does not mend it.
-_LASTING = ("certificate", "of service", "service file")
 _PASSING = ("starting up", "shutting down", "recovery", "too many", "reserved for")
 
 _connected: weakref.WeakSet[Database] = weakref.WeakSet()
@@ -169,22 +168,32 @@ class Database:
     After a fork the child has no connection until it opens its own.
     """
 
-    def __init__(self, url: str, patience: float = PATIENCE) -> None:
+    def __init__(self, url: str, patience: float = PATIENCE, answer: float = ANSWER_SECONDS) -> None:
+        """``patience``: seconds for which a lost connection is opened again; ``answer``: for one answer."""
         self._url = url
         self._patience = patience
-        self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
+        self._answer_limit = answer
+        self._connection: LimitedConnection | None = None
 
     # -- the arbiter -------------------------------------------------------------------------------------------
 
     def append(
-        self, at: Head, lines: list[bytes], *, held: bool, again: bool = False, fence: Fence | None = None
+        self,
+        at: Head,
+        lines: list[bytes],
+        *,
+        held: bool,
+        again: bool = False,
+        fence: Fence | None = None,
+        within: float | None = None,
     ) -> list[bytes] | None:
         """See `Arbiter`.
 
         A connection that dies between request and answer leaves open what happened. The very same lines are sent
         again then: they follow ``at`` at most once, so that the answer to that is the answer to both.
         """
-        deadline = time.monotonic() + self._patience
+        patience = self._patience if within is None else min(self._patience, within)
+        deadline = time.monotonic() + patience
         statement = _APPEND
         arguments: tuple[Any, ...] = (at.seq, at.sha, [line.decode() for line in lines], CLIENT)
         if fence is not None:
@@ -193,11 +202,16 @@ class Database:
         while True:
             try:
                 connection = self._open(deadline)
+                if within is not None:
+                    connection.limit = min(self._answer_limit, within)
                 if not held:
                     self.release()  # else it would be part of that transaction
                 # Held: psycopg's client-side cursor makes one message of both statements.
                 cursor = psycopg.ClientCursor(connection) if held else connection.cursor()
                 rows = cursor.execute(statement + ("; COMMIT" if held else ""), arguments).fetchall()
+            except NoAnswerError as error:
+                self.close()
+                raise left_open(self._no_answer(error).message) from error
             except psycopg.Error as error:
                 if not self._is_lost():
                     self.release()
@@ -207,14 +221,14 @@ class Database:
                 continue
             except LogUnreachable as error:
                 if lost:
-                    raise LogUnreachable(
-                        f"{error.message}; the connection broke during an append, which may or may not have happened",
-                        "look at `kugetsu history` once the database answers, before you do the same again",
-                    ) from error
-                raise
+                    raise left_open(f"{error.message}; the connection broke during an append") from error
+                raise LogUnreachable(f"{error.message}; nothing was appended", error.hint) from error
             except BaseException:
                 self.close()  # interrupted in the middle of an exchange
                 raise
+            finally:
+                if self._connection is not None:
+                    self._connection.limit = self._answer_limit
             if rows[0][0]:
                 return None
             following = [row[1].encode() for row in rows]
@@ -295,10 +309,13 @@ class Database:
         if connection is None:
             raise LogUnreachable("the connection to the shared log's database was closed")
         try:
+            connection.limit = timeout + self._answer_limit  # it is no answer that is waited for
             return any(True for _ in connection.notifies(timeout=timeout, stop_after=1))
         except psycopg.Error as error:
             self.close()
             raise LogUnreachable(f"the connection to the shared log's database broke: {_said(error)}") from error
+        finally:
+            connection.limit = self._answer_limit
 
     # -- for the hosts that share the log ----------------------------------------------------------------------
 
@@ -354,6 +371,9 @@ class Database:
                 while last and cursor.nextset():
                     pass
                 return cursor
+            except NoAnswerError as error:
+                self.close()
+                raise self._no_answer(error) from error
             except psycopg.Error as error:
                 if not self._is_lost():
                     self.release()
@@ -366,8 +386,14 @@ class Database:
     def _is_lost(self) -> bool:
         return self._connection is None or self._connection.closed
 
-    def _open(self, deadline: float) -> psycopg.Connection[tuple[Any, ...]]:
-        if self._connection is not None and not self._connection.closed:
+    def _no_answer(self, error: NoAnswerError) -> LogUnreachable:
+        return LogUnreachable(
+            f"the shared log's database {place_of(self._url)} is reached, and {error}",
+            "`kugetsu doctor` looks closer: it is overloaded or stopped, or the network swallows its answers",
+        )
+
+    def _open(self, deadline: float) -> LimitedConnection:
+        if self._connection is not None and not self._connection.closed and not _was_ended(self._connection):
             return self._connection
         self.close()
         pause = 0.05
@@ -375,13 +401,15 @@ class Database:
         while True:
             try:
                 # Unnamed statements only: a pooler in transaction mode has no others.
-                self._connection = psycopg.connect(autocommit=True, prepare_threshold=None, **known)
+                self._connection = LimitedConnection.connect(autocommit=True, prepare_threshold=None, **known)
+                self._connection.limit = self._answer_limit
                 break
             except psycopg.Error as error:
                 if time.monotonic() + pause > deadline or not _may_pass(error):
                     raise LogUnreachable(
-                        f"the shared log's database {place_of(self._url)} cannot be reached: {_said(error)}",
-                        _PASSWORD_HINT if _needs_password(error) else _UNREACHED_HINT,
+                        f"the shared log's database {place_of(self._url)} cannot be reached: "
+                        f"{remedies.shortened(_said(error))}",
+                        remedies.of_connection(str(error), known),
                     ) from error
             time.sleep(pause)
             pause = min(2 * pause, 1.0)
@@ -389,10 +417,13 @@ class Database:
         return self._connection
 
     def _refused(self, error: psycopg.Error) -> KugetsuError:
+        if isinstance(error, NoAnswerError):
+            return self._no_answer(error)
         code = error.sqlstate or ""
         known = self._answer("3F000" if code in _NO_SCHEMA else code)
         if isinstance(known, LogDiverged) or code in _ANSWERS or code in _NO_SCHEMA:
-            return type(known)(f"{known.message} ({_said(error)})", known.hint)
+            role = parameters(self._url).get("user") or "that role"
+            return type(known)(f"{known.message} ({_said(error)})", (known.hint or "").format(role=role) or None)
         return LogUnreachable(
             f"the shared log's database refused ({code or 'no code'}): {_said(error)}",
             "its own log says more; `kugetsu doctor` looks closer",
@@ -410,17 +441,22 @@ class Database:
             _parents.append(connection)  # never freed: freeing it would speak to the server
 
 
+def _was_ended(connection: LimitedConnection) -> bool:
+    """Whether the server closed the connection while nothing was asked: then what is sent now has not happened."""
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    try:
+        while poll.poll(0) and connection.pgconn.status == psycopg.pq.ConnStatus.OK:
+            connection.pgconn.consume_input()
+    except psycopg.Error:
+        return True
+    return connection.pgconn.status == psycopg.pq.ConnStatus.BAD
+
+
 def _may_pass(error: psycopg.Error) -> bool:
     """Whether a connection that failed may succeed when it is tried again: the server is down or starting."""
     text = str(error)
-    if _needs_password(error) or any(word in text for word in _LASTING):
-        return False
-    return "FATAL" not in text or any(word in text for word in _PASSING)
-
-
-def _needs_password(error: psycopg.Error) -> bool:
-    """Whether the server wanted a password, and none was found for it."""
-    return error.pgconn is not None and error.pgconn.needs_password
+    return ("FATAL" not in text and not remedies.is_final(text)) or any(word in text for word in _PASSING)
 
 
 def _said(error: psycopg.Error) -> str:

@@ -121,7 +121,9 @@ class Relay:
             lines = [line.encode() for line in request["lines"]]
             fence = Fence(*request["fence"]) if "fence" in request else None
             holds = held and request["held"]
-            missing = self._database.append(at, lines, held=holds, again=request["again"], fence=fence)
+            missing = self._database.append(
+                at, lines, held=holds, again=request["again"], fence=fence, within=request.get("within")
+            )
             return {"done": missing is None, "lines": texts(missing or [])}
         if request["do"] == "hold":
             held_lines = self._database.hold(at)

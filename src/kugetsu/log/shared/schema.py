@@ -18,6 +18,8 @@ from kugetsu.model.record import value
 _LOCK = 0x6B75676574737500
 """The advisory lock of migrations: two hosts that are upgraded at once take turns."""
 
+NOT_OWNER = "log in as the role that owns the schema kugetsu, or may create it: that is done once, for all hosts"
+
 _NAME = re.compile(r"(\d{4})_\w+\.sql")
 
 
@@ -77,6 +79,8 @@ def migrate(database: Database, steps: list[Migration] | None = None) -> Migrate
                     connection.execute("UPDATE kugetsu.meta SET schema_version = %s::int", (step.number,))
                     now = step.number
         return Migrated(before, now, _grant(connection))
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise LogUnreachable(database.refused(error).message, NOT_OWNER) from error
     except psycopg.Error as error:
         raise database.refused(error) from error
 

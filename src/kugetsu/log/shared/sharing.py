@@ -20,9 +20,7 @@ from kugetsu.log.shared.marker import Marker
 from kugetsu.log.shared.mirror import Mirror, diverged, pull
 from kugetsu.log.shared.postgres import Database
 from kugetsu.log.shared.schema import Migrated
-from kugetsu.model.errors import Conflict, KugetsuError, LogDamaged, LogUnreachable
-
-_NOT_OWNER = "log in as the role that owns the schema kugetsu, or may create it: that is done once, for all hosts"
+from kugetsu.model.errors import BadInput, Conflict, KugetsuError, LogDamaged, LogDiverged, LogUnreachable
 
 
 def share(directory: str, url: str, projection: Projection[Any]) -> tuple[Migrated, Head]:
@@ -48,7 +46,14 @@ def share(directory: str, url: str, projection: Projection[Any]) -> tuple[Migrat
             try:
                 with connection.transaction():
                     at = _locked_head(connection)
-                    _require_a_beginning(directory, at, checked.head)
+                    try:
+                        _require_a_beginning(directory, at, checked.head)
+                    except LogDiverged as other:
+                        raise Conflict(
+                            f"not shared: the database holds another log already, of {at.seq} events",
+                            "to take part in that one, with another KUGETSU_DIR: kugetsu init --join URL; "
+                            "this one needs a database of its own",
+                        ) from other
                     at = _copy(connection, directory, at)
                     connection.execute("UPDATE kugetsu.head SET seq = %s, sha = %s", (at.seq, at.sha))
                     connection.execute("UPDATE kugetsu.meta SET closed = false")
@@ -189,7 +194,6 @@ def url_from(text: str, read: Any) -> str:
     A password in an argument is seen by everybody on the machine, and stays in the shell's history.
     """
     from kugetsu.log.shared.postgres import parameters
-    from kugetsu.model.errors import BadInput
 
     typed = text != "-"
     url = text if typed else read.readline().strip()
@@ -198,6 +202,11 @@ def url_from(text: str, read: Any) -> str:
             "a password in an argument is shown by ps and kept in the shell's history",
             "put it into ~/.pgpass (PGPASSFILE) or a service file, or give the URL as a line of stdin: "
             "kugetsu log share -",
+        )
+    if not url:
+        raise BadInput(
+            "the URL of the shared log is empty",
+            "postgresql://user@host:5432/database?sslmode=verify-full, without a password: that goes to ~/.pgpass",
         )
     parameters(url)
     return url
@@ -239,7 +248,7 @@ def _copy(connection: psycopg.Connection[Any], directory: str, at: Head) -> Head
 def _refused(database: Database, error: psycopg.Error) -> KugetsuError:
     known = database.refused(error)
     if isinstance(error, psycopg.errors.InsufficientPrivilege):
-        return LogUnreachable(known.message, _NOT_OWNER)
+        return LogUnreachable(known.message, schema.NOT_OWNER)
     return known
 
 

@@ -65,7 +65,7 @@ END $$;
 
 -- The lines after event `after`, whose digest is `prev`: all or nothing, if that is the last event; else what follows it.
 CREATE FUNCTION kugetsu.append(after bigint, prev text, lines text[], client int) RETURNS SETOF kugetsu.answer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = kugetsu, pg_temp SET lock_timeout = '30s' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = kugetsu, pg_temp SET lock_timeout = '10s' AS $$
 DECLARE h head; m meta; d text;
 BEGIN
   SELECT * INTO h FROM head FOR UPDATE;
@@ -90,7 +90,7 @@ END $$;
 
 -- Holds the head until the end of the transaction. 1,001 rows: too far behind, roll back and catch up first.
 CREATE FUNCTION kugetsu.hold(after bigint) RETURNS SETOF kugetsu.answer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = kugetsu, pg_temp SET lock_timeout = '30s' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = kugetsu, pg_temp SET lock_timeout = '10s' AS $$
 BEGIN
   PERFORM 1 FROM head FOR UPDATE;
   RETURN QUERY SELECT * FROM tail(after, 1001);

@@ -12,7 +12,7 @@ LANGUAGE sql SECURITY DEFINER SET search_path = kugetsu, pg_temp AS $$
 -- `sure`: a person says that it is gone, whatever the row tells, and if there is none.
 CREATE FUNCTION kugetsu.append_fencing(
   after bigint, prev text, lines text[], client int, h text, t bigint, sure boolean) RETURNS SETOF kugetsu.answer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = kugetsu, pg_temp SET lock_timeout = '30s' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = kugetsu, pg_temp SET lock_timeout = '10s' AS $$
 DECLARE a answer;
 BEGIN
   FOR a IN SELECT * FROM append(after, prev, lines, client) LOOP
