@@ -8,7 +8,7 @@ from kugetsu.cli import tail_file
 from kugetsu.cli.call import Call, Command
 from kugetsu.cli.parser import Parser
 from kugetsu.model.errors import BadInput
-from kugetsu.runtime import daemon_control
+from kugetsu.runtime import daemon_control, liveness
 from kugetsu.runtime.daemon_control import DaemonStatus
 from kugetsu.runtime.host_probe import of_export
 from kugetsu.views import times
@@ -16,6 +16,7 @@ from kugetsu.views.status import daemon_data
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from kugetsu.domain.state import State
     from kugetsu.runtime.foreign import Foreign  # an exported log: its engine takes 20 ms
 
 #: Lines of the daemon's log that are shown unless asked for more.
@@ -79,17 +80,24 @@ def _show_running(call: Call, started: bool, pid: int, verb: str) -> None:
 
 def _stop(call: Call) -> int:
     state = call.ready()
-    live = sorted(state.attempts)
+    live = _own(call, state)
     if call.args.drain and live and not call.json:
         call.note(f"waiting for {', '.join(live)} to end")
     stopped = daemon_control.stop(call.workspace, drain=call.args.drain)
-    left = sorted(call.state().attempts)
+    left = _own(call, call.state())
     said = "the daemon stopped" if stopped else "no daemon is running"
     if left:
         rest = "continues: its runner owns it" if len(left) == 1 else "continue: their runners own them"
         said += f"; {', '.join(left)} {rest}"
     call.show({"stopped": stopped, "state": "stopped", "live": left}, [said])
     return 0
+
+
+def _own(call: Call, state: State) -> list[str]:
+    """The live attempts of this host: what its daemon waits for."""
+    return sorted(
+        one.id for one in state.attempts.values() if not liveness.is_elsewhere(call.workspace.paths, one.host)
+    )
 
 
 def _status(call: Call) -> int:

@@ -26,7 +26,7 @@ from kugetsu.domain.state import Attempt, State
 from kugetsu.log.files.segments import SEGMENT_BYTES, is_shared
 from kugetsu.log.files.watch import Watch
 from kugetsu.model import clock
-from kugetsu.model.errors import Conflict, KugetsuError, LogDamaged, LogWriteFailed
+from kugetsu.model.errors import Conflict, KugetsuError, LogDamaged, LogUnreachable, LogWriteFailed
 from kugetsu.runtime import (
     disk,
     dispatcher,
@@ -54,6 +54,8 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 WATCHFUL_SECONDS = 1.0
 #: Sleep after an error, in seconds: one bad moment (a full disk) must not become a busy loop.
 ERROR_PAUSE_SECONDS = 5.0
+#: About so many seconds are spent on recording a stop when the shared log's database is away.
+STOP_SECONDS = 2.0
 
 
 class _RetakenError(Exception):
@@ -68,16 +70,19 @@ def take_over(ws: Workspace) -> Lease:
     while True:
         known = ws.state()
         named = known.daemon_of(me["host"]).lease
+        ended = liveness.daemon_stopped(ws.paths, known)
         lives = liveness.daemon(ws.paths, known)
 
-        def start(state: State, named: str | None = named, lives: bool = lives) -> list[NewEvent]:
+        def start(
+            state: State, named: str | None = named, lives: bool = lives, ended: str | None = ended
+        ) -> list[NewEvent]:
             daemon = state.daemon_of(me["host"])
             if daemon.lease != named:
                 raise _RetakenError
             if lives and daemon.runs:
                 pid = daemon.identity["pid"] if daemon.identity is not None else "unknown"
                 raise Conflict(f"a daemon is already running (pid {pid})", hint="kugetsu queue-daemon status")
-            return decide.started(state, me, lease.nonce)
+            return decide.started(state, me, lease.nonce, ended)
 
         try:
             ws.log.transact(start)
@@ -99,6 +104,7 @@ class Daemon:
         self.lease = lease
         self.host = host_id.own(ws)
         self.stopping: str | None = None
+        self.unrecorded: str | None = None
         self.pidfds: dict[str, int] = {}
         self.watch = ws.log.watch()
         self.settings_watch = Watch(ws.paths.root)
@@ -144,8 +150,23 @@ class Daemon:
         def stopped(state: State) -> list[NewEvent]:
             return decide.stopped(state, reason, self.host) if state.daemon_of(self.host).lease == mine else []
 
-        self.ws.log.transact(stopped)
-        logger.info("stopped: {}", reason)
+        self.ws.log.within = STOP_SECONDS
+        try:
+            self.ws.log.transact(stopped)
+        except LogUnreachable as problem:
+            self.unrecorded = reason
+            logger.warning("stopped: {}; the next start records that, since {}", reason, problem)
+        else:
+            logger.info("stopped: {}", reason)
+
+    def end(self) -> None:
+        """Give the lease and the log back."""
+        if self.unrecorded is None:
+            self.lease.release()
+        else:
+            with suppress(OSError):  # on a full disk the next start calls it lost
+                self.lease.leave_note(self.unrecorded)
+        self.ws.close()
 
     def _turn(self) -> float | None:
         """One pass over everything: the seconds to sleep, None when a drain is complete."""
@@ -363,8 +384,7 @@ def _serve(daemon: Daemon) -> None:
     try:
         daemon.serve()
     finally:
-        daemon.lease.release()
-        daemon.ws.close()
+        daemon.end()
 
 
 #: What a runner imports before its agent runs, and the daemon when it settles an attempt. A package: all of it.

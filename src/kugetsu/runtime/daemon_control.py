@@ -45,8 +45,11 @@ def of_state(ws: Workspace, state: State) -> DaemonStatus:
     daemon = liveness.daemon_here(ws.paths, state)
     running = liveness.daemon(ws.paths, state)
     shown = daemon.state if running or daemon.state in ("stopped", "lost") else "lost"
+    since = daemon.changed_at or None
+    if shown == "lost" and liveness.daemon_stopped(ws.paths, state) is not None:
+        shown, since = "stopped", None
     pid = daemon.identity["pid"] if running and daemon.identity is not None else None
-    return DaemonStatus(running, pid, daemon.changed_at or None, shown)
+    return DaemonStatus(running, pid, since, shown)
 
 
 def start(ws: Workspace) -> tuple[bool, int]:

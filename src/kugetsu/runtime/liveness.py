@@ -59,6 +59,17 @@ def daemon(paths: Paths, state: State) -> bool:
     return who is not None and not lease.exists(paths.leases, held) and identity.alive(who)
 
 
+def daemon_stopped(paths: Paths, state: State) -> str | None:
+    """Why this host's daemon stopped, if the log does not have that yet: the shared log's database was away. None for
+    one that runs, is recorded as stopped, or was killed."""
+    here = daemon_here(paths, state)
+    if here.lease is None or not here.runs:
+        return None
+    from kugetsu.runtime.process import lease
+
+    return lease.note_in(paths.leases, here.lease)
+
+
 def daemon_environment(paths: Paths, state: State) -> Mapping[str, str] | None:
     """The environment that this host's living daemon was started in; None if the system does not show it.
 

@@ -130,12 +130,14 @@ def reconcile(ws: Workspace) -> list[str]:
     host = host_id.own(ws)
     daemon = state.daemon_of(host)
     if daemon.runs and host_id.owns(ws, daemon.identity) and not liveness.daemon(ws.paths, state):
-        held = daemon.lease
+        held, ended = daemon.lease, liveness.daemon_stopped(ws.paths, state)
 
-        def lost(now: State) -> list[NewEvent]:
-            return decide_daemon.lost(now, host) if now.daemon_of(host).lease == held else []
+        def over(now: State) -> list[NewEvent]:
+            if now.daemon_of(host).lease != held:
+                return []
+            return decide_daemon.stopped(now, ended, host) if ended is not None else decide_daemon.lost(now, host)
 
-        ws.log.transact(lost)
+        ws.log.transact(over)
     if failure is not None:
         raise failure
     return settled

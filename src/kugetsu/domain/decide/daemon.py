@@ -11,13 +11,12 @@ from kugetsu.model.errors import Conflict
 
 
 @decision("daemon.started")
-def started(state: State, identity: Identity, lease: str) -> list[NewEvent]:
+def started(state: State, identity: Identity, lease: str, ended: str | None = None) -> list[NewEvent]:
     """A dispatcher starts. The caller holds its host's lease, so one that the log still has as running there is
-    lost."""
+    lost; but with ``ended`` it stopped in order, for that reason, when it could not be recorded."""
     require_initialised(state)
-    new_events: list[NewEvent] = []
-    if state.daemon_of(identity.get("host")).runs:
-        new_events += lost(state, identity.get("host"))
+    host = identity.get("host")
+    new_events = stopped(state, ended, host) if ended is not None else lost(state, host)
     return [*new_events, NewEvent("daemon.started", {"identity": identity, "lease": lease})]
 
 

@@ -84,6 +84,14 @@ class Lease:
         """Close this process's copy only: other holders keep the lease alive, and the file stays."""
         os.close(self.fd)
 
+    def leave_note(self, text: str) -> None:
+        """Close this process's copy, and leave a note in the file for whoever finds it free (`note_in`). Raises
+        OSError."""
+        try:
+            os.pwrite(self.fd, text.encode(), 0)
+        finally:
+            os.close(self.fd)
+
     def release(self) -> None:
         """Drop the lease: delete its file and close this copy of the descriptor."""
         _unlink(_path(self.directory, self.nonce))
@@ -112,6 +120,16 @@ def alive(directory: str, nonce: str) -> bool:
     finally:
         os.close(fd)
     return False
+
+
+def note_in(directory: str, nonce: str) -> str | None:
+    """The note that the holder of a lease left at its end (`Lease.leave_note`); None without one, or while somebody
+    holds it."""
+    try:
+        text = run_files.read(_path(directory, nonce), 1000).decode("utf-8", "replace")
+    except OSError:
+        return None
+    return text if text and not alive(directory, nonce) else None
 
 
 def exists(directory: str, nonce: str) -> bool:

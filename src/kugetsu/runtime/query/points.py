@@ -44,12 +44,13 @@ LOOKS = (1000, 20_000, 400_000)
 @record
 class Probes:
     """What the log cannot know: which processes live (None: unknown), what the agents do, what is odd about the
-    settings."""
+    settings; and whether the daemon stopped in order, which the log does not have yet."""
 
     alive: Callable[[Attempt], bool | None]
     daemon_alive: bool
     progress: Callable[[Attempt], Progress | None]
     warnings: list[str]
+    daemon_stopped: bool = False
 
 
 @record
@@ -96,6 +97,7 @@ def present(ws: Workspace, now: str) -> Point:
         daemon_alive=facts["dispatcher"] == "daemon",
         progress=lambda attempt: liveness.progress(ws, state, attempt),
         warnings=ws.config.warnings(),
+        daemon_stopped=facts["dispatcher"] != "daemon" and liveness.daemon_stopped(ws.paths, state) is not None,
     )
     return Point(state, now, facts, None, probes)
 
