@@ -9,11 +9,13 @@ import kugetsu
 from kugetsu.domain.state import State
 from kugetsu.model import clock
 from kugetsu.runtime import agent_preflight, daemon_control, liveness, reconcile
+from kugetsu.runtime.doctor.beside import running
 from kugetsu.runtime.doctor.context import Context
 from kugetsu.runtime.doctor.finding import Finding, Fix, Found
 from kugetsu.runtime.process import programs
-from kugetsu.runtime.process.named_lease import OBSERVER, VERIFIER
+from kugetsu.runtime.process.named_lease import OBSERVER
 from kugetsu.runtime.reviews import subjects
+from kugetsu.runtime.reviews.observer_supervisor import ObserverSupervisor
 from kugetsu.runtime.verification.verifier_supervisor import VerifierSupervisor
 
 PATIENCE_SECONDS = 5.0
@@ -68,22 +70,15 @@ def _observer(context: Context, state: State) -> Iterator[Finding]:
         shown = text if subject in text else f"{subject}: {text}"
         told = f"the observer cannot look at what is to review: {shown}"
         yield found.warning("observer", told, "kugetsu doctor --online, or: kugetsu queue-daemon logs")
-    if not OBSERVER.alive(context.paths):
-        text = "the observer, which looks at what is to review, is not running; the daemon restarts it"
-        yield found.warning("observer", text, "kugetsu queue-daemon logs")
-    elif not notes:
-        yield found.ok("observer", "the observer looks at what is to review")
+    runs = running(context, found, ObserverSupervisor, "looks at what is to review")
+    if not notes or runs.level != "ok":
+        yield runs
 
 
 def _verifier(context: Context, state: State) -> Iterator[Finding]:
     """Whether work is verified whose run did not."""
-    if not VerifierSupervisor(context.ws).needed(state):
-        return
-    if VERIFIER.alive(context.paths):
-        yield found.ok("verifier", "the verifier verifies work whose run did not")
-    else:
-        text = "the verifier, which verifies work whose run did not, is not running; the daemon restarts it"
-        yield found.warning("verifier", text, "kugetsu queue-daemon logs")
+    if VerifierSupervisor(context.ws).needed(state):
+        yield running(context, found, VerifierSupervisor)
 
 
 def _age(since: str | None) -> Iterator[Finding]:

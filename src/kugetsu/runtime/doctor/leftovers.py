@@ -15,7 +15,7 @@ from kugetsu.host import proc
 from kugetsu.host.paths import Paths
 from kugetsu.model.errors import BadInput
 from kugetsu.model.plural import counted
-from kugetsu.runtime import folders, host_id, host_lease, reconcile, scratch_lease
+from kugetsu.runtime import folders, host_id, reconcile, scratch_lease
 from kugetsu.runtime.doctor.context import Context
 from kugetsu.runtime.doctor.finding import Finding, Fix, Found
 from kugetsu.runtime.folders import names
@@ -84,7 +84,7 @@ def _attempts(context: Context) -> Iterator[Finding]:
 
 
 def _leases(paths: Paths, state: State, seen: _Seen) -> Iterator[Finding]:
-    named = state.leases() | {*named_lease.NAMES, host_lease.NAME}
+    named = state.leases() | {*named_lease.FIXED}
     old = time.time() - YOUNG_SECONDS
     loose: list[str] = []
     held: list[str] = []

@@ -10,8 +10,10 @@ from kugetsu.model.errors import LogUnreachable
 from kugetsu.model.plural import counted
 from kugetsu.model.settings import SHARED
 from kugetsu.runtime import liveness
+from kugetsu.runtime.doctor.beside import running
 from kugetsu.runtime.doctor.context import Context
 from kugetsu.runtime.doctor.finding import Finding, Found
+from kugetsu.runtime.log_relay_supervisor import RelaySupervisor
 from kugetsu.runtime.process.named_lease import RELAY
 
 TYPE_CHECKING = False
@@ -67,7 +69,10 @@ def _role(asked: Health) -> Iterator[Finding]:
 
 
 def _schema(asked: Health) -> Iterator[Finding]:
-    if asked.schema < asked.needed:
+    if asked.too_old:
+        text = "this kugetsu is too old to write to the shared log, it only reads: the other hosts were upgraded"
+        yield found.problem("schema", text, "upgrade kugetsu on this host")
+    elif asked.schema < asked.needed:
         text = f"the schema is version {asked.schema}, and this kugetsu has {asked.needed}"
         yield found.warning("schema", text, "kugetsu log migrate URL, once, as the owner of the schema")
     elif asked.schema > asked.needed:
@@ -149,10 +154,5 @@ def _mirror(context: Context, asked: Health) -> Iterator[Finding]:
 
 def _relay(context: Context) -> Iterator[Finding]:
     state = context.state()
-    if state is None or not liveness.daemon(context.paths, state):
-        return
-    if RELAY.alive(context.paths):
-        yield found.ok("relay", "the relay appends for all of this host")
-    else:
-        text = "the relay, which appends to the shared log, is not running; the daemon restarts it"
-        yield found.warning("relay", text, "kugetsu queue-daemon logs")
+    if state is not None and liveness.daemon(context.paths, state):
+        yield running(context, found, RelaySupervisor)

@@ -15,6 +15,7 @@ import orjson
 
 from kugetsu.domain.events import Identity
 from kugetsu.host.paths import Paths
+from kugetsu.runtime import heard, host_lease
 from kugetsu.runtime.process import identity, lease
 
 #: Seconds to retry taking one: a probe (`alive`) holds the lock for an instant.
@@ -99,3 +100,5 @@ OPENER = NamedLease("opener")
 VERIFIER = NamedLease("verifier")
 RELAY = NamedLease("relay")
 NAMES = (NOTIFIER.name, OBSERVER.name, VERIFIER.name, OPENER.name, RELAY.name)
+#: Every fixed name in that folder: none of these files is left over.
+FIXED = (*NAMES, host_lease.NAME, heard.NAME)

@@ -48,7 +48,7 @@ def _checkouts(ws: Workspace, state: State, found: Plan) -> None:
 
 def _leases(ws: Workspace, state: State, found: Plan) -> None:
     """Files that are not locked and belong to no live attempt. The daemon's and those with fixed names stay."""
-    named = state.leases() | {*named_lease.NAMES}
+    named = state.leases() | {*named_lease.FIXED}
     free = []
     for name in names(ws.paths.leases):
         path = ws.paths.lease(name)
