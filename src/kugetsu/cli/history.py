@@ -88,6 +88,11 @@ def _unknown(call: Call, subject: Subject) -> NotFound:
     return NotFound(f"nothing ever happened to {subject}", hint if subject.kind != "session" else "kugetsu list --all")
 
 
+def _hosts(call: Call) -> dict[str, str]:
+    """The names of the hosts that share the log, by their ids."""
+    return {host.id: host.name for host in call.state().hosts.values()}
+
+
 def _show_subject(call: Call, subject: Subject, events: list[Event], past: tuple[int, str] | None) -> None:
     screen = call.screen if past is None else call.screen.at(past[1])
     summary = history.Summary()
@@ -96,7 +101,7 @@ def _show_subject(call: Call, subject: Subject, events: list[Event], past: tuple
     subjects = len({event["task"] for event in events if event.get("task")}) > 1
     last = events[-1]["seq"] if events else 0
     issues = len({event["issue"] for event in events if event.get("issue")}) > 1
-    rows = history.Rows(screen, seq_width=max(len(str(last)), 3), subjects=subjects, issues=issues)
+    rows = history.Rows(screen, seq_width=max(len(str(last)), 3), subjects=subjects, issues=issues, hosts=_hosts(call))
     call.print_lines(history.header(str(subject), summary, screen))
     for event in events:
         call.print_lines(rows.lines(event))
@@ -179,7 +184,7 @@ def _everything(call: Call, until: int | None) -> int:
         print("nothing has happened yet")
         call.note("next: kugetsu init")
         return 0
-    rows = history.Rows(call.screen, seq_width=max(len(str(head)), 3), subjects=True)
+    rows = history.Rows(call.screen, seq_width=max(len(str(head)), 3), subjects=True, hosts=_hosts(call))
     for last, _ in call.lines(until=until):
         call.print_lines(rows.lines(last))
     if until is not None:

@@ -163,6 +163,7 @@ items[].until          until when it waits, or null
 items[].for_a_person   whether it waits for a person
 items[].said           the agent's last sentence, or null
 items[].branch         the branch, or null
+items[].host           the other host that has its worktree, or null
 items[].url            the page of the pull request or the answer, or null
 items[].issue_url      the page of the issue, or null
 items[].tokens         the task's tokens

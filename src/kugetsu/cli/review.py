@@ -129,6 +129,7 @@ sessions[].title         the issue's title, else that of its task, or null
 sessions[].review        to_review, changes_requested, checks_failed, conflicting or approved
 sessions[].since         since when (UTC)
 sessions[].reviewed      the commit that a user has reviewed (--done), or null
+sessions[].host          the name of the host that has its work, in a log that hosts share; or null
 sessions[].branch        its branch, or null
 sessions[].base_branch   the branch that it was made from, or null
 sessions[].pull          as last observed (number, url, state, head, checks, review, mergeable, draft, at), or null

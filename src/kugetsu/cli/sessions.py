@@ -125,6 +125,7 @@ sessions[].agent_session  the agent's own id, or null
 sessions[].attempt        the attempt working in it, or null
 sessions[].attached       the name of the user who works in it (kugetsu attach), or null
 sessions[].agent_alive    whether that attempt is alive; null if there is none, and with --at and --from
+sessions[].host           the name of the host that has it, in a log that hosts share; or null
 sessions[].worktree       its folder, or null
 sessions[].branch         its branch, or null
 sessions[].base_branch    the branch that it was made from, or null

@@ -9,11 +9,12 @@ from typing import Any
 from kugetsu.cli.call import Call, Command
 from kugetsu.cli.parser import Parser
 from kugetsu.domain import missing_pull
+from kugetsu.domain.decide.sessions import find_session
 from kugetsu.domain.events import Event
 from kugetsu.model import clock, result_words
 from kugetsu.model.errors import NotFound
 from kugetsu.model.plural import counted
-from kugetsu.runtime import pull_opening
+from kugetsu.runtime import host_id, pull_opening
 from kugetsu.runtime.query import subjects, work
 from kugetsu.runtime.query.work import Work
 from kugetsu.runtime.verification import by_hand, clean_run, later
@@ -110,6 +111,7 @@ def _live(call: Call, lines: list[bytes]) -> None:
 def _order(call: Call, issue: str, found: Work) -> Order:
     """What is run. Raises NotFound if nothing is, or there is no commit to run it on."""
     place = found.place
+    host_id.require_here(call.workspace, find_session(call.state(), issue), f"kugetsu verify {issue}")
     if place.source is None or found.where == "recorded":
         raise NotFound(f"the work of {issue} is not on this machine: {found.unknown[0]}", f"kugetsu changes {issue}")
     order = clean_run.order_of(call.workspace.config_of(place.repository), place.repository, place.source)

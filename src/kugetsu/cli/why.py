@@ -78,8 +78,9 @@ def _why(call: Call) -> int:
         return 0
     screen = call.screen.at(at.now)
     call.show(None, point.heading(at.past, screen))
+    names = {host.id: host.name for host in at.state.hosts.values()}
     for number, answer in enumerate(answers):
-        call.show(None, ([""] if number else []) + view.task_lines(answer, screen))
+        call.show(None, ([""] if number else []) + view.task_lines(answer, screen, names))
     if waits is not None:
         call.show(None, view.review_lines(subject.key, waits, screen))
     if pull is not None:

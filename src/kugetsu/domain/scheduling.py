@@ -70,7 +70,9 @@ def forecast(state: State, task: Task, facts: ClaimFacts, hours: Hours) -> Forec
     closed = [verdict for verdict in verdicts if not verdict.open]
     first = closed[0] if closed else None
     change = _change(state, task, facts, first, hours)
-    change.needs_daemon = change.kind in ("time", "event", "look") and any(one.gate == "daemon" for one in closed)
+    anywhere = any(state.daemon_of(host.id).runs for host in state.hosts.values() if host.takes_part)
+    waits = change.kind in ("time", "event", "look") and any(one.gate == "daemon" for one in closed)
+    change.needs_daemon = waits and not anywhere
     return Forecast(verdicts, first, change, line(state, task, facts), _by_host(state, task, facts))
 
 

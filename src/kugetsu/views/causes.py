@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from kugetsu.domain.events import Event
 from kugetsu.views.history import TYPE_WIDTH, Rows
@@ -32,10 +32,10 @@ _INDENTED = 4
 _NAMED = 6
 
 
-def chain_lines(events: Sequence[Event], screen: Screen) -> list[str]:
-    """A chain of causes as rows of a history, with the typed commands."""
+def chain_lines(events: Sequence[Event], screen: Screen, hosts: Mapping[str, str] | None = None) -> list[str]:
+    """A chain of causes as rows of a history, with the typed commands; ``hosts`` as `Rows` takes it."""
     issues = len({event["issue"] for event in events if event.get("issue")}) > 1
-    rows = Rows(screen, subjects=True, issues=issues)
+    rows = Rows(screen, subjects=True, issues=issues, hosts=hosts)
     return _chain(events, rows, screen)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from kugetsu.domain.events import upcast
 from kugetsu.domain.state import ENDS, Task, Usage
@@ -12,7 +12,7 @@ from kugetsu.model.plural import counted
 from kugetsu.views import gates, times
 from kugetsu.views.results import result_words
 from kugetsu.views.screen import Screen
-from kugetsu.views.text import columns, cut, pad
+from kugetsu.views.text import columns, cut, line, pad
 from kugetsu.views.wording import verb, who, words
 
 TYPE_CHECKING = False
@@ -105,9 +105,18 @@ def header(subject: str, summary: Summary, screen: Screen) -> list[str]:
 class Rows:
     """Formats events one after the other, with a line for the date where the day changes."""
 
-    def __init__(self, screen: Screen, *, seq_width: int = 4, subjects: bool = False, issues: bool = True) -> None:
+    def __init__(
+        self,
+        screen: Screen,
+        *,
+        seq_width: int = 4,
+        subjects: bool = False,
+        issues: bool = True,
+        hosts: Mapping[str, str] | None = None,
+    ) -> None:
         """``subjects``: rows name their task; ``issues``: and, where a task or session begins and where there is no
-        task, its issue."""
+        task, its issue; ``hosts``: the names of those that share the log, for claims."""
+        self._hosts = hosts or {}
         self._screen = screen
         self._seq_width = seq_width
         self._subjects = subjects
@@ -184,6 +193,10 @@ class Rows:
 
     def _text(self, event: Event) -> str:
         text = words(event)
+        if self._hosts and event["type"] == "attempt.claimed":
+            slot, comma, rest = text.partition(", ")
+            name = self._hosts.get((event["data"].get("claimer") or {}).get("host", ""))
+            text = f"{slot} on {line(name)}{comma}{rest}" if name is not None else text
         if self._issues and event["type"] == "task.queued" and event.get("issue"):
             text = f"{self._screen.issue(event['issue'])} {text}"
         elif self._issues and event["type"].startswith("session.") and event.get("session"):

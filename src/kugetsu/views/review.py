@@ -40,6 +40,7 @@ def recorded(session: Session, state: State, last: Mapping[str, Task] | None = N
         "review": session.review,
         "since": session.review_at or None,
         "reviewed": session.reviewed,
+        "host": there.name if (there := state.hosts.get(session.host or "")) is not None else None,
         "branch": session.branch,
         "base_branch": session.base_branch,
         "pull": session.pull,
@@ -105,12 +106,13 @@ def _facts(data: dict[str, Any]) -> list[tuple[str, str]]:
         branch += f", not merged into {line(data['base_branch'])}"
     came = results.result_words(data["result"]) if pull is None and data["result"] is not None else ""
     said = (data["result"] or {}).get("said")
+    where = f"on host {line(data['host'])}" if data["host"] else ""
     return [
         ("pull request", _pull_words(pull)),
         ("branch", branch),
         ("checks", _checks_words(data)),
         ("reviews", _VERDICTS.get((pull or {}).get("review") or "", "")),
-        ("work", ", ".join(part for part in (came, results.size_words(data["result"])) if part)),
+        ("work", ", ".join(part for part in (came, results.size_words(data["result"]), where) if part)),
         ("said", f"“{line(said)}”" if said else ""),
         ("not seen", line(data["problem"] or "")),
     ]

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         attempt: str | None
         attached: str | None
         agent_alive: bool | None
+        host: str | None
         worktree: str | None
         branch: str | None
         base_branch: str | None
@@ -86,6 +87,7 @@ def _data(
         "attempt": session.attempt,
         "attached": session.person["user"] if session.person is not None else None,
         "agent_alive": alive(attempt) if attempt is not None else None,
+        "host": host.name if (host := state.hosts.get(session.host or "")) is not None else None,
         "worktree": session.worktree,
         "branch": session.branch,
         "base_branch": session.base_branch,
@@ -157,7 +159,8 @@ def _result(session: SessionData) -> str:
 
 def _place(session: SessionData) -> list[str]:
     agent = (session["attempt"] or "-") + {True: " alive", False: " dead", None: ""}[session["agent_alive"]]
-    return [agent, line(session["branch"] or "-"), _pull(session), line(session["worktree"] or "-")]
+    at = f"{line(session['host'])}:" if session["host"] and session["worktree"] else ""
+    return [agent, line(session["branch"] or "-"), _pull(session), at + line(session["worktree"] or "-")]
 
 
 def _pull(session: SessionData) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from kugetsu.domain.events import Event
 from kugetsu.domain.machines import FINISHED_TASK
@@ -116,6 +116,9 @@ def pull_lines(data: dict[str, Any], screen: Screen) -> list[str]:
 def _answer(task: Task, attempt: Attempt | None, seen: Forecast) -> str:
     if task.state == "notified":
         slot = f", slot {attempt.slot}" if attempt is not None and attempt.slot is not None else ""
+        names = {host.id: host.name for host, _ in seen.hosts}
+        if attempt is not None and attempt.host in names:
+            slot += f" on {line(names[attempt.host])}"
         stopping = " and is being stopped" if attempt is not None and attempt.stop else ""
         return f"{task.id} runs: {task.attempt or 'an unknown attempt'}{slot} works on it{stopping}"
     if task.state in FINISHED_TASK:
@@ -134,12 +137,12 @@ def _answer(task: Task, attempt: Attempt | None, seen: Forecast) -> str:
 # --- the text ---------------------------------------------------------------------------------------------------
 
 
-def task_lines(data: WhyTask, screen: Screen) -> list[str]:
-    """The text of `why` for a task."""
+def task_lines(data: WhyTask, screen: Screen, hosts: Mapping[str, str] | None = None) -> list[str]:
+    """The text of `why` for a task; ``hosts``: the names of those that share the log."""
     task = data["task"]
     if task is None:
         shown = [screen.bold(part) for part in paragraph(f"{data['answer']}.", screen)]
-        shown += [*chain_lines(data["because"], screen), *_rescued(data["because"], screen)]
+        shown += [*chain_lines(data["because"], screen, hosts), *_rescued(data["because"], screen)]
         return [*shown, data["then"]] if data["then"] else shown
     shown = [screen.bold(part) for part in paragraph(_headline(data, task, screen), screen)]
     if task["issue"]:
@@ -153,7 +156,7 @@ def task_lines(data: WhyTask, screen: Screen) -> list[str]:
         if task["state"] == "notified":
             shown += _labelled("next", _next(data, screen), screen)
         on = screen.side_by_side(_on(task, screen))
-        return [*shown, *chain_lines(data["because"], screen), *_rescued(data["because"], screen), *on]
+        return [*shown, *chain_lines(data["because"], screen, hosts), *_rescued(data["because"], screen), *on]
     if task["reason"] and task["reason"] not in data["answer"]:
         shown += paragraph(f"the last attempt: {line(task['reason'])}", screen, "  ")
     shown += _rescued(data["because"], screen)

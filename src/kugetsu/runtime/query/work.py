@@ -88,12 +88,21 @@ def present(ws: Workspace, state: State, issue: str) -> Work:
         if work is not None and work.folder is not None:
             _compare(ws, work)
             return work
-        problem = f"neither its worktree nor the branch {place.branch} is left"
+        problem = _elsewhere(ws, state, issue) or f"neither its worktree nor the branch {place.branch} is left"
     except KugetsuError as error:
         problem = error.message
     work = recorded(ws, state, issue)
     work.unknown.insert(0, problem)
     return work
+
+
+def _elsewhere(ws: Workspace, state: State, issue: str) -> str | None:
+    """Which other host has the worktree, and the line that shows it there."""
+    session = state.sessions.get(issue)
+    if session is None or host_id.is_own(ws, session.host):
+        return None
+    there = host_id.line_there(state, session.host, f"kugetsu changes {issue}")
+    return f"its worktree is on {host_id.name_of(state, session.host)}: {there}"
 
 
 def _in_worktree(place: Place) -> Work | None:

@@ -8,6 +8,7 @@ from kugetsu.domain.report import GROUPS, PERSONAL, SENT_BACK, Item, Report
 from kugetsu.domain.worktree_setup import CHANGED
 from kugetsu.model import result_words
 from kugetsu.model.plural import counted
+from kugetsu.runtime import host_id
 from kugetsu.runtime.notifications.notice import issue_url
 from kugetsu.views import gates, intake, results, times
 from kugetsu.views import missing_pull as missing_words
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from kugetsu.domain.facts import ClaimFacts
     from kugetsu.domain.missing_pull import Reason, Refusal
-    from kugetsu.domain.state import State
+    from kugetsu.domain.state import Host, State
     from kugetsu.runtime.query.forge_looks import ForgeLook
     from kugetsu.runtime.query.points import AsOf
     from kugetsu.views.screen import Screen
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 
     class RowData(TypedDict):
         """One issue, or one task without an issue. ``others``: tasks of the period that it stands for beside its own;
-        ``older``: it is from before the period. Texts are single lines without secrets."""
+        ``older``: it is from before the period; ``host``: another one that has its worktree (a shared log).
+        Texts are single lines without secrets."""
 
         group: str
         older: bool
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
         for_a_person: bool
         said: str | None
         branch: str | None
+        host: str | None
         url: str | None
         issue_url: str | None
         tokens: int
@@ -82,6 +85,8 @@ if TYPE_CHECKING:
         as_of: AsOf | None
 
 
+#: Commands that look at a worktree, and so run on the host that has it.
+_AT_THE_WORKTREE = ("kugetsu changes ", "kugetsu verify ")
 #: The titles of the groups.
 TITLES = {
     "asks": "asks you",
@@ -140,6 +145,10 @@ def _row(item: Item, state: State, facts: ClaimFacts, servers: Mapping[str, str]
     missing = _missing(item, state, facts["now"], refusal)
     reason, until, stuck = _why(item, state, facts)
     pull = (session.pull if session is not None else None) or result.get("pull") or {}
+    there = _other_host(item, state, facts)
+    next_command = _after_set_up(item, state, facts) or _next(item, missing)
+    if there is not None and next_command.startswith(_AT_THE_WORKTREE):
+        next_command = host_id.line_there(state, there.id, next_command)
     return {
         "group": item.group,
         "older": item.old,
@@ -156,6 +165,7 @@ def _row(item: Item, state: State, facts: ClaimFacts, servers: Mapping[str, str]
         "for_a_person": stuck,
         "said": line(result["said"]) if result.get("said") else None,
         "branch": result.get("branch") or (session.branch if session is not None else None),
+        "host": there.name if there is not None else None,
         "url": pull.get("url") or result.get("answer"),
         "issue_url": issue_url(task.issue, servers) if task.issue is not None else None,
         "tokens": task.usage.tokens,
@@ -163,8 +173,16 @@ def _row(item: Item, state: State, facts: ClaimFacts, servers: Mapping[str, str]
         "agent_seconds": round(task.usage.seconds, 3),
         "others": item.others,
         "changed_at": task.changed_at,
-        "next": _after_set_up(item, state, facts) or _next(item, missing),
+        "next": next_command,
     }
+
+
+def _other_host(item: Item, state: State, facts: ClaimFacts) -> Host | None:
+    """The other host that has the worktree; None if it is here."""
+    session = item.session
+    if session is None or session.worktree is None or session.host == facts.get("host"):
+        return None
+    return state.hosts.get(session.host or "")
 
 
 def _missing(item: Item, state: State, now: str, refusal: Refusal | None) -> Missing:
@@ -358,6 +376,7 @@ def facts_of(row: RowData) -> list[str]:
     elif row["state"] == "cancelled" and row["reason"]:
         parts.append(reason_words(row["reason"]))
     parts += [row["words"], results.size_words(row["result"])]
+    parts += [f"on host {line(row['host'])}"] if row["host"] and row["group"] in ("asks", "review") else []
     parts += row["remarks"]
     if row["cost"]:
         parts.append(money(row["cost"]))
