@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from cli.test_json_shapes import compare, documented
 from cli.test_startup import HEAVY, ORJSON, modules_of
 from kugetsu.log.shared import marker, schema
 from kugetsu.log.shared.kept import is_kept
+from kugetsu.runtime import heard
 from kugetsu.runtime.process.named_lease import RELAY
 
 TASK = "github.com/a/b#1"
@@ -90,6 +92,8 @@ def test_a_daemon_starts_the_relay_and_commands_go_through_it(
     assert queued.code == 0, queued.err
     assert second("queue", "enqueue", TASK, "from the second").code == 0
     assert eventually(lambda: b"from the second" in lines(ready)), "the relay keeps the mirror up to date"
+    assert eventually(lambda: ready("status", "--json").json["hosts"][0]["silent_seconds"] is not None)
+    assert ready("host", "list", "--json").json["hosts"][0]["heard_seconds"] < 60
     refused = ready("log", "unshare", PYTHONPATH="")
     assert refused.code == 5
     assert "queue-daemon stop" in refused.err
@@ -134,12 +138,45 @@ def test_without_a_daemon_a_command_says_that_it_goes_the_slow_way(ready: Comman
     queued = ready("queue", "enqueue", TASK, "words")
     assert queued.code == 0
     assert "queue-daemon start" in queued.err
-    stale = ready("status")
-    assert "what other hosts did lately is not shown" in stale.err
+    stale = ready("queue", "list")
+    assert "no daemon keeps this host's mirror up to date" in stale.err
+    shown = ready("status")
+    assert shown.err == "" and "no daemon keeps this host's" in " ".join(shown.out.split())
     started = ready("queue-daemon", "start")
     assert "mirror" not in started.err
     assert eventually(lambda: is_kept(str(ready.root / "log")))
     assert ready("status").err == ""
+
+
+def test_while_the_database_is_away_the_screens_say_so_and_a_stop_is_recorded_later(
+    ready: Command, database: str, postgres: Any
+) -> None:
+    assert ready("log", "share", database).code == 0
+    assert ready("queue-daemon", "start").code == 0
+    leases = _paths(ready).leases
+    assert eventually(lambda: heard.read(leases).at is not None)
+    postgres.stop(signal.SIGKILL)
+    try:
+        assert eventually(lambda: heard.read(leases).trouble is not None)
+        shown = ready("status")
+        assert "log  away" in shown.out and "cannot be reached" in " ".join(shown.out.split()), shown
+        listed = ready("queue", "list")
+        assert listed.code == 0 and "what other hosts did is shown as of" in listed.err
+        stopped = ready("queue-daemon", "stop")
+        assert stopped.code == 0, stopped
+        assert "the daemon is stopped" in ready("queue-daemon", "status").out
+        status = ready("status", "--json").json["daemon"]
+        assert status == {"state": "stopped", "pid": None, "since": None}
+        assert b'"daemon.stopped"' not in lines(ready), "nobody could record it"
+    finally:
+        postgres.start()
+    assert ready("queue-daemon", "start").code == 0
+    kinds = [json.loads(line)["type"] for line in lines(ready).splitlines()]
+    assert [kind for kind in kinds if kind.startswith("daemon.")] == [
+        "daemon.started",
+        "daemon.stopped",
+        "daemon.started",
+    ]
 
 
 def test_a_password_is_neither_taken_from_an_argument_nor_shown_anywhere(
@@ -244,7 +281,8 @@ def test_the_hosts_are_listed_and_a_lost_one_is_given_up(ready: Command, second:
     listed = second("host", "list", "--json")
     compare(listed.json, documented("host list"))
     known = {host["name"]: host for host in listed.json["hosts"]}
-    assert known["two"]["labels"] == ["gpu", "arm64"] and known["one"]["heard_seconds"] < 60
+    assert known["two"]["labels"] == ["gpu", "arm64"] and known["two"]["here"]
+    assert known["one"]["heard_seconds"] is None, "nobody here asks the database"
     for width in ("80", "40"):
         shown = second("host", "list", COLUMNS=width)
         assert max(map(len, shown.out.splitlines())) <= int(width)

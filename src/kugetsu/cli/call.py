@@ -284,12 +284,10 @@ class Call:
     def close(self) -> None:
         """Give the log's descriptors back."""
         if self._workspace is not None:
-            if self._workspace.went_directly and not self.json:
-                self.note("no daemon to go through: connected to the database itself, which takes longer")
-                self.note("hint: kugetsu queue-daemon start")
-            elif not self.json and not self.command.startswith("kugetsu queue-daemon") and self._workspace.is_stale:
-                self.note("this host's mirror is not kept up to date: what other hosts did lately is not shown")
-                self.note("hint: kugetsu queue-daemon start")
+            if not self.json and (self._workspace.went_directly or self._workspace.only_read_mirror):
+                from kugetsu.cli import shared_notes  # most logs are not shared
+
+                shared_notes.show(self, self._workspace)
             self._workspace.close()
             self._workspace = None
 

@@ -6,9 +6,12 @@ from typing import Any
 
 from kugetsu.cli.call import Call, Command
 from kugetsu.cli.parser import Parser
+from kugetsu.host import host_file
 from kugetsu.model.plural import counted
 from kugetsu.runtime import membership
+from kugetsu.runtime.query import contact
 from kugetsu.views import hosts as view
+from kugetsu.views import shared_log
 from kugetsu.views.text import line
 
 
@@ -18,26 +21,29 @@ def _list_arguments(parser: Parser) -> None:
 
 def _list(call: Call) -> int:
     state = call.ready()
-    heard, problem = membership.heard(call.workspace) if state.hosts else ({}, None)
+    paths = call.workspace.paths
+    known, own = contact.known(paths, state, call.screen.now), host_file.read(paths.root)
     rows: list[dict[str, Any]] = [
         {
             "host": host.id,
             "name": host.name,
+            "here": host.id == own,
             "state": host.state,
             "term": host.term,
             "cap": host.cap,
             "labels": host.labels,
             "live": [attempt.id for attempt in state.live_on(host.id)],
             "daemon": state.daemon_of(host.id).state,
-            "heard_seconds": heard.get(host.id),
+            "heard_seconds": known.silent.get(host.id) if host.takes_part else None,
             "only_there": membership.only_there(state, host),
         }
         for host in state.hosts.values()
     ]
     call.show({"hosts": rows}, [] if call.json else view.listed(call.screen, rows))
     if not call.json:
-        if problem is not None:
-            call.note(f"when they were heard of is not known: {problem}")
+        lack = shared_log.lack(known, call.screen.now)
+        if lack is not None and rows:
+            call.note(lack[2])
         if not rows:
             call.note("the log is this host's own: kugetsu help many-hosts")
     return 0
@@ -80,6 +86,7 @@ COMMANDS = {
         json=f"""\
 hosts[].host           its id
 hosts[].name           what people call it: HOST_NAME there
+hosts[].here           whether it is this one
 hosts[].state          joined, draining, left or lost
 hosts[].term           the number of its latest join
 hosts[].cap            how many agents may run there

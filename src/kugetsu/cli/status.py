@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kugetsu.cli.call import Call
     from kugetsu.cli.parser import Parser
+    from kugetsu.domain.state import State
     from kugetsu.views.status_data import StatusData
 
 #: Seconds between two screens of --watch.
@@ -45,6 +46,8 @@ def _status(call: Call) -> int:
         return 0
     then = points.point(call.workspace, call.args.at, call.screen.now)
     data = view.collect(then.state, call.workspace.paths.root, then.facts, then.probes, then.past)
+    if then.state.hosts:
+        _add_hosts(call, data, then.state)
     if call.foreign is not None and call.foreign.log.part:
         # What its events follow is not known: that the machines refuse some says nothing.
         data["attention"] = [entry for entry in data["attention"] if entry["state"] != "violated"]
@@ -74,7 +77,25 @@ def collect(call: Call) -> StatusData:
         from kugetsu.runtime.query import forge_looks  # start-up: most have no forge
 
         data["forges"] = forge_looks.known(call.workspace.paths, now.state, now.now)
+    if now.state.hosts:
+        _add_hosts(call, data, now.state, present=True)
     return data
+
+
+def _add_hosts(call: Call, data: StatusData, state: State, *, present: bool = False) -> None:
+    """What other hosts do; of the present also whether that is up to date."""
+    from kugetsu.host import host_file  # start-up: most have one host
+    from kugetsu.runtime.query import contact
+    from kugetsu.views import shared_log
+
+    paths = call.workspace.paths
+    own = host_file.read(paths.root) if call.foreign is None else None
+    known = contact.known(paths, state, data["now"]) if present else None
+    data["hosts"] = shared_log.collect(state, own, known)
+    lack = shared_log.lack(known, data["now"]) if known is not None else None
+    if lack is not None:
+        subject, kind, text, command = lack
+        data["attention"].insert(0, {"subject": subject, "state": kind, "text": text, "command": command})
 
 
 JSON = """\
@@ -119,6 +140,15 @@ attention[].subject  what needs attention
 attention[].state    its state
 attention[].text     why
 attention[].command  the command that helps
+hosts[].host         the id of a host that shares the log
+hosts[].name         what people call it
+hosts[].state        joined, draining, left or lost
+hosts[].since        since when, UTC
+hosts[].here         whether it is this one
+hosts[].live         how many slots are used there
+hosts[].cap          MAX_CONCURRENT_AGENTS there
+hosts[].daemon       its daemon, as far as the log tells
+hosts[].silent_seconds  for how long the database had not heard of it, or null
 forges[].host        a forge with labelled issues or open pull requests; empty with --at or --from
 forges[].answered_at  when it answered last, whoever asked, or null
 forges[].paused_until  until when it is not asked, by its rate limit, or null

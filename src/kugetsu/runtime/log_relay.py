@@ -7,15 +7,20 @@ the others connect to the database themselves.
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import suppress
 
 from kugetsu.log.files.segments import SEGMENT_BYTES
 from kugetsu.log.shared.keeper import Keeper
 from kugetsu.log.shared.opening import database_of
 from kugetsu.log.shared.relay import Relay
-from kugetsu.model.errors import LogUnreachable
-from kugetsu.runtime import daemon_child, host_lease, membership
+from kugetsu.model import clock
+from kugetsu.model.errors import KugetsuError, LogUnreachable
+from kugetsu.redaction.funnel import redact
+from kugetsu.runtime import daemon_child, heard, host_lease, membership
 from kugetsu.runtime.daemon_child import DaemonChild, Trouble
+from kugetsu.runtime.heard import Heard
 from kugetsu.runtime.process.named_lease import RELAY
 from kugetsu.runtime.workspace import Workspace
 
@@ -31,13 +36,16 @@ class LogRelay(DaemonChild):
 
     def __init__(self, ws: Workspace, held: int) -> None:
         folder = ws.paths.log
-        self._keeper = Keeper(folder, lambda: database_of(folder), SEGMENT_BYTES)
-        self._relay = Relay(folder, lambda: database_of(folder))
         super().__init__(ws, held)
+        # These two try again by themselves, and say at once that the database is away.
+        self._keeper = Keeper(folder, lambda: database_of(folder, patience=0.0), SEGMENT_BYTES, self._wake)
+        self._database = database_of(folder, patience=0.0)
+        self._relay = Relay(folder, lambda: database_of(folder))
         self._unsynced = Trouble(self.write)
         self._unheard = Trouble(self.write)
-        self._database = database_of(folder)
         self._next_beat = 0.0
+        self._beat_trouble: LogUnreachable | None = None
+        self._heard = heard.read(ws.paths.leases)
 
     def write(self, text: str) -> None:
         """Write a line into the daemon's log."""
@@ -48,10 +56,13 @@ class LogRelay(DaemonChild):
         do the rest."""
         pause = self._beat()
         trouble = self._keeper.trouble
+        self._tell(self._heard.at, self._heard.silent)
         if trouble is None:
             self._unsynced.over("the mirror of the shared log is up to date again")
         else:
-            self._unsynced.report(f"the mirror of the shared log is not up to date: {trouble}", trouble.code)
+            self._unsynced.report(
+                f"the mirror of the shared log is not up to date: {_with_remedy(trouble)}", str(trouble)
+            )
         return pause if trouble is None else min(pause, 1.0)
 
     def _beat(self) -> float:
@@ -62,24 +73,53 @@ class LogRelay(DaemonChild):
         try:
             ttl = membership.beat(self._ws, self._database)
             beats = self._database.beats()
+            self._beat_trouble = None
+            self._tell(clock.now(), {beat.host: beat.ago for beat in beats})
             for name in membership.fence_the_silent(self._ws, beats):
                 self.write(f"host {name} was not heard of for too long: its tasks were given away")
             if (silent := membership.observe_for_the_silent(self._ws, beats)) is not None:
                 self.write(f"host {silent} was not heard of lately: this one asks the forges now")
             membership.keep_time_to_live(self._ws, self._database, ttl)
         except LogUnreachable as problem:
-            self._unheard.report(f"the other hosts do not hear of this one: {problem}", problem.code)
+            self._beat_trouble = problem
+            self._unheard.report(f"the other hosts do not hear of this one: {_with_remedy(problem)}", str(problem))
             self._next_beat = now + 1.0
         else:
             self._unheard.over("the other hosts hear of this one again")
             self._next_beat = now + min(BEAT_SECONDS, ttl / 4)
         return max(self._next_beat - host_lease.now(), 0.0)
 
+    def _tell(self, at: str | None, silent: dict[str, float]) -> None:
+        """Keep what is known for the commands that only read; on a full disk they show what was known before."""
+        trouble = self._keeper.trouble or self._beat_trouble
+        synced = self._keeper.synced
+        known = Heard(
+            at,
+            clock.from_epoch(synced) if synced is not None else self._heard.mirrored,
+            silent,
+            redact(trouble.message) if trouble is not None else None,
+            trouble.hint if trouble is not None else None,
+        )
+        if (known.at, known.trouble) == (self._heard.at, self._heard.trouble):
+            return
+        with suppress(OSError):
+            heard.write(self._ws.paths.leases, known)
+            self._heard = known
+
+    def _wake(self) -> None:
+        """From a thread: there is something to tell."""
+        with suppress(OSError):
+            os.write(self._wake_write, b"!")
+
     def finish(self) -> None:
         """Take no more requests."""
         self._database.close()
         self._relay.stop()
         self._keeper.stop()
+
+
+def _with_remedy(problem: KugetsuError) -> str:
+    return f"{problem} (hint: {problem.hint})" if problem.hint else str(problem)
 
 
 def main() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from kugetsu.domain.decide.queue import require_initialised
 from kugetsu.domain.state import State
 from kugetsu.log import DomainProjection
 from kugetsu.log.files.segments import Head, is_shared
@@ -20,6 +21,7 @@ def share(ws: Workspace, url: str) -> tuple[Migrated, Head]:
     """Share this directory's log, as its first host; see `sharing.share`. Raises Conflict while something here appends
     to its files."""
     url = sharing.url_from(url, sys.stdin)
+    require_initialised(ws.state())
     _require_quiet(ws, ws.state())
     ws.close()
     migrated, _ = sharing.share(ws.paths.log, url, DomainProjection())

@@ -14,7 +14,7 @@ from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import Host, State
 from kugetsu.host import host_file
 from kugetsu.log.files.segments import is_shared
-from kugetsu.model.errors import Conflict, KugetsuError, LogUnreachable, NotFound
+from kugetsu.model.errors import Conflict, LogUnreachable, NotFound
 from kugetsu.runtime import host_clock, host_id, host_lease
 from kugetsu.runtime.facts import outcome_facts
 from kugetsu.runtime.intake import places
@@ -166,19 +166,6 @@ def lose(ws: Workspace, text: str) -> tuple[Host, list[dict[str, Any]]]:
     if not events:
         raise Conflict(f"host {host.name} has {'left' if host.state == 'left' else 'been lost'} already")
     return host, events
-
-
-def heard(ws: Workspace) -> tuple[dict[str, float], str | None]:
-    """How many seconds ago the database heard of each host; {} and why, if it cannot be asked."""
-    if not is_shared(ws.paths.log):
-        return {}, None
-    try:
-        from kugetsu.log.shared.opening import database_of
-
-        with closing(database_of(ws.paths.log)) as database:
-            return {beat.host: beat.ago for beat in database.beats()}, None
-    except KugetsuError as problem:
-        return {}, problem.message
 
 
 def only_there(state: State, host: Host) -> list[dict[str, Any]]:

@@ -94,9 +94,9 @@ class Workspace:
         return self._log is not None and getattr(self._log, "went_directly", False)
 
     @property
-    def is_stale(self) -> bool:
-        """Whether the log that was read is a mirror which nobody on this host keeps up to date."""
-        return self._log is not None and getattr(self._log, "is_stale", False)
+    def only_read_mirror(self) -> bool:
+        """Whether a shared log was read as this host has it, and its database not asked."""
+        return self._log is not None and getattr(self._log, "only_read", False)
 
     def state(self) -> State:
         """The fold of everything committed now."""

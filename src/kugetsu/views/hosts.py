@@ -72,7 +72,7 @@ def listed(screen: Screen, rows: list[dict[str, Any]]) -> list[str]:
     shown = [
         [
             row["name"],
-            row["state"],
+            row["state"] + (", here" if row["here"] else ""),
             f"{len(row['live'])} of {row['cap']}",
             f"{times.duration(row['heard_seconds'])} ago" if row["heard_seconds"] is not None else "-",
             " ".join(row["labels"]),
@@ -87,8 +87,3 @@ def work_left(one: dict[str, Any]) -> str:
     """Work that may be on a lost host alone."""
     at = f" at {one['head'][:10]}" if one["head"] else ""
     return line(f"{one['session']}, {one['branch'] or 'no branch'}{at}, in {one['worktree']}")
-
-
-def heard(seconds: float | None) -> str:
-    """How long ago a host was heard of; nothing is known of None."""
-    return f"heard {times.duration(seconds)} ago" if seconds is not None else "not heard of"

@@ -39,7 +39,7 @@ def collect(state: State, directory: str, facts: ClaimFacts, probes: Probes, as_
     """Everything that the screen shows, as JSON values; ``as_of`` the point that it tells of, when it is not now."""
     live = sorted(state.attempts.values(), key=lambda attempt: (attempt.slot or 1 << 30, attempt.claimed))
     agents = [_agent(state, attempt, probes) for attempt in live]
-    daemon = daemon_data(state, probes.daemon_alive, facts.get("host"))
+    daemon = daemon_data(state, probes.daemon_alive, facts.get("host"), stopped=probes.daemon_stopped)
     waiting = state.waiting()
     attention = [_entry("config", "unknown", text, "kugetsu config list") for text in probes.warnings[:LISTED]]
     if gates.set_back(state, facts["now"]):
@@ -68,6 +68,7 @@ def collect(state: State, directory: str, facts: ClaimFacts, probes: Probes, as_
         "to_review": to_review,
         "attention": attention + _attention(state, agents, daemon, waiting, facts),
         "forges": [],
+        "hosts": [],
         "as_of": as_of,
     }
 
@@ -105,12 +106,13 @@ def _agent(state: State, attempt: Attempt, probes: Probes) -> AgentData:
     }
 
 
-def daemon_data(state: State, alive: bool, host: str | None = None) -> DaemonData:
-    """The daemon of a host as the log and its lease show it."""
+def daemon_data(state: State, alive: bool, host: str | None = None, *, stopped: bool = False) -> DaemonData:
+    """The daemon of a host as the log and its lease show it; ``stopped``: it is not lost, as its lease tells."""
     daemon = state.daemon_of(host)
+    runs = daemon.runs and not stopped
     return {
-        "state": daemon.state if alive or not daemon.runs else "lost",
-        "pid": daemon.identity.get("pid") if daemon.runs and daemon.identity is not None else None,
+        "state": daemon.state if alive or not daemon.runs else "stopped" if stopped else "lost",
+        "pid": daemon.identity.get("pid") if runs and daemon.identity is not None else None,
         # When one that nobody has recorded yet was lost is not known.
         "since": (daemon.changed_at or None) if alive or not daemon.runs else None,
     }
@@ -374,6 +376,10 @@ def lines(data: StatusData, screen: Screen, set_up: str = "kugetsu init") -> lis
 
         shown = point.heading(data["as_of"], screen)
     shown += [*_headline(data, screen), *_slots(data, screen)]
+    if data["hosts"]:
+        from kugetsu.views import shared_log  # start-up: most have one host
+
+        shown += shared_log.lines(data["hosts"], screen, data["now"])
     shown += attached.lines(data["attached"], screen, data["now"])
     counts = screen.wrapped(queue.count_line(data["queue"], data["unacknowledged"]), len("queue   "))
     shown += [f"queue   {counts[0]}", *(f"        {part}" for part in counts[1:])]
@@ -444,6 +450,7 @@ def _slots(data: StatusData, screen: Screen) -> list[str]:
         Column("LAST", gives=True),
     ]
     elsewhere = [agent for agent in data["agents"] if agent["host"] is not None and agent["alive"] is None]
+    elsewhere.sort(key=lambda agent: (agent["host"] or "", agent["slot"] or 1 << 30))
     here = [agent for agent in data["agents"] if agent not in elsewhere]
     held = {agent["slot"]: agent for agent in here if agent["slot"] is not None}
     last = max([data["cap"], *held])

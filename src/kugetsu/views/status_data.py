@@ -40,6 +40,20 @@ class DaemonData(TypedDict):
     since: str | None
 
 
+class HostData(TypedDict):
+    """A host that shares the log; ``silent_seconds`` is for how long it was not heard of, null when nobody can tell."""
+
+    host: str
+    name: str
+    state: str
+    since: str
+    here: bool
+    live: int
+    cap: int
+    daemon: str
+    silent_seconds: float | None
+
+
 class NextData(TypedDict):
     """The next task that starts, and what it waits for; ``gate`` null: it may start now."""
 
@@ -77,4 +91,5 @@ class StatusData(TypedDict):
     to_review: Asking
     attention: list[Attention]
     forges: list[ForgeLook]
+    hosts: list[HostData]
     as_of: Asked | None

@@ -1,0 +1,55 @@
+"""What this host knows of the others that share its log: what its relay heard last, and whether that is of now.
+
+Small: `kugetsu status` loads it where hosts share a log.
+"""
+
+from __future__ import annotations
+
+from kugetsu.log.files.segments import is_shared
+from kugetsu.log.shared.kept import is_kept
+from kugetsu.model import clock
+from kugetsu.model.record import record
+from kugetsu.runtime import heard, liveness
+from kugetsu.runtime.heard import Heard
+from kugetsu.runtime.process import lease
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kugetsu.domain.state import State
+    from kugetsu.host.paths import Paths
+
+_RELAY = "relay"
+_STARTING_SECONDS = 10.0
+"""Within which a daemon that was just started may not have its relay yet."""
+
+
+@record
+class Contact:
+    """``silent``: for how many seconds each host had been silent when the database last answered; empty where nobody
+    asks it. ``lack`` is None while this host's mirror is kept up to date, else "away" (the database, for ``trouble``),
+    "relay" (the daemon's is not running) or "daemon" (none is running); it is as of ``as_of`` then: the last look, or
+    the mirror's last event."""
+
+    silent: dict[str, float]
+    lack: str | None = None
+    as_of: str | None = None
+    trouble: str | None = None
+
+
+def known(paths: Paths, state: State, now: str) -> Contact:
+    """What there is to know without asking anybody."""
+    if not is_shared(paths.log):
+        return Contact({})
+    last: Heard = heard.read(paths.leases)
+    if lease.alive(paths.leases, _RELAY):
+        if last.trouble is None:
+            return Contact(last.silent)
+        return Contact(last.silent, "away", last.mirrored or last.at or state.at or None, last.trouble)
+    if is_kept(paths.log):
+        return Contact({})
+    if not liveness.daemon(paths, state):
+        return Contact({}, "daemon", last.mirrored or last.at or state.at or None)
+    started = liveness.daemon_here(paths, state).changed_at
+    if clock.seconds_between(started, now) < _STARTING_SECONDS:
+        return Contact({})
+    return Contact({}, "relay", last.mirrored or last.at or state.at or None)
