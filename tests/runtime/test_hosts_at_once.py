@@ -170,6 +170,33 @@ def test_a_host_without_sinks_leaves_those_of_the_others(stage: Stage, other: Wo
     assert not NotifierSupervisor(other).needed(other.state()) and NotifierSupervisor(stage.ws).needed(stage.state)
 
 
+def test_each_host_shows_a_notification_on_its_own_screen(stage: Stage, screen: Any, other: Workspace) -> None:
+    own = host_id.own(stage.ws)
+    stage.ws.log.transact(lambda state: decide.enable(state, "desktop", own))  # of before it was each host's own
+    stage.configure(NOTIFY_SINKS="desktop", NOTIFY_EVENTS="task_queued", MIN_FREE_MEMORY_MB="1000000")
+    stage.enqueue(1)
+    boxes = []
+    for ws, host in ((stage.ws, own), (other, TWO)):
+        ws.reload()
+        name = decide.outbox_of("desktop", host)
+        ws.log.transact(partial(decide.enable, sink=name, host=host))
+        boxes.append(Outbox(ws, name, ws.log.transact, lambda: False))
+    stage.enqueue(2)
+    shown = []
+    for box in boxes:
+        box.deliver(planned(box))
+        shown.append(screen.read_text())
+        screen.unlink()
+    assert "2 notifications" in shown[0] or "#1" in shown[0], "the first host's goes on where it was"
+    assert shown[1], "the other one's screen, too"
+    assert [event["data"]["sink"] for event in stage.events("notice.sent")] == [
+        f"desktop@{own:.8}",
+        f"desktop@{TWO:.8}",
+    ]
+    assert [box.take() for box in boxes] == [None, None]
+    assert decide.outbox_of("command", TWO) == "command" and decide.outbox_of("desktop", None) == "desktop"
+
+
 # --- the forge is asked once ----------------------------------------------------------------------------------------
 
 

@@ -13,7 +13,7 @@ from kugetsu.domain.events import Event
 from kugetsu.model.errors import BadInput, KugetsuError, NotFound
 from kugetsu.model.plural import counted
 from kugetsu.model.setting_kinds import SINKS as KNOWN
-from kugetsu.runtime import liveness
+from kugetsu.runtime import host_id, liveness
 from kugetsu.runtime.notifications import message, reading, sinks
 from kugetsu.runtime.notifications.reading import Found
 from kugetsu.runtime.process.named_lease import NOTIFIER
@@ -171,9 +171,12 @@ def _sinks(call: Call) -> int:
     ws = call.workspace
     configured = ws.config.text("NOTIFY_SINKS").split()
     shown: list[dict[str, Any]] = []
-    for name in dict.fromkeys([*configured, *state.outbox]):
-        ready, setup = sinks.make(name, ws).describe()
-        shown.append(view.sink_data(name, name in configured, ready, setup, state))
+    host = host_id.sharing(ws, state)
+    served = [decide.outbox_of(name, host) for name in configured]
+    own = {decide.outbox_of(name, host) for name in KNOWN}
+    for name in dict.fromkeys([*served, *(one for one in state.outbox if one in own)]):
+        ready, setup = sinks.make(decide.sink_of(name), ws).describe()
+        shown.append(view.sink_data(name, name in served, ready, setup, state))
     notifier = NOTIFIER.alive(ws.paths)
     events = ws.config.text("NOTIFY_EVENTS").split()
     data = {"courier": notifier, "daemon": liveness.daemon(ws.paths, state), "events": events, "sinks": shown}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from kugetsu.domain.decide.notifications import sink_of
 from kugetsu.domain.state import State
 from kugetsu.model.plural import counted
 from kugetsu.runtime.notifications.message import LOUD
@@ -66,11 +67,11 @@ def coloured(type: str, text: str, screen: Screen) -> str:
 
 
 def sink_data(name: str, configured: bool, ready: bool, setup: str, state: State) -> dict[str, Any]:
-    """One sink as `--json` shows it."""
+    """One sink as `--json` shows it; ``name`` is that of its outbox."""
     box = state.outbox.get(name)
     opened = (box or {"open": {}})["open"]
     return {
-        "sink": name,
+        "sink": sink_of(name),
         "configured": configured,
         "ready": ready,
         "setup": setup,

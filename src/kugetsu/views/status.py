@@ -273,7 +273,7 @@ def _undelivered(state: State) -> list[Attention]:
         lost = box.get("given_up")
         if lost is not None and lost["notice"] > state.notices_read:
             text = f"notifications were given up: {lost['text']}"
-            found.append(_entry(sink, "failed", text, f"kugetsu notify test {sink}"))
+            found.append(_entry(sink, "failed", text, f"kugetsu notify test {sink.partition('@')[0]}"))
     return found
 
 

@@ -21,6 +21,21 @@ MOST_TRIES = 8
 MOST_OPEN = 20
 
 
+#: Sinks that are of one host's own: each host that has one gets every notification.
+PER_HOST = ("desktop",)
+
+
+def outbox_of(sink: str, host: str | None) -> str:
+    """What the outbox of a sink is called: of a shared log each host has its own of those in `PER_HOST`, with the first
+    digits of its id behind an @."""
+    return f"{sink}@{host:.8}" if host is not None and sink in PER_HOST else sink
+
+
+def sink_of(outbox: str) -> str:
+    """The sink of an outbox."""
+    return outbox.partition("@")[0]
+
+
 @value
 class Batch:
     """Notifications delivered as one message: the seqs of their events, in order, in one lane of a sink."""
@@ -42,7 +57,9 @@ def enable(state: State, sink: str, host: str | None = None) -> list[NewEvent]:
     box = state.outbox.get(sink)
     if box is not None and (host is None or host in box.get("hosts", ())):
         return []
-    data = {"sink": sink, "upto": box["upto"] if box is not None else state.seq, **_of(host)}
+    before = box if box is not None else state.outbox.get(sink_of(sink), {})
+    goes_on = box is not None or host in before.get("hosts", ())
+    data = {"sink": sink, "upto": before["upto"] if goes_on else state.seq, **_of(host)}
     return [NewEvent("sink.enabled", data)]
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from kugetsu.domain.decide.notifications import outbox_of
 from kugetsu.model.errors import KugetsuError
 from kugetsu.model.refs import parse_ref
+from kugetsu.runtime import host_id
 from kugetsu.runtime.doctor.context import Context
 from kugetsu.runtime.doctor.finding import Finding, Found
 from kugetsu.runtime.env_files import values
@@ -59,7 +61,9 @@ def _report(context: Context, names: list[str]) -> Iterator[Finding]:
 def _failure(context: Context, name: str) -> dict[str, Any] | None:
     """The last delivery's outcome, if it failed."""
     state = context.state()
-    box = state.outbox.get(name) if state is not None else None
+    if state is None:
+        return None
+    box = state.outbox.get(outbox_of(name, host_id.sharing(context.ws, state)))
     last: dict[str, Any] | None = box["last"] if box is not None else None
     return last if last is not None and not last["sent"] else None
 

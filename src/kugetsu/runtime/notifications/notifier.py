@@ -63,17 +63,17 @@ class Notifier(DaemonChild):
 
     def step(self) -> float:
         """Check the sinks, and wake the workers."""
-        wanted = self._ws.config.text("NOTIFY_SINKS").split()
         state = self._ws.state()
         host = host_id.sharing(self._ws, state)
+        wanted = [decide.outbox_of(name, host) for name in self._ws.config.text("NOTIFY_SINKS").split()]
         served = [name for name, box in state.outbox.items() if decide.is_of(box, host)]
+        self._ending = [worker for worker in self._ending if not worker.join(0)]
+        for name in wanted:  # before the others go: one that becomes this host's own goes on where that was
+            self._enable(name, state, host)
         self._disable([name for name in (*served, *self._workers) if name not in wanted], host)
         if not wanted:
             self._stopping = "no sink is set"
             return 0.0
-        self._ending = [worker for worker in self._ending if not worker.join(0)]
-        for name in wanted:
-            self._enable(name, state, host)
         seconds = self._report()
         for worker in self._workers.values():
             worker.wake(self._ws.config)

@@ -175,4 +175,4 @@ class Outbox:
         return found
 
     def _sink(self) -> Sink:
-        return sinks.make(self._name, self._ws)
+        return sinks.make(decide.sink_of(self._name), self._ws)
