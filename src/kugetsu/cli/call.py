@@ -287,7 +287,7 @@ class Call:
             if not self.json and (self._workspace.went_directly or self._workspace.only_read_mirror):
                 from kugetsu.cli import shared_notes  # most logs are not shared
 
-                shared_notes.show(self, self._workspace)
+                shared_notes.show(self.note, self.command, self._workspace, self.screen.now)
             self._workspace.close()
             self._workspace = None
 

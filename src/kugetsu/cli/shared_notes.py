@@ -9,7 +9,8 @@ from kugetsu.views import shared_log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from kugetsu.cli.call import Call
+    from collections.abc import Callable
+
     from kugetsu.runtime.workspace import Workspace
 
 _SAY_IT_THEMSELVES = ("kugetsu status", "kugetsu host list", "kugetsu doctor")
@@ -17,9 +18,9 @@ _NO_DAEMON = ("kugetsu init", "kugetsu log ", "kugetsu queue-daemon")
 """What starts one, or is done while none runs."""
 
 
-def show(call: Call, ws: Workspace) -> None:
-    """Write the notes."""
-    if call.command.startswith(_NO_DAEMON) or (call.command.startswith(_SAY_IT_THEMSELVES) and not ws.went_directly):
+def show(note: Callable[..., None], command: str, ws: Workspace, now: str) -> None:
+    """Write the notes of a command by ``note``."""
+    if command.startswith(_NO_DAEMON) or (command.startswith(_SAY_IT_THEMSELVES) and not ws.went_directly):
         return
     try:
         state = ws.state()
@@ -28,10 +29,10 @@ def show(call: Call, ws: Workspace) -> None:
     if ws.went_directly:
         runs = liveness.daemon(ws.paths, state)
         what = "the daemon's relay does not answer" if runs else "no daemon to go through"
-        call.note(f"{what}: connected to the database itself, which takes longer")
-        call.note(f"hint: kugetsu queue-daemon {'logs' if runs else 'start'}")
+        note(f"{what}: connected to the database itself, which takes longer")
+        note(f"hint: kugetsu queue-daemon {'logs' if runs else 'start'}")
         return
-    lack = shared_log.lack(contact.known(ws.paths, state, call.screen.now), call.screen.now)
+    lack = shared_log.lack(contact.known(ws.paths, state, now), now)
     if lack is not None:
-        call.note(lack[2])
-        call.note(f"hint: {lack[3]}")
+        note(lack[2])
+        note(f"hint: {lack[3]}")
