@@ -320,7 +320,7 @@ def test_leases_of_nobody_go_and_held_new_and_named_ones_stay(stage: Stage) -> N
     stage.start(1)
     stage.at_work("q1.1")
     held = Lease.create(str(folder), "held")
-    stay = {"held", "fresh", ".nfs0001", NOTIFIER.name}
+    stay = {"held", "fresh", ".nfs0001", NOTIFIER.name, "host", "clock", "heard"}
     for name in ("free", *stay):
         (folder / name).touch()
     for path in folder.iterdir():

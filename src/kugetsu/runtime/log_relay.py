@@ -95,7 +95,7 @@ class LogRelay(DaemonChild):
         synced = self._keeper.synced
         known = Heard(
             at,
-            clock.from_epoch(synced) if synced is not None else self._heard.mirrored,
+            synced or self._heard.mirrored,
             silent,
             redact(trouble.message) if trouble is not None else None,
             trouble.hint if trouble is not None else None,

@@ -11,10 +11,10 @@ import os
 import random
 import select
 import threading
-import time
 
 from kugetsu.log.shared.kept import LOCK
 from kugetsu.log.shared.mirror import Mirror, pull
+from kugetsu.model import clock
 from kugetsu.model.errors import KugetsuError
 
 TYPE_CHECKING = False
@@ -34,7 +34,7 @@ _LONGEST_PAUSE = 15.0
 
 class Keeper:
     """The thread. ``trouble`` is why the mirror is not up to date now; None if it is, or if another process keeps it.
-    ``polls``: the database's notifications do not arrive. ``synced``: `time.time` of the last look. ``changed`` is
+    ``polls``: the database's notifications do not arrive. ``synced``: when it looked last. ``changed`` is
     called in the thread when there is trouble, and when it is over."""
 
     def __init__(
@@ -47,7 +47,7 @@ class Keeper:
         self.directory = directory
         self.trouble: KugetsuError | None = None
         self.polls = False
-        self.synced: float | None = None
+        self.synced: str | None = None
         self._open = database
         self._changed = changed
         self._segment_bytes = segment_bytes
@@ -115,7 +115,7 @@ class Keeper:
         while True:
             pull(mirror, database)
             was_away = self.trouble is not None
-            self.trouble, self.synced = None, time.time()
+            self.trouble, self.synced = None, clock.now()
             if was_away:
                 self._changed()
             if self.polls:

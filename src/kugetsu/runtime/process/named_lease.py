@@ -15,7 +15,7 @@ import orjson
 
 from kugetsu.domain.events import Identity
 from kugetsu.host.paths import Paths
-from kugetsu.runtime import heard, host_lease
+from kugetsu.runtime import heard, host_clock, host_lease
 from kugetsu.runtime.process import identity, lease
 
 #: Seconds to retry taking one: a probe (`alive`) holds the lock for an instant.
@@ -101,4 +101,4 @@ VERIFIER = NamedLease("verifier")
 RELAY = NamedLease("relay")
 NAMES = (NOTIFIER.name, OBSERVER.name, VERIFIER.name, OPENER.name, RELAY.name)
 #: Every fixed name in that folder: none of these files is left over.
-FIXED = (*NAMES, host_lease.NAME, heard.NAME)
+FIXED = (*NAMES, host_lease.NAME, host_clock.NAME, heard.NAME)
