@@ -53,6 +53,11 @@ AT = 'connection failed: connection to server at "10.0.0.1", port 5433 failed: '
             'no pg_hba.conf entry for host "10.0.0.2", user "kb", database "kug", no encryption',
             "pg_hba.conf",
         ),
+        (
+            "consuming input failed: server closed the connection unexpectedly This probably means the server …",
+            "server closed the connection unexpectedly",
+            "kugetsu doctor",
+        ),
         ("something else", "something else", "kugetsu doctor"),
     ],
 )

@@ -313,7 +313,8 @@ class Database:
             return any(True for _ in connection.notifies(timeout=timeout, stop_after=1))
         except psycopg.Error as error:
             self.close()
-            raise LogUnreachable(f"the connection to the shared log's database broke: {_said(error)}") from error
+            cause = remedies.shortened(_said(error))
+            raise LogUnreachable(f"the connection to the shared log's database broke: {cause}") from error
         finally:
             connection.limit = self._answer_limit
 

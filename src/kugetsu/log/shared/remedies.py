@@ -43,12 +43,12 @@ _FINAL = ("no password supplied", "certificate", "does not support SSL", "of ser
 
 
 def shortened(said: str) -> str:
-    """What kept a connection from being made, without the address that libpq repeats before it and the question that it
-    asks after it; of several hosts all that is said."""
+    """What kept a connection from being made, or broke it, without the address that libpq repeats before it and what it
+    supposes after it; of several hosts all that is said."""
     if said.startswith("Multiple connection"):
         return said
     cause = said.rpartition(" failed: ")[2].removeprefix("FATAL: ")
-    return cause.partition(" Is the server running")[0].strip()
+    return cause.partition(" Is the server running")[0].partition(" This probably means")[0].strip()
 
 
 def is_final(said: str) -> bool:
