@@ -19,7 +19,7 @@ from kugetsu.log.shared import remedies
 from kugetsu.log.shared.arbiter import CLIENT, PAGE, Fence, Tail, left_open
 from kugetsu.log.shared.connection import ANSWER_SECONDS, LimitedConnection, NoAnswerError
 from kugetsu.log.shared.driver import conninfo, psycopg
-from kugetsu.model.errors import Conflict, KugetsuError, LogDiverged, LogUnreachable, LogWriteFailed
+from kugetsu.model.errors import KugetsuError, LogUnreachable
 from kugetsu.model.record import value
 
 PATIENCE = 10.0
@@ -63,48 +63,6 @@ _BEATS: LiteralString = """
       FROM kugetsu.hosts ORDER BY name, host
 """
 
-_ANSWERS: dict[str, tuple[type[KugetsuError], str, str]] = {
-    "KG001": (
-        LogDiverged,
-        "the shared log's database is not the log that this host has read: its end was lost, or it is another one",
-        "nothing was appended; if an older backup was restored, `kugetsu log push` gives it what this host still has",
-    ),
-    "KG003": (LogWriteFailed, "the shared log refused the lines", "`kugetsu log verify` checks this host's mirror"),
-    "KG004": (
-        LogWriteFailed,
-        "this kugetsu is too old to write to the shared log: its hosts were upgraded",
-        "upgrade kugetsu on this host; until then it only reads",
-    ),
-    "KG005": (
-        LogWriteFailed,
-        "the shared log was closed: one host took it back into files (`kugetsu log unshare`)",
-        "work on that host, or share its log again and join it",
-    ),
-    "KG006": (Conflict, "the host is not lost", "kugetsu host list"),
-    "42883": (
-        LogUnreachable,
-        "the database's schema is older than this kugetsu",
-        "once, as the role that owns the schema kugetsu: kugetsu log migrate URL",
-    ),
-    "42501": (
-        LogUnreachable,
-        "the database refuses: this role may not do that",
-        "as the owner of the log, or an administrator: GRANT kugetsu_writer TO {role}",
-    ),
-    "3F000": (LogUnreachable, "the database holds no log of kugetsu", "kugetsu log share URL, on the host that has it"),
-    "55P03": (
-        LogUnreachable,
-        "the shared log's head stayed locked by somebody else",
-        "SELECT pid, state, query FROM pg_stat_activity shows who; pg_terminate_backend(pid) ends it",
-    ),
-    "53100": (LogUnreachable, "the disk of the database is full", "free space there, then try again"),
-    "25006": (
-        LogUnreachable,
-        "the database is read-only: a standby, or one being restored",
-        "name the primary in the URL: several hosts and target_session_attrs=read-write find it",
-    ),
-}
-_NO_SCHEMA = {"42P01", "42704"}
 _PASSING = ("starting up", "shutting down", "recovery", "too many", "reserved for")
 
 _connected: weakref.WeakSet[Database] = weakref.WeakSet()
@@ -260,7 +218,7 @@ class Database:
         """See `Arbiter`."""
         rows = self._asked(_TAIL, (at.seq, most)).fetchall()
         if not rows:
-            raise self._answer("3F000")
+            raise remedies.of_code("3F000", place_of(self._url), "")
         return Tail([row[2].encode() for row in rows if row[2] is not None], Head(rows[0][0], rows[0][1]))
 
     def close(self) -> None:
@@ -336,7 +294,7 @@ class Database:
     def require_host_ttl_set(self) -> None:
         """Raise LogUnreachable if `set_host_ttl` is missing there: the schema is older."""
         if self._asked("SELECT to_regprocedure('kugetsu.set_host_ttl(int)') IS NULL").fetchall()[0][0]:
-            raise self._answer("42883")
+            raise remedies.of_code("42883", place_of(self._url), "")
 
     def set_host_ttl(self, minutes: int) -> None:
         """From now on a host may be fenced after so many minutes without a beat; what was renewed before keeps its
@@ -420,19 +378,8 @@ class Database:
     def _refused(self, error: psycopg.Error) -> KugetsuError:
         if isinstance(error, NoAnswerError):
             return self._no_answer(error)
-        code = error.sqlstate or ""
-        known = self._answer("3F000" if code in _NO_SCHEMA else code)
-        if isinstance(known, LogDiverged) or code in _ANSWERS or code in _NO_SCHEMA:
-            role = parameters(self._url).get("user") or "that role"
-            return type(known)(f"{known.message} ({_said(error)})", (known.hint or "").format(role=role) or None)
-        return LogUnreachable(
-            f"the shared log's database refused ({code or 'no code'}): {_said(error)}",
-            "its own log says more; `kugetsu doctor` looks closer",
-        )
-
-    def _answer(self, code: str) -> KugetsuError:
-        kind, message, hint = _ANSWERS.get(code, (LogUnreachable, "the shared log's database refused", ""))
-        return kind(f"{message}: {place_of(self._url)}", hint)
+        role = parameters(self._url).get("user") or "that role"
+        return remedies.of_code(error.sqlstate or "", place_of(self._url), role, _said(error))
 
     def forget_parent(self) -> None:
         """See `Arbiter`; called for every open connection after a fork."""

@@ -1,7 +1,9 @@
-"""What helps when the database of a shared log refuses a connection: by the words of libpq and the server, which have
-no codes at that point."""
+"""What helps when the database of a shared log refuses: a statement, by its code; a connection, by the words of libpq
+and the server, which have no codes at that point."""
 
 from __future__ import annotations
+
+from kugetsu.model.errors import Conflict, KugetsuError, LogDiverged, LogUnreachable, LogWriteFailed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -9,6 +11,49 @@ if TYPE_CHECKING:
     from typing import Any
 
 USUAL = "`kugetsu doctor` looks closer; commands that only read show this host's mirror"
+
+_ANSWERS: dict[str, tuple[type[KugetsuError], str, str]] = {
+    "KG001": (
+        LogDiverged,
+        "the shared log's database is not the log that this host has read: its end was lost, or it is another one",
+        "nothing was appended; if an older backup was restored, `kugetsu log push` gives it what this host still has",
+    ),
+    "KG003": (LogWriteFailed, "the shared log refused the lines", "`kugetsu log verify` checks this host's mirror"),
+    "KG004": (
+        LogWriteFailed,
+        "this kugetsu is too old to write to the shared log: its hosts were upgraded",
+        "upgrade kugetsu on this host; until then it only reads",
+    ),
+    "KG005": (
+        LogWriteFailed,
+        "the shared log was closed: one host took it back into files (`kugetsu log unshare`)",
+        "work on that host, or share its log again and join it",
+    ),
+    "KG006": (Conflict, "the host is not lost", "kugetsu host list"),
+    "42883": (
+        LogUnreachable,
+        "the database's schema is older than this kugetsu",
+        "once, as the role that owns the schema kugetsu: kugetsu log migrate URL",
+    ),
+    "42501": (
+        LogUnreachable,
+        "the database refuses: this role may not do that",
+        "as the owner of the log, or an administrator: GRANT kugetsu_writer TO {role}",
+    ),
+    "3F000": (LogUnreachable, "the database holds no log of kugetsu", "kugetsu log share URL, on the host that has it"),
+    "55P03": (
+        LogUnreachable,
+        "the shared log's head stayed locked by somebody else",
+        "SELECT pid, state, query FROM pg_stat_activity shows who; pg_terminate_backend(pid) ends it",
+    ),
+    "53100": (LogUnreachable, "the disk of the database is full", "free space there, then try again"),
+    "25006": (
+        LogUnreachable,
+        "the database is read-only: a standby, or one being restored",
+        "name the primary in the URL: several hosts and target_session_attrs=read-write find it",
+    ),
+}
+_NO_SCHEMA = {"42P01", "42704"}
 
 #: A part of what is said → the remedy; the first that is found counts. ``{user}``, ``{database}``, ``{line}`` (of
 #: ~/.pgpass) and ``{host}`` are filled in.
@@ -70,3 +115,15 @@ def of_connection(said: str, known: Mapping[str, Any]) -> str:
         if words.casefold() in text and _ONLY_WITH.get(words, "") in text:
             return remedy.format_map(filled)
     return USUAL
+
+
+def of_code(code: str, place: str, role: str, said: str = "") -> KugetsuError:
+    """The error for a statement that the database at ``place`` refused to ``role``; ``said`` is what it said of it."""
+    known = _ANSWERS.get("3F000" if code in _NO_SCHEMA else code)
+    if known is None:
+        return LogUnreachable(
+            f"the shared log's database refused ({code or 'no code'}): {said}",
+            "its own log says more; `kugetsu doctor` looks closer",
+        )
+    kind, message, hint = known
+    return kind(f"{message}: {place}{f' ({said})' if said else ''}", hint.format(role=role))
