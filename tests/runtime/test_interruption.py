@@ -9,10 +9,10 @@ import threading
 import pytest
 
 from kugetsu.domain.decide import queue
-from kugetsu.runtime import dispatcher, stop_attempt
+from kugetsu.runtime import dispatcher, host_lease, stop_attempt
 from kugetsu.runtime.git import repositories
 from kugetsu.runtime.process import identity, lease
-from kugetsu.runtime.runner import launch
+from kugetsu.runtime.runner import interruption, launch
 from kugetsu.runtime.runner.interruption import Interrupted, interruptible
 from runtime.stage import COMMIT, Stage, bare_stage, stage
 
@@ -48,6 +48,21 @@ def test_cancel_does_not_wait_for_another_issues_checkout(stage: Stage, name: st
     assert "before the agent was started" in stage.wait("attempt.killed")["data"]["reason"]
     second = stage.enqueue(1)
     assert stage.finished(second) == "completed"
+
+
+def test_what_is_prepared_ends_before_its_host_may_be_lost(stage: Stage) -> None:
+    stage.monkeypatch.setattr(launch, "is_shared", lambda _: True)
+    stage.monkeypatch.setattr(interruption, "POLL_SECONDS", 0.05)
+    host_lease.renew(stage.ws.paths.make(stage.ws.paths.leases), host_lease.now(), 3600.0)
+    with repositories.locked(stage.ws.paths, "pm session"):
+        stage.ws.log.transact(lambda state: queue.enqueue(state, kind="pm", issue=None, message="plan", via="delegate"))
+        dispatcher.dispatch(stage.ws, "self")
+        stage.wait("attempt.starting")
+        host_lease.renew(stage.ws.paths.leases, host_lease.now() - 7200.0, 3600.0)  # nobody hears of it any more
+        killed = stage.wait("attempt.killed")
+        assert "cut off from the shared log" in killed["data"]["reason"]
+        assert "before the agent was started" in killed["data"]["reason"]
+    stage.ws.log.transact(lambda state: queue.cancel(state, "q1", "cancel"))
 
 
 def test_cancel_does_not_wait_for_the_lock_of_the_pm_session(stage: Stage) -> None:
@@ -130,6 +145,11 @@ def test_a_signal_that_was_held_back_interrupts_at_once_and_only_once() -> None:
         with pytest.raises(Interrupted) as late, interruptible(0.01):
             signal.pause()
         assert late.value.timed_out
+        looks = [0.0, 0.0, 0.02, 0.02, 0.02]
+        with pytest.raises(Interrupted) as cut_off, interruptible(60.0, looks.pop):
+            while True:
+                signal.pause()
+        assert cut_off.value.cut_off and not cut_off.value.timed_out and looks == [0.0]
         signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
         assert signal.SIGTERM in signal.sigpending(), "held back outside"
         assert signal.sigtimedwait([signal.SIGTERM], 0) is not None

@@ -135,6 +135,18 @@ def test_a_stop_file_stops_the_agent_without_a_signal(attempt: Attempt) -> None:
     assert attempt.wait().stopped == "cancelled"
 
 
+def test_an_agent_of_a_host_that_is_cut_off_is_stopped_and_a_person_is_told(attempt: Attempt) -> None:
+    limit, log = attempt.run / "host", attempt.run / "runner.log"
+    limit.write_text("1.0\n")
+    attempt.start(FOREVER, host_file=str(limit), terminal="yes", checkup_every=0.4)
+    ready(attempt)
+    assert eventually(lambda: "another host may take this session over" in log.read_text())
+    limit.write_text(f"{host_lease.now() + 3600}\n")
+    assert eventually(lambda: "hears of this host again" in log.read_text())
+    stop(attempt)
+    assert attempt.wait().stopped == "terminated", "by whoever asked for it"
+
+
 def test_a_stop_that_comes_before_the_supervisor_is_not_lost(attempt: Attempt) -> None:
     attempt.start(FOREVER, before_exec=lambda: os.kill(os.getpid(), signal.SIGTERM))
     assert attempt.wait().stopped == "terminated"

@@ -13,6 +13,7 @@ from kugetsu.cli.parser import Parser
 from kugetsu.domain.decide.sessions import find_session
 from kugetsu.domain.events import Event
 from kugetsu.model.errors import Conflict, KugetsuError, NotFound
+from kugetsu.model.refs import folder_name, parse_ref
 from kugetsu.runtime import host_id, submit
 from kugetsu.runtime.process import identity
 from kugetsu.runtime.query import subjects
@@ -82,6 +83,11 @@ def left(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     ws = open_workspace(environment, f"kugetsu attach {key}")
     try:
         event = interactive.conclude(ws, key, nonce, spawn.parse_ended(rest))
+        if event is None and ws.state().hosts:
+            raise Conflict(
+                f"{key} was given back before: this host was taken for lost, and another one may work on it",
+                f"what you did is only here: git -C {ws.paths.worktree(folder_name(parse_ref(key)))} status",
+            )
         if event is None:
             raise NotFound(f"the session {key} was already given back", f"kugetsu history {key}")
         with suppress(OSError):  # the terminal may be closed

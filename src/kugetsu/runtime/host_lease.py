@@ -38,6 +38,20 @@ def renew(leases: str, before: float, ttl: float) -> None:
     run_files.replace(path(leases), f"{stop_by:.3f}\n".encode())
 
 
+def forget(leases: str) -> None:
+    """Nothing limits the host any more: it has nothing that others could take over."""
+    try:
+        os.unlink(path(leases))
+    except FileNotFoundError:
+        return
+
+
+def seconds_left(file: str, grace: float) -> float:
+    """Until work has to be ended, which may take ``grace`` seconds; infinite where nothing is known of a limit."""
+    limit = stop_by(file)
+    return float("inf") if limit is None else limit - grace - now()
+
+
 def stop_by(file: str) -> float | None:
     """When agents have to have ended, on the clock of `now`; None if the file tells nothing: then nothing is known of a
     limit."""

@@ -45,6 +45,10 @@ _VERDICTS = {
 }
 
 
+CUT_OFF = "stopped: this host was cut off from the shared log, and its tasks were about to be given away"
+"""Why an attempt ends before its host may be lost."""
+
+
 def ending_of(ws: Workspace, attempt: Attempt, ended: Ended, *, by_runner: bool = False) -> Ending:
     """How the attempt ended. ``by_runner``: verify its work, ask for its pull request and, if the clone cannot tell,
     whether it was pushed.
@@ -196,8 +200,7 @@ def _meaning(
         text = f"stalled: no output for {minutes:.0f} min ({seen.get('message') or 'no sign of progress'})"
         return "fail", "retry", text, None
     if stopped == HOST_LEASE:
-        text = "stopped: this host was cut off from the shared log, and its tasks were about to be given away"
-        return "kill", "retry", text, None
+        return "kill", "retry", CUT_OFF, None
     return "kill", "retry", f"stopped from outside ({stopped})", None
 
 

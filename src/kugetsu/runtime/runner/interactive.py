@@ -23,9 +23,10 @@ from kugetsu.agents.protocol import Agent, Launch, Turn
 from kugetsu.domain.decide import persons, sessions
 from kugetsu.domain.events import Identity
 from kugetsu.domain.state import Session
+from kugetsu.log.files.segments import is_shared
 from kugetsu.model.errors import BadInput, Conflict, KugetsuError, LogWriteFailed
 from kugetsu.redaction.funnel import redact
-from kugetsu.runtime import host_id
+from kugetsu.runtime import host_id, host_lease
 from kugetsu.runtime.git import integrity
 from kugetsu.runtime.process import identity, termination, tree
 from kugetsu.runtime.process import lease as leases
@@ -128,6 +129,7 @@ def _start(ws: Workspace, key: str, launch: Launch, lease: Lease) -> Orders:
         tree_file=tree.path(folder),
         grace=ws.config.number("KILL_GRACE_SECONDS"),
         terminal="yes",
+        host_file=host_lease.path(ws.paths.leases) if is_shared(ws.paths.log) else os.devnull,
     )
 
 

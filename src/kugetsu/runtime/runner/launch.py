@@ -11,7 +11,8 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NoReturn
 
 from kugetsu.agents.protocol import Launch, Turn
@@ -34,6 +35,7 @@ from kugetsu.runtime.process.termination import MARK
 from kugetsu.runtime.query import messages
 from kugetsu.runtime.runner import failed_start, findings, prepare, spawn, surroundings, temp_folders, worktree_setup
 from kugetsu.runtime.runner import prompt as prompting
+from kugetsu.runtime.runner.ending import CUT_OFF
 from kugetsu.runtime.runner.finalize import conclude
 from kugetsu.runtime.runner.interruption import Interrupted, interruptible
 from kugetsu.runtime.runner.supervisor import Orders
@@ -123,7 +125,7 @@ def _live(ws: Workspace, attempt_id: str, lease: Lease, folder: str) -> NoReturn
         ws.log.transact(lambda state: decide.starting(state, attempt_id, me))
         seconds = max(_timeout(ws, attempt_id), SHORTEST_PREPARATION_SECONDS)
         deadline = time.monotonic() + seconds
-        with interruptible(seconds):
+        with interruptible(seconds, _seconds_left(ws)):
             launch, agent_session, worktree = _prepare(ws, attempt_id, lease, folder, deadline)
         pid = _spawn(ws, attempt_id, launch, lease, agent_session, worktree)
     except Interrupted as stop:
@@ -138,6 +140,14 @@ def _live(ws: Workspace, attempt_id: str, lease: Lease, folder: str) -> NoReturn
             conclude(ws, attempt_id, failed_start.ending_of(problem))
         os._exit(1)
     spawn.become_supervisor(_orders(ws, attempt_id, lease, folder, pid), lease)
+
+
+def _seconds_left(ws: Workspace) -> Callable[[], float] | None:
+    """What tells when this attempt has to end, before another host may give its task away; None while the log is this
+    host's own."""
+    if not is_shared(ws.paths.log):
+        return None
+    return partial(host_lease.seconds_left, host_lease.path(ws.paths.leases), ws.config.number("KILL_GRACE_SECONDS"))
 
 
 def _timeout(ws: Workspace, attempt_id: str) -> float:
@@ -157,6 +167,8 @@ def _conclude_interrupted(ws: Workspace, attempt_id: str, lease: Lease, stop: In
     if stop.timed_out:
         limit = task_options.timeout_name(state, attempt)
         ending = Ending("time_out", "retry", f"stopped at its time limit ({limit}) {before}")
+    elif stop.cut_off:
+        ending = Ending("kill", "retry", f"{CUT_OFF}, {before}")
     elif attempt is not None and attempt.stop == "cancel":
         ending = Ending("kill", "cancelled", f"cancelled {before}")
     else:

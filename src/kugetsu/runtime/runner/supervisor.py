@@ -11,7 +11,8 @@ Started by an exec of phase A (same pid, the agent is its child, subreaper and s
     --deadline SECONDS     on the monotonic clock: stop with reason ``timeout``
     --stop-file FILE       its first line is the reason of a stop; read at SIGTERM/SIGINT, and looked for every 5 s
     --host-file FILE       until when this host may work (`host_lease`): at that time, less the grace, stop with reason
-                           ``host-lease``; looked for every 5 s, and then
+                           ``host-lease``; looked for every 5 s, and then. A person (--terminal) is told instead, every
+                           minute
     --ended-file FILE      where the result is written as well, one argument a line
     --output FILE          the agent's output: as long as it grows there is no checkup
     --errors FILE          the agent's stderr
@@ -81,6 +82,13 @@ HANGUP = "hangup"
 
 HOST_LEASE = "host-lease"
 """The reason of a stop because nothing was heard of the shared log's database for too long."""
+
+TAKEN_OVER = (
+    "the shared log has not heard of this host for too long: another host may take this session over.\r\n"
+    "*** What you do here stays here: save it, push it if you can, and leave."
+)
+"""What a person is told instead, and how often, in seconds."""
+TELL_SECONDS = 60.0
 
 _STOP_SIGNALS = (lean.signal.SIGTERM, lean.signal.SIGINT)
 _OF_KEYS = (lean.signal.SIGINT, lean.signal.SIGQUIT)
@@ -173,6 +181,7 @@ class Supervisor:
         self._stop_asked = False
         self._hung_up = False
         self._verdict: str | None = None
+        self._told_at: float | None = None
 
     def watch(self) -> str | None:
         """None once the agent has ended by itself, else the reason to stop it."""
@@ -187,7 +196,10 @@ class Supervisor:
             if reason is None and orders.deadline is not None and now >= orders.deadline:
                 reason = "timeout"
             left = self._seconds_left()
-            if reason is None and left <= 0:
+            if orders.terminal == "yes":
+                self._tell_person(now, left)
+                left = float("inf")
+            elif reason is None and left <= 0:
                 reason = HOST_LEASE
             if reason is not None:
                 return reason
@@ -248,8 +260,18 @@ class Supervisor:
 
     def _seconds_left(self) -> float:
         """Until the agent must be ended, so that it has ended before another host may give its task away."""
-        stop_by = host_lease.stop_by(self._orders.host_file)
-        return float("inf") if stop_by is None else stop_by - self._orders.grace - host_lease.now()
+        return host_lease.seconds_left(self._orders.host_file, self._orders.grace)
+
+    def _tell_person(self, now: float, left: float) -> None:
+        """Tell whoever works on the terminal that the session may be taken over; what is typed there is the person's,
+        and ending the program would lose it."""
+        if left > 0:
+            if self._told_at is not None:
+                _say("the shared log hears of this host again")
+            self._told_at = None
+        elif self._told_at is None or now - self._told_at >= TELL_SECONDS:
+            self._told_at = now
+            _say(TAKEN_OVER)
 
     def _stop_reason(self) -> str | None:
         if self._hung_up:
@@ -412,6 +434,14 @@ def _write(path: str, text: str) -> None:
         run_files.replace(path, text.encode("utf-8", "surrogateescape"))
     except OSError as problem:
         _report(f"cannot write {path}: {problem}")
+
+
+def _say(text: str) -> None:
+    """A line on a person's terminal, with its bell, whatever a program shows there."""
+    try:
+        os.write(2, f"\a\r\n*** kugetsu: {text}\r\n".encode())
+    except OSError:
+        return  # it is closed
 
 
 def _report(text: str) -> None:
