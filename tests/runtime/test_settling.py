@@ -67,7 +67,7 @@ def test_an_attempt_that_cannot_be_settled_does_not_keep_a_start_from_another_is
         raise ValueError("nothing can be told")
 
     with monkeypatch.context() as patched:
-        patched.setattr(reconcile, "_record_orphans", refuse)
+        patched.setattr(reconcile, "record_orphans", refuse)
         assert stage.start(2).state == "running"
         assert "q1.1 has ended, and cannot be recorded: nothing can be told" in capfd.readouterr().err
         with pytest.raises(KugetsuError, match=r"q1\.1 has ended"):

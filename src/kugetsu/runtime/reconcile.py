@@ -39,7 +39,7 @@ _NOT_TRIED = "it could not be examined"
 
 def dead(ws: Workspace, state: State) -> list[Attempt]:
     """The attempts that the log calls live although their runner is gone; none of another host or directory."""
-    gone = [attempt for attempt in state.attempts.values() if not _supervised(ws, attempt)]
+    gone = [attempt for attempt in state.attempts.values() if not supervised(ws, attempt)]
     return [attempt for attempt in gone if host_id.may_judge(ws, attempt)]
 
 
@@ -61,7 +61,7 @@ def _held(ws: Workspace, nonce: str, holder: Identity) -> bool:
     return known and identity.alive(holder)
 
 
-def _supervised(ws: Workspace, attempt: Attempt) -> bool:
+def supervised(ws: Workspace, attempt: Attempt) -> bool:
     """Whether somebody will record how it ends: its lease is held, and by its runner (not by the agent alone)."""
     if not liveness.of(ws.paths, attempt):
         # A deleted file says nothing about its lock: check the runner itself.
@@ -153,7 +153,7 @@ def _settle(ws: Workspace, attempt: Attempt) -> bool:
         raise KugetsuError(f"these of its processes cannot be ended: {pids}")
     if liveness.of(ws.paths, attempt):
         return False
-    _record_orphans(ws, attempt, report)
+    record_orphans(ws, attempt, report)
 
     try:
         return bool(conclude(ws, attempt.id, _ending(ws, attempt)))
@@ -184,7 +184,8 @@ def _unreadable(attempt: Attempt, problem: Exception) -> Ending:
     return Ending("lose", _verdict_of_lost(attempt), reason, rescue_failed=_NOT_TRIED)
 
 
-def _record_orphans(ws: Workspace, attempt: Attempt, report: EndReport) -> None:
+def record_orphans(ws: Workspace, attempt: Attempt, report: EndReport) -> None:
+    """Record which processes of a dead attempt had to be ended."""
     if not report.signalled:
         return
     data = {"signalled": report.signalled, "killed": report.killed}
@@ -208,7 +209,7 @@ def _ending(ws: Workspace, attempt: Attempt) -> Ending:
     return Ending(
         "lose",
         _verdict_of_lost(attempt),
-        _what_died(ws, attempt) + unlocked,
+        what_died(ws, attempt) + unlocked,
         outcome=agent_records.claims_of(left),
         tokens=left.tokens.total if left.tokens is not None else 0,
         cost=left.cost or 0.0,
@@ -222,7 +223,8 @@ def _verdict_of_lost(attempt: Attempt) -> str:
     return "cancelled" if attempt.stop == "cancel" else "retry"
 
 
-def _what_died(ws: Workspace, attempt: Attempt) -> str:
+def what_died(ws: Workspace, attempt: Attempt) -> str:
+    """Why nobody recorded how a dead attempt ended."""
     if attempt.runner is not None and attempt.runner["boot"] != identity.boot_id():
         return "the machine was restarted while it worked"
     if attempt.state == "running":

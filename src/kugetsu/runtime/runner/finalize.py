@@ -42,9 +42,9 @@ def main(arguments: list[str]) -> int:
     ended = spawn.parse_ended(rest)
     attempt = ws.state().attempts.get(attempt_id)
     if attempt is None:
-        given_away = _before_it_was_lost(ws, attempt_id)
+        given_away = before_it_was_lost(ws, attempt_id)
         if given_away is not None:
-            _conclude_patiently(ws, attempt_id, late_ending_of(ws, given_away, ended))
+            _conclude_patiently(ws, attempt_id, late_ending_of(ws, given_away, ended), given_away.lease)
         return 0
     _conclude_patiently(ws, attempt_id, ending_of(ws, attempt, ended, by_runner=True))
     session = ws.state().sessions.get(attempt.session)
@@ -53,7 +53,7 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _before_it_was_lost(ws: Workspace, attempt_id: str) -> Attempt | None:
+def before_it_was_lost(ws: Workspace, attempt_id: str) -> Attempt | None:
     """An attempt that was given away with its host, as it was before; None for one that has simply ended."""
     gone = next((host.away[attempt_id] for host in ws.state().hosts.values() if attempt_id in host.away), None)
     if gone is None:
@@ -64,7 +64,7 @@ def _before_it_was_lost(ws: Workspace, attempt_id: str) -> Attempt | None:
     return before.attempts[attempt_id]
 
 
-def _conclude_patiently(ws: Workspace, attempt_id: str, ending: Ending) -> None:
+def _conclude_patiently(ws: Workspace, attempt_id: str, ending: Ending, given_away: str | None = None) -> None:
     """Conclude when a full disk has room again: nobody else has the evidence. Raises LogWriteFailed after an hour.
 
     If only this process may not write (`ulimit -f`), it releases its lease: others may settle the attempt from the
@@ -73,7 +73,7 @@ def _conclude_patiently(ws: Workspace, attempt_id: str, ending: Ending) -> None:
     give_up = time.monotonic() + WRITE_PATIENCE_SECONDS
     while True:
         try:
-            conclude(ws, attempt_id, ending)
+            conclude(ws, attempt_id, ending, given_away)
         except LogWriteFailed as problem:
             if time.monotonic() >= give_up:
                 raise
@@ -84,13 +84,14 @@ def _conclude_patiently(ws: Workspace, attempt_id: str, ending: Ending) -> None:
             return
 
 
-def conclude(ws: Workspace, attempt_id: str, ending: Ending) -> list[dict[str, Any]]:
-    """Append how the attempt ended and what follows; [] if somebody else recorded its end.
+def conclude(ws: Workspace, attempt_id: str, ending: Ending, given_away: str | None = None) -> list[dict[str, Any]]:
+    """Append how the attempt ended and what follows; [] if somebody else recorded its end. ``given_away``: the lease of
+    one that was given away with its host, which the state has no more.
 
     Raises LogWriteFailed at once: reconciliation records it later.
     """
     attempt = ws.state().attempts.get(attempt_id)
-    lease = attempt.lease if attempt is not None else None
+    lease = attempt.lease if attempt is not None else given_away
     if lease is not None:
         _remove_temp_folder(ws, attempt_id, lease)
         scratch.remove(ws.paths, lease)
