@@ -21,7 +21,7 @@ from kugetsu.log.files.segments import is_shared
 from kugetsu.model import clock
 from kugetsu.model.errors import BadInput
 from kugetsu.model.record import record
-from kugetsu.model.setting_kinds import NOTICES, OPENING, REACTIONS, SINKS
+from kugetsu.model.setting_kinds import NOTICES, OPENING, PUSH_RESCUE, REACTIONS, SINKS
 from kugetsu.model.settings import OF_REPOSITORY, SETTINGS, SHARED
 from kugetsu.redaction.funnel import redact, redact_head
 from kugetsu.runtime.workspace import learn_secrets
@@ -254,6 +254,7 @@ def choices() -> dict[str, tuple[str, ...]]:
         "KUGETSU_AGENT": ("opencode", "command"),
         "KUGETSU_FORGE": ("auto", "off"),
         "OPEN_PULL_REQUEST": OPENING,
+        "PUSH_RESCUE": PUSH_RESCUE,
         "REACTIONS": REACTIONS,
         "WORKTREE_SUBMODULES": ("auto", "never"),
         "KUGETSU_VERBOSITY": ("default", "verbose", "quiet"),

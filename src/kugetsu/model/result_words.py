@@ -196,3 +196,12 @@ def held(code: str, values: dict[str, Any]) -> str:
 def feedback_noun(item: dict[str, Any]) -> str:
     """What an item of feedback is: ``failing check``, ``remark``."""
     return FEEDBACK.get(item["kind"], item["kind"]) if not item.get("path") else "remark"
+
+
+def line_to_push(left: Mapping[str, Any]) -> str | None:
+    """The line that pushes a rescue branch by hand, on its host (`events.hosts.LeftWork`); None where none does."""
+    from shlex import quote
+
+    if not left.get("rescue") or left.get("pushed") or not left.get("remote"):
+        return None
+    return f"git -C {quote(left['worktree'])} push {quote(left['remote'])} {quote(left['rescue'])}"

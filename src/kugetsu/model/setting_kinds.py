@@ -9,6 +9,7 @@ SINKS = ("desktop", "command", "webhook", "comment")
 """Where notifications can go."""
 
 OPENING = ("missing", "draft", "never")
+PUSH_RESCUE = ("commits", "all", "never")
 """Whether kugetsu opens a pull request that the agent did not open: yes, as a draft, or no."""
 
 REACTIONS = ("checks", "reviews", "comments", "conflicts")
@@ -177,6 +178,11 @@ def read_forge(text: str) -> str:
 def read_opening(text: str) -> str:
     """OPEN_PULL_REQUEST: one of `OPENING`."""
     return _one_of(text, *OPENING)
+
+
+def read_push_rescue(text: str) -> str:
+    """PUSH_RESCUE: one of `PUSH_RESCUE`."""
+    return _one_of(text, *PUSH_RESCUE)
 
 
 def _pairs(text: str) -> dict[str, str]:

@@ -135,6 +135,13 @@ _ALL = (
         "open the pull request of pushed work that has none: missing, draft (as a draft), or never; needs a token",
     ),
     Setting(
+        "PUSH_RESCUE",
+        "commits",
+        kinds.read_push_rescue,
+        "what a host that was lost and returns pushes of work that is only there: commits, all (files that were never "
+        "committed too), or never",
+    ),
+    Setting(
         "WORKTREE_SETUP",
         "",
         kinds.read_text,
@@ -320,6 +327,7 @@ OF_REPOSITORY = frozenset(
         *("KUGETSU_AGENT", "KUGETSU_AGENT_COMMAND", "KUGETSU_MODEL", "KUGETSU_BASE_BRANCH", "KUGETSU_BRANCH_PATTERN"),
         *("TASK_TIMEOUT_HOURS", "TASK_STALL_MINUTES", "MAX_ATTEMPTS", "MAX_AGENTS_PER_REPOSITORY"),
         *("ISSUE_MAX_TOKENS", "ISSUE_MAX_COST", "MAX_RUNS_WITHOUT_PROGRESS", "OPEN_PULL_REQUEST"),
+        "PUSH_RESCUE",
         *("WORKTREE_SETUP", "WORKTREE_SETUP_MINUTES", "WORKTREE_COPY", "WORKTREE_SUBMODULES"),
         *("VERIFY_COMMAND", "VERIFY_MINUTES", "VERIFY_SECRETS"),
         *("INTAKE_LABEL", "INTAKE_INTERVAL_MINUTES", "INTAKE_MARK", "INTAKE_LABELLERS", "INTAKE_AUTHORS"),

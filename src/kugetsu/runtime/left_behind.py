@@ -1,4 +1,8 @@
-"""Work that this host has in worktrees whose sessions live on other hosts by now: it was lost, and is there again."""
+"""Work that this host has in worktrees whose sessions live on other hosts by now: it was lost, and is there again.
+
+What is only there is put on a rescue branch, that branch is pushed where PUSH_RESCUE allows it, and `host.returned`
+tells of it. Killed at any point, the next daemon does it again and comes to the same branch: no push is forced.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,11 @@ import os
 from kugetsu.domain.decide import hosts as decide
 from kugetsu.domain.events.hosts import LeftWork
 from kugetsu.domain.state import Host, State
-from kugetsu.model.errors import KugetsuError
+from kugetsu.model.errors import GitFailed, KugetsuError
 from kugetsu.redaction.funnel import redact
 from kugetsu.runtime import host_id
-from kugetsu.runtime.git import command, rescue
+from kugetsu.runtime.git import checkouts, command, remotes, rescue, transport
+from kugetsu.runtime.git.rescue import Rescue
 from kugetsu.runtime.process import lease
 from kugetsu.runtime.workspace import Workspace
 
@@ -20,9 +25,13 @@ if TYPE_CHECKING:
 
 _REASON_LENGTH = 300
 
+PUSH_SECONDS = 25.0
+"""Seconds for one push: the daemon starts nothing meanwhile, and a person who stops it waits for 30."""
+
 
 def keep(ws: Workspace, state: State, done: set[str]) -> list[LeftWork]:
-    """Put what is only in such worktrees on rescue branches, and record it (`host.returned`); the worktrees stay.
+    """Put what is only in such worktrees on rescue branches, push those, and record it (`host.returned`); the worktrees
+    stay. A push that fails is not tried again: the event has the reason.
 
     ``done``: those that were looked at before, by which each is looked at once.
     """
@@ -30,10 +39,14 @@ def keep(ws: Workspace, state: State, done: set[str]) -> list[LeftWork]:
     if host is None or not host.takes_part:
         return []
     found = []
-    for worktree, left in host.left_behind.items():
+    silent: dict[str, str] = {}
+    for worktree, left in [*host.left_behind.items()]:
         if worktree not in done and not _is_at_work(ws, host, left["session"]):
             done.add(worktree)
-            found.append(_kept(worktree, left, host.term))
+            one = _kept(worktree, left, host.id)
+            if one["rescue"] is not None:
+                _push(ws, one, silent)
+            found.append(one)
     if found:
         known, term = host.id, host.term
         ws.log.transact(lambda _: [decide.returned(known, term, [dict(one) for one in found])])
@@ -51,7 +64,7 @@ def _is_at_work(ws: Workspace, host: Host, session: str) -> bool:
     return False
 
 
-def _kept(worktree: str, left: dict[str, Any], term: int) -> LeftWork:
+def _kept(worktree: str, left: dict[str, Any], host: str) -> LeftWork:
     found: LeftWork = {
         "session": left["session"],
         "worktree": worktree,
@@ -65,11 +78,59 @@ def _kept(worktree: str, left: dict[str, Any], term: int) -> LeftWork:
         found["problem"] = "the worktree is gone"
         return found
     try:
-        name = f"issue-{left['session'].rpartition('#')[2]}-term-{term}"
-        made = rescue.rescue(worktree, name, branch=left["branch"] or "")
+        # The host's id: another host may have made one of the same issue, and pushed it.
+        made = _rescued(worktree, f"issue-{left['session'].rpartition('#')[2]}-{host[:8]}", left["branch"] or "")
         if made is not None:
-            only_here = command.git(["rev-list", "--count", made.commit, "--not", "--remotes"], worktree)
-            found |= {"rescue": made.branch, "head": made.commit, "commits": int(only_here)}
+            found |= {"rescue": made.branch, "head": made.commit, "commits": _commits(worktree, made.commit)}
     except (KugetsuError, OSError) as problem:
         found |= {"commits": 1, "problem": redact(str(problem), limit=_REASON_LENGTH)}  # one at least may be there
     return found
+
+
+def _rescued(worktree: str, name: str, branch: str) -> Rescue | None:
+    """Everything that no remote has, on a rescue branch; None if there is nothing. Raises GitFailed."""
+    made = rescue.rescue(worktree, name, branch=branch)
+    head = command.commit_of("HEAD", worktree) if made is None else None
+    if head is None or not _commits(worktree, head):
+        return made
+    return rescue.keep(worktree, name, head, None)  # another branch of this clone has it, which is only here as well
+
+
+def _commits(worktree: str, commit: str) -> int:
+    """How many commits no remote had before the rescue: one that was killed may have pushed its branch."""
+    before = ["--not", f"--exclude=*/{rescue.RESCUE}*", "--remotes"]
+    return int(command.git(["rev-list", "--count", commit, *before], worktree))
+
+
+def _push(ws: Workspace, one: LeftWork, silent: dict[str, str]) -> None:
+    """Push a rescue branch to the session's repository, or note why not. ``silent``: what was wrong with remotes that
+    failed before, by which each is asked once."""
+    repository = one["session"].partition("#")[0]
+    try:
+        allowed = ws.config_of(one["session"]).text("PUSH_RESCUE")
+        checkout = checkouts.find(one["worktree"])
+        servers = ws.config.servers()
+        _, remote = (
+            remotes.matching_remote(checkout, repository, servers, own=ws.paths.repositories)
+            if checkout is not None
+            else (False, None)
+        )
+        if remote is None:
+            one["not_pushed"] = f"its clone has no remote of {repository}"
+            return
+        one["remote"] = remote
+        if allowed == "never":
+            one["not_pushed"] = "PUSH_RESCUE is never"
+        elif allowed == "commits" and one["head"] != command.commit_of("HEAD", one["worktree"]):
+            one["not_pushed"] = "it has files that were never committed: look at them first (PUSH_RESCUE=all)"
+        elif repository in silent:
+            one["not_pushed"] = silent[repository]
+        else:
+            ref = f"refs/heads/{one['rescue']}"
+            options = ["--quiet", "--no-verify", "--no-follow-tags", "--recurse-submodules=no"]
+            transport.git(["push", *options, remote, f"{ref}:{ref}"], one["worktree"], timeout=PUSH_SECONDS)
+            one["pushed"] = True
+    except (KugetsuError, OSError) as problem:
+        one["not_pushed"] = redact(str(problem), limit=_REASON_LENGTH)
+        if isinstance(problem, GitFailed):
+            silent[repository] = one["not_pushed"]

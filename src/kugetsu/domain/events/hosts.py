@@ -26,11 +26,19 @@ class HostJoined(TypedDict):
 
 @event("host.draining", exempt="host", irrevocable="host_draining")
 class HostDraining(TypedDict):
-    """The host starts no new attempts, and leaves after its last one."""
+    """The host starts no new attempts until ``host.undrained``; those that run go on. It holds for later terms, too."""
 
     host: str
     term: int
     reason: str
+
+
+@event("host.undrained", exempt="host", irrevocable="host_draining")
+class HostUndrained(TypedDict):
+    """The host may start attempts again."""
+
+    host: str
+    term: int
 
 
 @event("host.left", exempt="host", irrevocable="host_gone")
@@ -55,7 +63,8 @@ class HostLost(TypedDict):
 
 class LeftWork(TypedDict):
     """A worktree whose session is on another host by now: its ``branch`` at ``head``, the ``commits`` that no remote
-    had, and the branch that keeps them (``rescue``), ``pushed`` or only here."""
+    had, and the branch that keeps them (``rescue``), ``pushed`` to the ``remote`` of its clone, or only here and why
+    (``not_pushed``). ``problem``: what kept it from being examined."""
 
     session: str
     worktree: str
@@ -64,6 +73,8 @@ class LeftWork(TypedDict):
     commits: int
     rescue: str | None
     pushed: bool
+    remote: NotRequired[str]
+    not_pushed: NotRequired[str]
     problem: NotRequired[str]
 
 

@@ -237,10 +237,18 @@ def _left(data: dict[str, Any]) -> list[dict[str, Any]]:
 def _returned(data: dict[str, Any]) -> str:
     """Where the commits are that only a host has which was lost, and is there again."""
     return "; ".join(
-        f"{one.get('session')}: {counted(one['commits'], 'commit')} on a host that was lost, in {one.get('worktree')}"
-        + (f", on {one['rescue']}" if one.get("rescue") else "")
+        f"{one.get('session')}: {counted(one['commits'], 'commit')} on a host that was lost, {_kept_on(one)}"
         for one in _left(data)
     )
+
+
+def _kept_on(one: dict[str, Any]) -> str:
+    """On which branch, whether that was pushed, and where the worktree is: in the line that pushes it, or by itself."""
+    where, branch = f"in {one.get('worktree')}", one.get("rescue")
+    if not branch or one.get("pushed"):
+        return f"on {branch}, pushed; {where}" if branch else where
+    why, push = one.get("not_pushed"), result_words.line_to_push(one)
+    return f"on {branch}, not pushed{f': {push}' if push else f'; {where}'}{f' ({why})' if why else ''}"
 
 
 def _host_lost(data: dict[str, Any]) -> str:
