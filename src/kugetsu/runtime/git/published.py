@@ -104,6 +104,20 @@ def ask_remotes(clone: str, head: str) -> str | None:
     return problem
 
 
+def commits_of_no_remote(path: str, branch: str, clone: str) -> int:
+    """How many commits of the HEAD of the worktree at ``path`` no remote is known to have; the remotes are asked where
+    a push of ``branch`` leaves no trace in the clone. Raises GitFailed."""
+    head = commit_of("HEAD", path)
+    if head is None:
+        return 0
+    counting = ["rev-list", "--count", head, "--not", "--remotes"]
+    found = int(git(counting, path))
+    if found and not follows(clone, branch):
+        ask_remotes(clone, head)
+        found = int(git(counting, path))
+    return found
+
+
 def branches_at(repository: str, remote: str, commit: str) -> list[str]:
     """The branches of a remote that end in a commit, else those that have it below their ends, as far as the clone
     knows. Raises GitFailed."""

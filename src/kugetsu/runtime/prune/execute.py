@@ -78,7 +78,7 @@ def _remove_worktree(ws: Workspace, item: Item) -> int:
         _require_there(item)
         branch = folders.branch_of(path, repository)
         care = folders.care_of(ws)
-        reasons = removal.why_keep(path, branch, repository, care)
+        reasons = folders.why_keep(ws, path, branch, repository, item.moved)
         if reasons:
             raise Conflict(f"it has {'; '.join(reasons)}")
 

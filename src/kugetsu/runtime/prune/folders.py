@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from kugetsu.domain.state import State
+from kugetsu.domain.state import Session, State
 from kugetsu.forge.failures import ForgeFailure
 from kugetsu.model.errors import BadInput, KugetsuError
+from kugetsu.model.plural import counted
+from kugetsu.model.record import replace
 from kugetsu.model.refs import parse_repository
-from kugetsu.runtime import destroy, pull_requests
+from kugetsu.runtime import destroy, host_id, pull_requests
+from kugetsu.runtime.base_branches import BaseBranches
 from kugetsu.runtime.forges import Forges, one_line
 from kugetsu.runtime.git import checkouts, inner, interrupted_checkout, refs, removal
 from kugetsu.runtime.git.changes import operation
-from kugetsu.runtime.git.command import ask
+from kugetsu.runtime.git.command import ask, commit_of
+from kugetsu.runtime.git.published import commits_of_no_remote
 from kugetsu.runtime.git.repositories import Repository
 from kugetsu.runtime.prune.model import (
     NO_WORKTREE,
@@ -25,6 +29,7 @@ from kugetsu.runtime.prune.model import (
     Plan,
     claimed_folders,
     known_repositories,
+    moved_folders,
 )
 from kugetsu.runtime.workspace import Workspace
 
@@ -37,7 +42,7 @@ def care_of(ws: Workspace) -> removal.RemovalPolicy:
 
 def add_folders(ws: Workspace, state: State, forges: Forges, found: Plan) -> None:
     """Add every entry of `worktrees/` without a session to ``found``."""
-    claimed = claimed_folders(ws, state)
+    claimed, moved = claimed_folders(ws, state), moved_folders(ws, state)
     known = known_repositories(ws, state)
     try:
         with os.scandir(ws.paths.worktrees) as entries:
@@ -52,11 +57,23 @@ def add_folders(ws: Workspace, state: State, forges: Forges, found: Plan) -> Non
             continue
         elif not entry.is_dir(follow_symlinks=False):
             found.keep("worktree", path, "it is a file", group=NO_WORKTREE)
+        elif os.path.realpath(path) in _unexamined(ws, state):
+            why = "its session has moved to another host, and what is only here was not saved yet: the daemon does that"
+            found.keep("worktree", path, why, group=UNSAVED)
         else:
-            _judge(ws, path, known, forges, found)
+            _judge(ws, path, known, forges, found, moved.get(os.path.realpath(path)))
 
 
-def _judge(ws: Workspace, path: str, known: Mapping[str, Known], forges: Forges, found: Plan) -> None:
+def _unexamined(ws: Workspace, state: State) -> set[str]:
+    """The real paths of worktrees whose sessions moved meanwhile, until `host.returned` tells of them."""
+    host = state.hosts.get(host_id.own(ws)) if state.hosts else None
+    return {os.path.realpath(path) for path in host.left_behind} if host is not None else set()
+
+
+def _judge(
+    ws: Workspace, path: str, known: Mapping[str, Known], forges: Forges, found: Plan, moved: Session | None
+) -> None:
+    """``moved``: the session that had it, and is on another host by now."""
     owner = owner_of(path, known)
     if isinstance(owner, str):
         found.keep("worktree", path, owner, group=NO_WORKTREE)
@@ -64,12 +81,13 @@ def _judge(ws: Workspace, path: str, known: Mapping[str, Known], forges: Forges,
     repository = owner.repository
     try:
         branch = branch_of(path, repository)
-        reasons = removal.why_keep(path, branch, repository, care_of(ws))
+        reasons = why_keep(ws, path, branch, repository, moved)
     except (KugetsuError, OSError) as problem:
         found.keep("worktree", path, f"it cannot be examined: {problem}", group=UNKNOWN)
         return
+    now = f"its session is on {host_id.name_of(ws.state(), moved.host)} now" if moved is not None else None
     if reasons:
-        found.keep("worktree", path, f"it has no session, but it has {'; '.join(reasons)}", group=UNSAVED)
+        found.keep("worktree", path, f"{now or 'it has no session'}, but it has {'; '.join(reasons)}", group=UNSAVED)
         return
     against = next(
         filter(None, (_pull_request(ws, repository, name, path, branch, forges) for name in owner.names)), None
@@ -77,8 +95,25 @@ def _judge(ws: Workspace, path: str, known: Mapping[str, Known], forges: Forges,
     if against is not None:
         found.keep("worktree", path, against, group=PULL_OPEN)
         return
-    reason = f"it has no session; it is a clean worktree of {repository.repository}"
-    found.items.append(Item("worktree", path, [path], reason, group="clean, of no session", repository=repository))
+    reason = f"{now or 'it has no session'}; it is a clean worktree of {repository.repository}"
+    group = "clean and pushed, its session is on another host" if moved is not None else "clean, of no session"
+    found.items.append(Item("worktree", path, [path], reason, group=group, repository=repository, moved=moved))
+
+
+def why_keep(ws: Workspace, path: str, branch: str, repository: Repository, moved: Session | None) -> list[str]:
+    """What keeps a folder without a session. Of one whose session has moved, commits count as safe only where a remote
+    has them, or the base branch has their work: a branch of this clone is only here."""
+    reasons = removal.why_keep(path, branch, repository, care_of(ws))
+    if moved is None or reasons:
+        return reasons
+    commits = commits_of_no_remote(path, branch, repository.path)
+    if not commits:
+        return []
+    here = replace(moved, host=None, worktree=path, source=repository.path, branch=branch or moved.branch)
+    merged = BaseBranches(ws).merged(here)
+    if merged is not None and merged.commit == commit_of("HEAD", path):
+        return []
+    return [f"{counted(commits, 'commit')} that no remote has"]
 
 
 def owner_of(path: str, known: Mapping[str, Known]) -> Known | str:

@@ -6,7 +6,7 @@ import os
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
-from kugetsu.domain.state import State
+from kugetsu.domain.state import Session, State
 from kugetsu.model.refs import folder_name, parse_ref
 from kugetsu.runtime import destroy, host_id
 from kugetsu.runtime.git import checkouts
@@ -30,7 +30,7 @@ NO_WORKTREE = "not a worktree of a known repository"
 @dataclass(slots=True)
 class Item:
     """One thing that can go. ``group`` is the reason that it shares with others. ``known`` is what was seen of a
-    session's work, ``repository`` whose worktree it is."""
+    session's work, ``repository`` whose worktree it is, ``moved`` the session that it had, on another host by now."""
 
     kind: str
     subject: str
@@ -40,6 +40,7 @@ class Item:
     group: str
     known: destroy.Known | None = None
     repository: Repository | None = None
+    moved: Session | None = None
 
     def as_data(self) -> dict[str, Any]:
         """For --json."""
@@ -133,9 +134,17 @@ def _folders(path: str) -> list[str]:
 
 
 def claimed_folders(ws: Workspace, state: State) -> set[str]:
-    """The real paths of the worktrees that sessions have, or that running and waiting tasks would create."""
-    issues = {session.key for session in state.sessions.values() if session.kind == "issue"}
+    """The real paths of the worktrees that sessions have on this host, or that running and waiting tasks would
+    create."""
+    own = [session for session in state.sessions.values() if host_id.is_own(ws, session.host)]
+    issues = {session.key for session in own if session.kind == "issue"}
     issues |= {task.issue for task in state.tasks.values() if task.issue and task.id not in state.finished}
     paths = [ws.paths.worktree(folder_name(parse_ref(issue))) for issue in issues]
-    paths += [session.worktree for session in state.sessions.values() if session.worktree]
+    paths += [session.worktree for session in own if session.worktree]
     return {os.path.realpath(path) for path in paths}
+
+
+def moved_folders(ws: Workspace, state: State) -> dict[str, Session]:
+    """The real paths where sessions that are on another host by now had, or have, a worktree on this one."""
+    moved = [one for one in state.sessions.values() if one.kind == "issue" and not host_id.is_own(ws, one.host)]
+    return {os.path.realpath(ws.paths.worktree(folder_name(parse_ref(one.key)))): one for one in moved}
