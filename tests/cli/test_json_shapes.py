@@ -72,6 +72,7 @@ ELSEWHERE = {
     **dict.fromkeys(
         ("log share", "log unshare", "log migrate", "log push", "host list", "host lost"), "tests/cli/test_log_share.py"
     ),
+    **{f"host {verb}": "tests/cli/test_hosts.py" for verb in ("drain", "undrain", "leave", "join")},
     "log export": "tests/cli/test_export.py",
     "undo": "tests/cli/test_undo.py",
     **{f"env {verb}": "tests/cli/test_env.py" for verb in ("list", "get", "set", "unset", "path", "check")},

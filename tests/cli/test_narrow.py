@@ -80,6 +80,7 @@ SHOWN = {
 ELSEWHERE = {
     *("init", "import", "start", "continue", "delegate", "set-pr", "destroy", "completion", "log export", "log repair"),
     *("log share", "log unshare", "log migrate", "log push", "host list", "host lost"),  # tests/cli/test_log_share.py
+    *("host drain", "host undrain", "host leave", "host join"),  # tests/cli/test_hosts.py
     *("ack", "queue edit", "queue pause", "queue resume", "wait", "intake", "verify"),
     *("attach", "changes", "open"),  # tests/cli/test_changes.py
     *("queue enqueue", "queue dequeue", "queue cancel", "queue retry", "queue move", "queue lift", "queue clear"),

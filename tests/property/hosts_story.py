@@ -41,6 +41,8 @@ def story() -> Iterator[Callable[[State], list[Any]]]:
     for place in ({"path": "/r", "host": ONE}, {"path": "/v", "host": TWO}, {"url": "https://example.org/o/a"}):
         yield lambda state, place=place: sessions.register(state, "example.org/o/a", place)
     yield lambda state: hosts.drain(state, ONE, 2, "for the night")
+    yield lambda state: hosts.undrain(state, ONE, 2)
+    yield lambda state: hosts.drain(state, ONE, 2, "for good")
     yield lambda state: hosts.leave(state, ONE, 2, "drained")
     full: Any = {**here, "host": TWO, "cap": 0}
     yield lambda state: hosts.share_setting(state, "MAX_AGENTS", "0")
@@ -51,11 +53,11 @@ def story() -> Iterator[Callable[[State], list[Any]]]:
     yield lambda state: hosts.take_back(state, ONE, "taken back")
 
 
-def prepared(key: str, host: str, worktree: str) -> Iterator[Callable[[State], list[Any]]]:
-    """The session of an issue is prepared on a host."""
-    intent = {"repository": "example.org/o/a", "source": "/r", "branch": "fix", "agent": "opencode"}
+def prepared(key: str, host: str, worktree: str, **more: str) -> Iterator[Callable[[State], list[Any]]]:
+    """The session of an issue is prepared on a host; ``more`` of its branch."""
+    intent = {"repository": "example.org/o/a", "source": "/r", "branch": more.get("branch", "fix"), "agent": "opencode"}
     made = {name: intent[name] for name in ("source", "branch", "agent")}
     outcome = {**made, "agent_session": "s", "worktree": worktree, "base_branch": "main", "base_commit": "c0"}
-    outcome |= {"base_session": None, "created": True, "fetched": "yes", "host": host}
+    outcome |= {"base_session": None, "created": True, "fetched": "yes", "host": host, **more}
     yield lambda state: sessions.preparing(state, key, intent)
     yield lambda state: sessions.prepared(state, key, outcome)

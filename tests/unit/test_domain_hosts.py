@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from kugetsu.domain import gates, hosts, invariants, placement, scheduling, state_codec
-from kugetsu.domain.decide import attempts, claims, daemon, pauses, queue, sessions, undo
+from kugetsu.domain.decide import attempts, claims, daemon, pauses, persons, queue, sessions, undo
 from kugetsu.domain.decide import hosts as decide
 from kugetsu.domain.facts import Ending
 from kugetsu.domain.fold import fold
@@ -200,6 +200,57 @@ def test_a_host_that_drains_left_or_has_another_term_starts_nothing(world: World
     stranger: Any = {**before, "host": "3" * 32}
     closed = gates.first_closed(world.state, world.state.tasks[task], stranger)
     assert closed is not None and closed.code == "host_not_joined"
+
+
+def test_a_host_that_drains_does_so_until_it_is_undrained(world: World) -> None:
+    task = enqueue(world, 0)
+    world.do(lambda state: decide.drain(state, ONE, 1, "asked"))
+    world.do(lambda state: decide.join(state, ONE, 2, "one", [], 2))
+    assert held(world, task, ONE) == "host_draining", "its daemon was restarted"
+    assert world.do(lambda state: decide.drain(state, ONE, 2, "asked")) == []
+    lose(world, ONE, 2)
+    world.do(lambda state: decide.join(state, ONE, 3, "one", [], 2))
+    assert world.state.hosts[ONE].state == "draining"
+    assert types(world.do(lambda state: decide.undrain(state, ONE, 3))) == ["host.undrained"]
+    assert world.do(lambda state: decide.undrain(state, ONE, 3)) == []
+    world.do(lambda state: decide.join(state, ONE, 4, "one", [], 2))
+    assert held(world, task, ONE) is None
+    world.do(lambda state: decide.drain(state, ONE, 4, "asked"))
+    world.do(lambda state: decide.leave(state, ONE, 4, "it left"))
+    world.do(lambda state: decide.join(state, ONE, 5, "one", [], 2))
+    assert world.state.hosts[ONE].state == "joined", "who leaves and joins begins anew"
+
+
+def test_a_host_rests_once_its_daemon_was_stopped_and_nothing_runs(world: World) -> None:
+    one = world.state.hosts[ONE]
+    assert not hosts.rests(world.state, one), "its daemon runs"
+    claim(world, enqueue(world, 0), ONE)
+    world.do(lambda state: daemon.stopped(state, "SIGTERM", ONE))
+    assert not hosts.rests(world.state, one), "its agent runs"
+    world.do(lambda state: attempts.finish(state, "q1.1", Ending("kill", "cancelled", "no"), world.outcome_facts()))
+    assert hosts.rests(world.state, one)
+    world.do(partial(daemon.started, identity={**PROCESS, "host": ONE}, lease="d"))
+    assert not hosts.rests(world.state, one)
+    world.do(lambda state: daemon.lost(state, ONE))
+    assert not hosts.rests(world.state, one), "it died without a word"
+
+
+def test_a_person_on_a_lost_host_gives_the_session_back_and_keeps_a_host_from_leaving(world: World) -> None:
+    key = ISSUES[0]
+    claim(world, enqueue(world, 0), ONE)
+    prepare(world, 0, ONE, "/w/1")
+    world.do(lambda state: attempts.finish(state, "q1.1", Ending("fail", "give_up", "no"), world.outcome_facts()))
+    who = {**PROCESS, "host": ONE}
+    world.do(partial(persons.attach, key=key, lease="p", holder=who, user="mia", host="one"))
+    with pytest.raises(Conflict, match="host_attended") as refused:
+        decide.leave(world.state, ONE, 1, "it left")
+    assert key in refusals.words(refused.value)[0]
+    task = enqueue(world, 0)
+    assert held(world, task, TWO) == "issue_attached"
+    left = [event for event in lose(world) if event["type"] == "person.left"]
+    assert [(event["session"], event["data"]["how"]) for event in left] == [(key, "lost")]
+    assert held(world, task, TWO) is None
+    assert persons.leave(world.state, key, "p", "ended", "ended by its user", {}) == [], "it is recorded"
 
 
 def test_every_answer_of_the_gate_has_words(world: World) -> None:

@@ -51,6 +51,7 @@ PICTURE = [
     ("daemon", "running", "lose", "lost"),
     ("host", "left", "join", "joined"),
     ("host", "joined", "drain", "draining"),
+    ("host", "draining", "undrain", "joined"),
     ("host", "draining", "leave", "left"),
     *(("host", state, "lose", "lost") for state in ("joined", "draining")),
     ("host", "lost", "join", "joined"),

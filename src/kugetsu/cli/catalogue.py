@@ -84,6 +84,10 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "many hosts": {
         "host list": ("hosts", "show the hosts of a shared log: agents, last word, labels"),
+        "host drain": ("hosts", "let a host start nothing new, until it is undrained"),
+        "host undrain": ("hosts", "let a host start tasks again"),
+        "host leave": ("hosts", "take this host out of a shared log, in order"),
+        "host join": ("hosts", "let this host take part again after it left"),
         "host lost": ("hosts", "give a lost host's tasks to the others, without waiting"),
         "log share": ("log_share", "move the log into a PostgreSQL database, for many hosts"),
         "log unshare": ("log_share", "take a shared log back into the files of this host"),

@@ -1,4 +1,4 @@
-"""`kugetsu host list` and `kugetsu host lost`: the hosts that share a log."""
+"""`kugetsu host list`, `lost`, `drain`, `undrain`, `leave` and `join`: the hosts that share a log."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from typing import Any
 
 from kugetsu.cli.call import Call, Command
 from kugetsu.cli.parser import Parser
+from kugetsu.domain import hosts
 from kugetsu.host import host_file
 from kugetsu.model.plural import counted
 from kugetsu.runtime import membership
 from kugetsu.runtime.query import contact
 from kugetsu.views import hosts as view
 from kugetsu.views import shared_log
+from kugetsu.views.gates import of_host
 from kugetsu.views.text import line
 
 
@@ -29,6 +31,7 @@ def _list(call: Call) -> int:
             "name": host.name,
             "here": host.id == own,
             "state": host.state,
+            "rests": hosts.rests(state, host),
             "term": host.term,
             "cap": host.cap,
             "labels": host.labels,
@@ -66,6 +69,67 @@ def _lost(call: Call) -> int:
     return 0
 
 
+def _of_host(parser: Parser) -> None:
+    parser.json()
+    parser.add_argument("name", metavar="HOST", nargs="?", help="its name, or the first digits of its id (this host)")
+
+
+def _drain(call: Call) -> int:
+    call.ready()
+    host, events = membership.drain(call.workspace, call.args.name)
+    running = [attempt.id for attempt in call.state().live_on(host.id)]
+    told = "starts nothing new" if events else "starts nothing new already"
+    call.show(
+        {"host": host.id, "live": running, "seq": events[0]["seq"] if events else None},
+        [f"host {line(host.name)} {told}; {counted(len(running), 'agent')} still running there"],
+    )
+    if not call.json:
+        call.note(f"to let it start tasks again: {of_host('undrain', host.name)}")
+    return 0
+
+
+def _undrain(call: Call) -> int:
+    call.ready()
+    host, events = membership.undrain(call.workspace, call.args.name)
+    told = "starts tasks again" if events else "is not draining"
+    call.show({"host": host.id, "seq": events[0]["seq"] if events else None}, [f"host {line(host.name)} {told}"])
+    return 0
+
+
+def _leave_arguments(parser: Parser) -> None:
+    parser.json()
+    parser.add_argument("--force", action="store_true", help="leave although work of sessions is only on this host")
+
+
+def _leave(call: Call) -> int:
+    from kugetsu.runtime.host_leave import leave
+
+    call.ready()
+    host, left_now = leave(call.workspace, force=call.args.force)
+    there = membership.only_there(call.state(), call.state().hosts[host.id])
+    told = "has left the shared log" if left_now else "has left the shared log already"
+    call.show({"host": host.id, "left_now": left_now, "only_there": there}, [f"host {line(host.name)} {told}"])
+    if not call.json:
+        call.note(*(f"only here: {view.work_left(one)}" for one in there), words=True)
+        call.note("to take part again: kugetsu host join")
+    return 0
+
+
+def _join_arguments(parser: Parser) -> None:
+    parser.json()
+
+
+def _join(call: Call) -> int:
+    call.ready()
+    host = membership.find(call.workspace, None)
+    term = membership.join_again(call.workspace, call.state())
+    told = f"host {line(host.name)} takes part in the shared log, term {term or host.term}"
+    call.show({"host": host.id, "term": term or host.term, "joined_now": term is not None}, [told])
+    if not call.json and term is not None:
+        call.note("next: kugetsu queue-daemon start")
+    return 0
+
+
 _ONLY_THERE = """\
 only_there[].session   a session whose work may be on that host alone
 only_there[].worktree  its folder there
@@ -91,6 +155,7 @@ hosts[].state          joined, draining, left or lost
 hosts[].term           the number of its latest join
 hosts[].cap            how many agents may run there
 hosts[].labels[]       what it offers: HOST_LABELS there
+hosts[].rests          whether its daemon is stopped and nothing of it runs: silence does not make it lost
 hosts[].live[]         its live attempts
 hosts[].daemon         its daemon, as far as the log tells
 hosts[].heard_seconds  seconds since it was heard of, or null
@@ -110,6 +175,46 @@ tasks[]  the tasks that run elsewhere now
 seq      of the event host.lost
 {_ONLY_THERE}""",
         examples="kugetsu host lost box2",
+        exits=(4, 5),
+    ),
+    "host drain": Command(
+        "[HOST] [--json]",
+        "The host (this one, if none is named) starts nothing new until kugetsu host undrain, whatever is restarted\n"
+        "meanwhile. Agents that run go on. Tasks go to the other hosts, except those whose session is on this one.",
+        _of_host,
+        _drain,
+        json="host    its id\nlive[]  the attempts that still run there\nseq     of the event; null: it was draining",
+        examples="kugetsu host drain\nkugetsu host drain box2",
+        exits=(4, 5),
+    ),
+    "host undrain": Command(
+        "[HOST] [--json]",
+        "The host (this one, if none is named) starts tasks again.",
+        _of_host,
+        _undrain,
+        json="host  its id\nseq   of the event, or null if it was not draining",
+        examples="kugetsu host undrain box2",
+        exits=(4, 5),
+    ),
+    "host leave": Command(
+        "[--force] [--json]",
+        "This host takes part no more: its daemon stops, and other hosts prepare its sessions anew, from the branches\n"
+        "that were pushed, when they are needed. Refused while an agent or a person works here, and while work of\n"
+        "a session is only here. Worktrees stay. Drain it first, and wait for its agents.",
+        _leave_arguments,
+        _leave,
+        json=f"host      its id\nleft_now  false if it had left before\n{_ONLY_THERE}",
+        examples="kugetsu host leave",
+        exits=(4, 5),
+    ),
+    "host join": Command(
+        "[--json]",
+        "After kugetsu host leave, or when this host was lost and no daemon runs: it takes part again, with a new\n"
+        "term. Then start its daemon. (A host that never joined: kugetsu init --join URL.)",
+        _join_arguments,
+        _join,
+        json="host        its id\nterm        the number of its latest join\njoined_now  false if it took part before",
+        examples="kugetsu host join",
         exits=(4, 5),
     ),
 }

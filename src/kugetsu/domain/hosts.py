@@ -126,6 +126,12 @@ def registrations(state: State, name: str) -> list[dict[str, str]]:
     return [known, *folders] if known is not None and ("url" in known or not folders) else folders
 
 
+def rests(state: State, host: Host) -> bool:
+    """Whether the host has nothing to do that others could miss: its dispatcher was stopped in order, and nothing of it
+    runs. Nobody counts it as lost for its silence; what its sessions have waits for it, or for a person's word."""
+    return host.takes_part and state.daemon_of(host.id).state == "stopped" and not state.live_on(host.id)
+
+
 def has_repository(state: State, task: Task, host: str) -> bool:
     """True if the host has the task's repository, or can clone it: only what are folders of other hosts is out of
     reach."""

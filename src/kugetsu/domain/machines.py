@@ -89,6 +89,7 @@ DEFINITIONS: dict[str, tuple[tuple[str, ...], tuple[tuple[str, tuple[str, ...], 
         (
             ("join", ("left", "joined", "draining", "lost"), "joined"),
             ("drain", ("joined",), "draining"),
+            ("undrain", ("draining",), "joined"),
             ("leave", ("joined", "draining"), "left"),
             ("lose", ("joined", "draining"), "lost"),
         ),

@@ -31,6 +31,7 @@ from kugetsu.runtime import (
     disk,
     dispatcher,
     host_id,
+    late_outcomes,
     left_behind,
     liveness,
     log_lines,
@@ -66,6 +67,9 @@ def take_over(ws: Workspace) -> Lease:
     """Become the daemon: append `daemon.started`. Raises Conflict if one lives."""
     membership.ask_the_time(ws)
     me: Identity = {**identity.own(), "host": host_id.own(ws)}
+    if membership.has_left(ws, ws.state()):
+        raise Conflict("this host has left the shared log", hint="to take part in it again: kugetsu host join")
+    membership.wake(ws)
     lease = Lease.create(ws.paths.leases)
     while True:
         known = ws.state()
@@ -112,6 +116,7 @@ class Daemon:
         self.complaint: str | None = None
         self.took_part = False
         self.looked_at: set[str] = set()
+        self.given_away: dict[str, Attempt] = {}
         self.children = (RelaySupervisor(ws), NotifierSupervisor(ws), ObserverSupervisor(ws), VerifierSupervisor(ws))
         self.wake_read, self.wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
@@ -158,6 +163,8 @@ class Daemon:
             logger.warning("stopped: {}; the next start records that, since {}", reason, problem)
         else:
             logger.info("stopped: {}", reason)
+            if is_shared(self.ws.paths.log):
+                membership.rest(self.ws)
 
     def end(self) -> None:
         """Give the lease and the log back."""
@@ -173,6 +180,8 @@ class Daemon:
         self._reload()
         self._keep_lease()
         self._take_part()
+        if self.stopping is not None:
+            return 0.0
         trouble = self._reconcile()
         started, next_look = dispatcher.dispatch(self.ws)
         for attempt in started:
@@ -228,10 +237,15 @@ class Daemon:
         """Begin a term of this host in a shared log: at the start, and when another host has fenced the last one."""
         if not is_shared(self.ws.paths.log):
             return
+        if membership.has_left(self.ws, self.ws.state()):
+            self.stopping = "this host has left the shared log"
+            return
         for attempt_id in stop_attempt.stop_given_away(self.ws, self.ws.state()):
             logger.warning("{} was given away while this host was not heard of: its agent is stopped", attempt_id)
+        for attempt_id in late_outcomes.settle(self.ws, self.ws.state(), self.given_away):
+            logger.warning("{} was given away, and its runner is gone: what came of it is recorded", attempt_id)
         for one in left_behind.keep(self.ws, self.ws.state(), self.looked_at):
-            kept = one["rescue"] or "nothing"
+            kept = f"{one['rescue'] or 'nothing'}{', pushed' if one['pushed'] else ''}"
             logger.warning("{} moved to another host; what is only here: {}", one["session"], kept)
         term = membership.join_again(self.ws, self.ws.state()) if self.took_part else membership.join(self.ws)
         self.took_part = True

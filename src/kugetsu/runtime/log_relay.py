@@ -116,6 +116,7 @@ class LogRelay(DaemonChild):
         self._database.close()
         self._relay.stop()
         self._keeper.stop()
+        membership.rest(self._ws)
 
 
 def _with_remedy(problem: KugetsuError) -> str:

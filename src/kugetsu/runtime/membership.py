@@ -102,11 +102,21 @@ def _remind(ws: Workspace, database: Database, host: str, term: int) -> bool:
     return database.join_host(host, state.hosts[host].name, identity.boot_id(), term - 1) == term
 
 
+def wake(ws: Workspace) -> None:
+    """Renew this host's term before the log tells that its daemon runs: until then nobody minded its silence, and from
+    then on it would be lost at once. Raises LogUnreachable."""
+    from kugetsu.log.shared.opening import database_of
+
+    if is_shared(ws.paths.log) and takes_part(ws, ws.state()):
+        with closing(database_of(ws.paths.log)) as database:
+            beat(ws, database)
+
+
 def fence(ws: Workspace, host: str, term: int, silent_since: str | None, *, sure: bool) -> list[dict[str, Any]]:
     """Give a lost host's tasks away, and let its term renew nothing, in one transaction; the events.
 
-    [] if that term takes no part any more. ``sure``: a person says that it is gone. Raises Conflict while it is heard
-    of, LogUnreachable.
+    [] if that term takes no part any more, or has nothing to do (`hosts.rests`). ``sure``: a person says that it is
+    gone. Raises Conflict while it is heard of, LogUnreachable.
     """
     from kugetsu.log.shared.engine import SharedLog
 
@@ -114,6 +124,9 @@ def fence(ws: Workspace, host: str, term: int, silent_since: str | None, *, sure
     facts, by = outcome_facts(ws.config), None if sure else host_id.own(ws)
 
     def lost(state: State) -> list[NewEvent]:
+        known = state.hosts.get(host)
+        if not sure and known is not None and hosts.rests(state, known):
+            return []
         reason = f"{host_id.name_of(state, host)} was lost"
         return decide.lost(state, host, term, silent_since, by, reason, facts)
 
@@ -127,6 +140,8 @@ def fence_the_silent(ws: Workspace, beats: Sequence[Beat]) -> list[str]:
     for beat in beats:
         host = known.get(beat.host)
         if host is None or beat.host == own or not beat.expired or not host.takes_part or host.term != beat.term:
+            continue
+        if hosts.rests(ws.state(), host):
             continue
         with suppress(Conflict):  # heard of meanwhile, or the server was restarted a short while ago
             if fence(ws, beat.host, beat.term, beat.at, sure=False):
@@ -151,15 +166,7 @@ def observe_for_the_silent(ws: Workspace, beats: Sequence[Beat]) -> str | None:
 def lose(ws: Workspace, text: str) -> tuple[Host, list[dict[str, Any]]]:
     """A person knows that a host is gone (its name, or the beginning of its id): as `fence`. Raises NotFound, Conflict
     for this host and one that takes no part."""
-    if not is_shared(ws.paths.log):
-        raise Conflict("the log is not shared: it is in files, on this host only", "kugetsu help many-hosts")
-    known = ws.state().hosts.values()
-    named = [host for host in known if host.name == text] or [host for host in known if host.id.startswith(text)]
-    if not named:
-        raise NotFound(f"no host {text} shares this log", "kugetsu host list")
-    if len(named) > 1:
-        raise Conflict(f"{len(named)} hosts are named {text}", "name one by its id: kugetsu host list --json")
-    (host,) = named
+    host = find(ws, text)
     if host_id.is_own(ws, host.id):
         raise Conflict(f"{host.name} is this host", "run it on another one")
     events = fence(ws, host.id, host.term, None, sure=True)
@@ -168,10 +175,55 @@ def lose(ws: Workspace, text: str) -> tuple[Host, list[dict[str, Any]]]:
     return host, events
 
 
+def find(ws: Workspace, text: str | None) -> Host:
+    """The host of that name, or whose id begins so; without a text this one. Raises NotFound, Conflict."""
+    if not is_shared(ws.paths.log):
+        raise Conflict("the log is not shared: it is in files, on this host only", "kugetsu help many-hosts")
+    known = ws.state().hosts.values()
+    if text is None:
+        own = host_id.own(ws)
+        named = [host for host in known if host.id == own]
+    else:
+        named = [host for host in known if host.name == text] or [host for host in known if host.id.startswith(text)]
+    if not named:
+        what = f"no host {text}" if text is not None else "no host of this directory"
+        raise NotFound(f"{what} shares this log", "kugetsu host list")
+    if len(named) > 1:
+        raise Conflict(f"{len(named)} hosts are named {text}", "name one by its id: kugetsu host list --json")
+    return named[0]
+
+
+def drain(ws: Workspace, text: str | None) -> tuple[Host, list[dict[str, Any]]]:
+    """Let a host (this one without a text) start nothing new until `undrain`; what runs there goes on. The host, and
+    the events: [] if it does so already. Raises NotFound, Conflict for one that takes no part."""
+    host = find(ws, text)
+    return host, ws.log.transact(lambda state: decide.drain(state, host.id, _term(state, host), "asked for"))
+
+
+def undrain(ws: Workspace, text: str | None) -> tuple[Host, list[dict[str, Any]]]:
+    """Let a host start attempts again; as `drain`."""
+    host = find(ws, text)
+    return host, ws.log.transact(lambda state: decide.undrain(state, host.id, _term(state, host)))
+
+
+def _term(state: State, host: Host) -> int:
+    """Its latest term, of the state that is decided on: its daemon may begin one meanwhile."""
+    return state.hosts[host.id].term
+
+
+def rest(ws: Workspace) -> None:
+    """Forget until when this host may work without a word, once it has nothing to do: nobody gives anything of it
+    away then."""
+    state = ws.state()
+    host = state.hosts.get(host_id.own(ws))
+    if host is not None and hosts.rests(state, host):
+        host_lease.forget(ws.paths.leases)
+
+
 def only_there(state: State, host: Host) -> list[dict[str, Any]]:
-    """The work of sessions that may be on a lost host alone, as far as the log tells."""
+    """The work of sessions that may be only on a host that was lost or has left, as far as the log tells."""
     left = [{"worktree": path, **known} for path, known in host.left_behind.items()]
-    if host.state == "lost":
+    if host.state in ("lost", "left"):
         left += [
             {"worktree": one.worktree, "session": one.key, "branch": one.branch, "head": one.head}
             for one in state.sessions.values()
@@ -184,6 +236,12 @@ def takes_part(ws: Workspace, state: State) -> bool:
     """Whether this directory is one of the hosts of the log, by the log and by its own term."""
     known = state.hosts.get(host_id.own(ws))
     return known is not None and known.takes_part and known.term == host_file.term(ws.paths.root)
+
+
+def has_left(ws: Workspace, state: State) -> bool:
+    """Whether this host has left the log that it shared: it joins again when a person says so (`kugetsu host join`)."""
+    known = state.hosts.get(host_id.own(ws)) if state.hosts and is_shared(ws.paths.log) else None
+    return known is not None and known.state == "left"
 
 
 def join_again(ws: Workspace, state: State) -> int | None:

@@ -164,6 +164,13 @@ def _ends(v: Values) -> str:
     return f"one of {names} ends" if needed == 1 else f"{needed} of {names} have ended"
 
 
+def of_host(verb: str, name: str) -> str:
+    """The command about a host; its name is what somebody called it."""
+    from shlex import quote
+
+    return f"kugetsu host {verb} {quote(name)}"
+
+
 def task_state(state: str) -> str:
     """A task's state as screens name it: the log's `notified` is a task that is running."""
     return "running" if state == "notified" else state
@@ -284,6 +291,8 @@ _COMMANDS: dict[str, Callable[[Values], str]] = {
     "all_slots_full": lambda v: f"kugetsu config set MAX_AGENTS {v['used'] + 1}",
     "repository_full": _raise_repository_cap,
     "repository_full_everywhere": _raise_shared_cap,
+    "host_draining": lambda v: of_host("undrain", v["host"]),
+    "host_left": lambda _: "kugetsu host join",
     # A little below: what is free goes up and down all the time.
     "memory_low": lambda v: f"kugetsu config set MIN_FREE_MEMORY_MB {v['free'] * 9 // 10}",
     "disk_low": lambda _: "kugetsu prune",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kugetsu.model.plural import counted
+from kugetsu.model.result_words import line_to_push
 from kugetsu.views import times
 from kugetsu.views.tables import Column, table
 from kugetsu.views.text import line
@@ -33,14 +34,19 @@ def lost(data: HostLost) -> str:
 def returned(data: HostReturned) -> str:
     """The commits that were only there, and where they are now."""
     kept = [one for one in data["worktrees"] if one["commits"]]
-    told = [f"{counted(one['commits'], 'commit')} of {one['session']} {_kept_on(one)}" for one in kept]
+    told = [f"{counted(one['commits'], 'commit')} of {one['session']} {kept_on(one)}" for one in kept]
     return "; ".join(told) or "no unpushed commits were left there"
 
 
-def _kept_on(one: LeftWork) -> str:
+def kept_on(one: LeftWork) -> str:
+    """Where the work is, and how to push what was not."""
     if one["rescue"] is None:
         return f"only in {one['worktree']}{': ' + one['problem'] if one.get('problem') else ''}"
-    return f"on {one['rescue']}, {'pushed' if one['pushed'] else 'not pushed'}"
+    if one["pushed"]:
+        return f"on {one['rescue']}, pushed to {one.get('remote') or 'its remote'}"
+    why, push = one.get("not_pushed"), line_to_push(one)
+    told = f"on {one['rescue']} in {one['worktree']}, not pushed{': ' + why if why else ''}"
+    return f"{told}; there: {push}" if push else told
 
 
 def late(data: AttemptLate) -> str:
@@ -72,7 +78,7 @@ def listed(screen: Screen, rows: list[dict[str, Any]]) -> list[str]:
     shown = [
         [
             row["name"],
-            row["state"] + (", here" if row["here"] else ""),
+            _state(row) + (", here" if row["here"] else ""),
             f"{len(row['live'])} of {row['cap']}",
             f"{times.duration(row['heard_seconds'])} ago" if row["heard_seconds"] is not None else "-",
             " ".join(row["labels"]),
@@ -81,6 +87,10 @@ def listed(screen: Screen, rows: list[dict[str, Any]]) -> list[str]:
     ]
     left = [f"only on {line(row['name'])}: {work_left(one)}" for row in rows for one in row["only_there"]]
     return [*table(screen, heads, shown), *left]
+
+
+def _state(row: dict[str, Any]) -> str:
+    return "stopped" if row["rests"] and row["state"] == "joined" else str(row["state"])
 
 
 def work_left(one: dict[str, Any]) -> str:

@@ -68,7 +68,7 @@ REASONS: dict[str, tuple[str, str | None]] = {
     "counts_recorded": ("it records the counters of the issue's history", None),
     "agent_ended": ("an agent was started for it, and has ended", "its outcome: kugetsu history {attempt}"),
     "host_joined": ("a host has joined", None),
-    "host_draining": ("the host leaves when its agents have ended", None),
+    "host_draining": ("it tells what a host may start", "to change that: kugetsu host drain, or: kugetsu host undrain"),
     "host_gone": ("the host has gone", "it may join again"),
     "setting_of_all": ("every host has taken it over", None),
     "person_attached": ("a person took the session", "to give it back: kugetsu attach --end {session}"),

@@ -213,7 +213,11 @@ _WORDS: dict[str, Callable[[Values], Words]] = {
     ),
     "host_busy": lambda v: (
         f"{', '.join(v['attempts'])} still {'works' if len(v['attempts']) == 1 else 'work'} on {v['host']}",
-        "wait for their end, or: kugetsu queue cancel TASK",
+        "kugetsu host drain, and wait for their end; or: kugetsu queue cancel TASK",
+    ),
+    "host_attended": lambda v: (
+        f"a person works on {v['host']}, in {', '.join(v['sessions'])}",
+        f"kugetsu attach --end {v['sessions'][0]}",
     ),
     "host_dispatches": lambda v: (
         f"the daemon of {v['host']} is running, and appends to the shared log",

@@ -50,6 +50,7 @@ def collect(state: State, directory: str, facts: ClaimFacts, probes: Probes, as_
 
         said = "less than 1 MB is free: starts fail, and ends cannot be recorded"
         attention.append(_entry("disk", "full", said, f"df -h {shlex.quote(directory)}"))
+    attention += _of_this_host(state, facts.get("host"))
     asks, to_review = _asking(state)
     return {
         "initialised": bool(state.initialised),
@@ -80,6 +81,16 @@ def _asking(state: State) -> tuple[Asking, Asking]:
     from kugetsu.views import asking
 
     return asking.collect(state)
+
+
+def _of_this_host(state: State, host: str | None) -> list[Attention]:
+    """Why this host starts nothing, where a person has said so."""
+    here = state.hosts.get(host or "")
+    if here is None or here.state not in ("draining", "left"):
+        return []
+    if here.state == "left":
+        return [_entry("host", "left", "it takes part in the shared log no more", "kugetsu host join")]
+    return [_entry("host", "draining", "it starts nothing new", "kugetsu host undrain")]
 
 
 def _host(state: State, attempt: Attempt) -> str | None:

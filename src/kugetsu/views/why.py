@@ -21,7 +21,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, TypedDict
 
-    from kugetsu.domain.verdict import Verdict
     from kugetsu.runtime.query.points import Asked
     from kugetsu.views.queue import TaskData
 
@@ -63,7 +62,7 @@ def about_task(
         "task": task_data(task),
         "answer": _answer(task, attempt, seen),
         "gates": [gates.data(verdict) for verdict in seen.verdicts] if not over else [],
-        "hosts": [_on_host(host.name, closed) for host, closed in seen.hosts] if not over else [],
+        "hosts": _on_hosts(seen) if not over else [],
         "next": gates.change_data(seen.change, seen.first),
         "line": values(seen.line) if seen.line is not None else None,
         "because": because,
@@ -72,9 +71,18 @@ def about_task(
     }
 
 
-def _on_host(name: str, closed: Verdict | None) -> dict[str, Any]:
-    reason = gates.reason_of(closed) if closed is not None else "nothing holds it back there"
-    return {"host": name, "gate": closed.gate if closed is not None else None, "reason": reason}
+def _on_hosts(seen: Forecast) -> list[dict[str, Any]]:
+    """Each host, with what keeps the task from starting there. Of one without a daemon, what may be done about it."""
+    homes = {closed.values["host"] for _, closed in seen.hosts if closed and closed.code == "session_elsewhere"}
+    rows = []
+    for host, closed in seen.hosts:
+        reason = gates.reason_of(closed) if closed is not None else "nothing holds it back there"
+        if closed is not None and closed.code == "no_daemon":
+            reason = "its daemon is not running: kugetsu queue-daemon start, on that host"
+            if host.name in homes:
+                reason += f"; or give its sessions to the others: {gates.of_host('lost', host.name)}"
+        rows.append({"host": host.name, "gate": closed.gate if closed is not None else None, "reason": reason})
+    return rows
 
 
 def from_history(answer: str, because: list[Event], then: str | None) -> WhyTask:

@@ -413,8 +413,9 @@ _TEMPLATES = {
     "sink.disabled": "{sink}: notifications disabled",
     "notice.sent": "{sink}: {detail}",
     "branch.merged": "{branch} is in {base_branch}",
-    "host.draining": "{reason}",
-    "host.left": "{reason}",
+    "host.draining": "host {host:.8} starts nothing new: {reason}",
+    "host.undrained": "host {host:.8} starts tasks again",
+    "host.left": "host {host:.8}: {reason}",
     "report.acknowledged": "report up to event {upto}",
     "mark.failed": "labels not changed: {reason}",
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kugetsu.domain import hosts
-from kugetsu.domain.decide import attempts
+from kugetsu.domain.decide import attempts, persons
 from kugetsu.domain.decide.queue import require_initialised
 from kugetsu.domain.decision import decision
 from kugetsu.domain.facts import Ending, OutcomeFacts
@@ -45,13 +45,25 @@ def drain(state: State, host: str, term: int, reason: str) -> list[NewEvent]:
     return [NewEvent("host.draining", {"host": host, "term": term, "reason": reason}, cause=known.changed)]
 
 
+@decision("hosts.undrain")
+def undrain(state: State, host: str, term: int) -> list[NewEvent]:
+    """The host may start attempts again; [] if it may."""
+    known = find(state, host, term)
+    if known.state != "draining":
+        return []
+    return [NewEvent("host.undrained", {"host": host, "term": term}, cause=known.changed)]
+
+
 @decision("hosts.leave")
 def leave(state: State, host: str, term: int, reason: str) -> list[NewEvent]:
-    """The host no longer shares the log. Raises Conflict while an attempt of it is live."""
+    """The host no longer shares the log. Raises Conflict while an attempt of it is live, or a person works there."""
     known = find(state, host, term)
     live = state.live_on(host)
     if live:
         raise Conflict.because("host_busy", host=known.name, attempts=[attempt.id for attempt in live])
+    attended = [session.key for session in state.sessions.values() if session.person and session.host == host]
+    if attended:
+        raise Conflict.because("host_attended", host=known.name, sessions=attended)
     return [NewEvent("host.left", {"host": host, "term": term, "reason": reason}, cause=known.changed)]
 
 
@@ -82,7 +94,8 @@ def lost(
     state: State, host: str, term: int, silent_since: str | None, by: str | None, reason: str, facts: OutcomeFacts
 ) -> list[NewEvent]:
     """The host was not heard of for too long, or a person knows that it is gone: its term is fenced, and each of its
-    attempts ends as lost for that ``reason``, with the consequence for its task, in one transaction.
+    attempts ends as lost for that ``reason``, with the consequence for its task, in one transaction. So does the claim
+    of a person who works in a session there: else nobody else ever could.
 
     [] if that term takes no part any more: another host was first, it has left, or it has come back with a new one.
     """
@@ -96,6 +109,9 @@ def lost(
         new_events.append(NewEvent("daemon.lost", {"identity": daemon.identity, "host": host}, cause=-1))
     for attempt in state.live_on(host):
         new_events += _given_away(state, attempt, reason, facts, len(new_events))
+    for session in state.sessions.values():
+        if session.person is not None and session.host == host:
+            new_events += persons.given_away(session, reason, len(new_events))
     return new_events
 
 

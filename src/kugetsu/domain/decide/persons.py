@@ -59,6 +59,17 @@ def leave(
     return new_events
 
 
+def given_away(session: Session, reason: str, before: int) -> list[NewEvent]:
+    """The end of a person's claim whose host is lost; ``before`` events of the transaction came before, first the loss.
+    What the person does there meanwhile stays there."""
+    data: dict[str, Any] = {"how": "lost", "reason": reason, "evidence": {}, "result": None}
+    about: dict[str, Any] = {"issue": issue_of(session), "session": session.key}
+    new_events = [NewEvent("person.left", {**data, "exit": None, "signal": None}, cause=-before, **about)]
+    if session.state == "preparing":
+        new_events.append(NewEvent("session.broken", {"reason": reason}, cause=-1, **about))
+    return new_events
+
+
 def _changed(session: Session, evidence: dict[str, Any]) -> bool:
     """Whether the work is not as it was before; an agent's question counts as answered."""
     if not evidence:

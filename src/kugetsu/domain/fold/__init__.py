@@ -144,6 +144,7 @@ _LATER = {
         "attempt.late",
         "host.joined",
         "host.draining",
+        "host.undrained",
         "host.left",
         "host.lost",
         "host.returned",

@@ -28,6 +28,8 @@ def host_joined(state: State, event: Event) -> None:
     if not state.hosts:
         _take_possession(state, known)
     known.name, known.term, known.labels, known.cap = name, term, labels, cap
+    if known.drained:
+        dest = step("host", dest, "drain") or dest
     known.state, known.changed, known.changed_at = dest, event["seq"], event["at"]
     state.hosts[known.id] = known
 
@@ -48,7 +50,7 @@ def _take_possession(state: State, first: Host) -> None:
 
 
 def host_moved(trigger: str) -> Handler:
-    """Fold of ``host.draining``, ``host.left`` and ``host.lost``; ``trigger`` is the machine's."""
+    """Fold of ``host.draining``, ``host.undrained``, ``host.left`` and ``host.lost``; ``trigger`` is the machine's."""
 
     def handler(state: State, event: Event) -> None:
         data = event["data"]
@@ -64,6 +66,8 @@ def host_moved(trigger: str) -> Handler:
             state.violate(event["seq"], f"{event['type']}: a host that is {host.state} cannot {trigger}")
             return
         host.state, host.changed, host.changed_at = dest, event["seq"], event["at"]
+        if trigger != "lose":
+            host.drained = trigger == "drain"
 
     return handler
 
@@ -142,5 +146,6 @@ def attempt_late(state: State, event: Event) -> None:
 
 
 host_draining = host_moved("drain")
+host_undrained = host_moved("undrain")
 host_left = host_moved("leave")
 host_lost = host_moved("lose")

@@ -1,0 +1,200 @@
+"""A host that was lost is there again: what is only in worktrees whose sessions moved meanwhile is kept, and told."""
+
+from __future__ import annotations
+
+import subprocess
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kugetsu.domain.decide import hosts, sessions
+from kugetsu.model.refs import folder_name, parse_ref
+from kugetsu.runtime import host_id, left_behind, prune, submit
+from kugetsu.runtime.git import repositories, worktrees
+from kugetsu.runtime.notifications.notice import notice_of
+from kugetsu.views.wording import words
+from property.hosts_story import prepared
+from runtime import repos
+from runtime.stage import Stage, bare_stage, stage
+
+__all__ = ["bare_stage", "stage"]
+
+NAME = "git.test/work/shared"
+KEY = f"{NAME}#1"
+TWO = "f" * 32
+
+
+@pytest.fixture
+def origin(stage: Stage) -> Path:
+    """The repository's server."""
+    bare = stage.root / "srv" / "work" / "shared.git"
+    bare.parent.mkdir(parents=True)
+    repos.run(stage.root, "clone", "-q", "--bare", str(stage.repository), str(bare))
+    stage.configure(GIT_SERVERS=f"git.test=file://{stage.root}/srv", KUGETSU_FORGE="off")
+    stage.ws.log.transact(lambda state: sessions.register(state, NAME, {"url": f"file://{bare}"}))
+    return bare
+
+
+@pytest.fixture
+def worktree(stage: Stage, origin: Path) -> Path:
+    """A commit in it was never pushed; its host was lost, its session is on host two, and its host is there again."""
+    ws, own = stage.ws, host_id.own(stage.ws)
+    registered, servers = host_id.repositories(ws, stage.state), ws.config.servers()
+    clone = repositories.resolve(NAME, ws.paths, registered=registered, servers=servers)
+    made = worktrees.ensure(clone, ws.paths.worktree(folder_name(parse_ref(KEY))), "fix/issue-1", ws.paths)
+    repos.commit(Path(made.path), "work", "q1.1\n")
+    ws.log.transact(lambda state: sessions.request(state, KEY, "issue", NAME))
+    join(stage, own, "one", 1)
+    join(stage, TWO, "two", 1)
+    there = {"branch": "fix/issue-1", "base_commit": made.base_commit}
+    for decision in prepared(KEY, own, made.path, **there):
+        ws.log.transact(decision)
+    facts: Any = {
+        "now": stage.state.latest,
+        "max_attempts": 3,
+        "backoff_seconds": 1.0,
+        "pause_seconds": 1.0,
+        "agent": "-",
+    }
+    lost = partial(hosts.lost, host=own, term=1, silent_since=None, by=None, reason="lost", facts=facts)
+    ws.log.transact(lost)
+    ws.log.transact(lambda state: sessions.broken(state, KEY, "its worktree is on host one"))
+    for decision in prepared(KEY, TWO, "/v/1", **there):
+        ws.log.transact(decision)
+    join(stage, own, "one", 2)
+    assert list(stage.state.hosts[own].left_behind) == [made.path]
+    return Path(made.path)
+
+
+def join(stage: Stage, host: str, name: str, term: int) -> None:
+    stage.ws.log.transact(partial(hosts.join, host=host, term=term, name=name, labels=[], cap=2))
+
+
+def keep(stage: Stage) -> dict[str, Any]:
+    """What the daemon does in its turn; what it found."""
+    (found,) = left_behind.keep(stage.ws, stage.state, set())
+    (event,) = stage.events("host.returned")
+    assert event["data"]["worktrees"] == [found]
+    return dict(found)
+
+
+def rescued(origin: Path) -> list[str]:
+    return repos.run(origin, "for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads/kugetsu").split()
+
+
+def planned(stage: Stage, worktree: Path) -> tuple[list[str], list[str]]:
+    """Why prune would remove the worktree, and why it keeps it."""
+    found = prune.plan(stage.ws)
+    removed = [item.reason for item in found.items if item.paths == [str(worktree)]]
+    return removed, [reason for kept in found.kept if kept.subject == str(worktree) for reason in kept.reasons]
+
+
+def test_commits_of_a_session_that_moved_are_pushed_on_a_rescue_branch(
+    stage: Stage, origin: Path, worktree: Path
+) -> None:
+    found = keep(stage)
+    assert (found["commits"], found["pushed"], found["remote"]) == (1, True, "origin")
+    assert rescued(origin) == [found["rescue"]]
+    assert repos.run(origin, "show", f"{found['rescue']}:work").strip() == "q1.1"
+    (event,) = stage.events("host.returned")
+    told = notice_of(event)
+    assert told is not None and told.text.endswith(f"on {found['rescue']}, pushed; in {worktree}")
+    assert "pushed to origin" in words(event)
+    assert worktree.is_dir()
+
+
+@pytest.mark.parametrize("step", ["transport.git", "decide.returned"])
+def test_killed_before_or_after_the_push_it_is_done_again(
+    stage: Stage, origin: Path, worktree: Path, step: str
+) -> None:
+    place, name = step.split(".")
+    code = f"""
+import os
+from kugetsu.runtime import left_behind
+from kugetsu.runtime.workspace import open_workspace
+setattr(left_behind.{place}, {name!r}, lambda *_, **__: os.kill(os.getpid(), 9))
+ws = open_workspace(os.environ, "daemon")
+left_behind.keep(ws, ws.state(), set())
+"""
+    process = stage.python(code, stderr=subprocess.PIPE)
+    assert process.wait() == -9, process.stderr
+    assert rescued(origin) == (
+        []
+        if name == "git"
+        else repos.run(worktree, "branch", "--list", "--format=%(refname:lstrip=2)", "kugetsu/*").split()
+    )
+    found = keep(stage)
+    assert (found["commits"], found["pushed"]) == (1, True)
+    assert rescued(origin) == [found["rescue"]], "the same branch"
+
+
+def test_a_push_that_is_refused_is_told_with_the_line_to_type(stage: Stage, origin: Path, worktree: Path) -> None:
+    hook = origin / "hooks" / "pre-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text('#!/bin/sh\necho "not from here" >&2\nexit 1\n')
+    hook.chmod(0o755)
+    found = keep(stage)
+    assert found["pushed"] is False and "not from here" in found["not_pushed"]
+    line = f"git -C {worktree} push origin {found['rescue']}"
+    (event,) = stage.events("host.returned")
+    told = notice_of(event)
+    assert line in words(event) and told is not None and f"not pushed: git -C {worktree} push" in told.text
+    assert left_behind.keep(stage.ws, stage.state, set()) == [], "it is not tried again"
+    hook.unlink()
+    subprocess.run(line, shell=True, check=True, stderr=subprocess.DEVNULL)
+    assert rescued(origin) == [found["rescue"]]
+
+
+@pytest.mark.parametrize(
+    ("setting", "pushed"), [("commits", "never committed"), ("all", None), ("never", "PUSH_RESCUE is never")]
+)
+def test_files_that_were_never_committed_are_pushed_if_the_setting_says_so(
+    stage: Stage, origin: Path, worktree: Path, setting: str, pushed: str | None
+) -> None:
+    stage.configure(PUSH_RESCUE=setting)
+    (worktree / "secret").write_text("x")
+    found = keep(stage)
+    assert repos.run(worktree, "show", f"{found['rescue']}:secret") == "x", "it is on the branch in any case"
+    assert rescued(origin) == ([] if pushed else [found["rescue"]])
+    assert found["pushed"] is (pushed is None) and (pushed or "") in found.get("not_pushed", "")
+
+
+def test_prune_offers_the_worktree_once_a_remote_has_all_of_it(stage: Stage, origin: Path, worktree: Path) -> None:
+    assert planned(stage, worktree) == ([], [planned(stage, worktree)[1][0]])
+    assert "was not saved yet" in planned(stage, worktree)[1][0]
+    stage.configure(PUSH_RESCUE="never")
+    found = keep(stage)
+    removed, (kept,) = planned(stage, worktree)
+    assert removed == [] and kept == "its session is on host two now, but it has 1 commit that no remote has"
+    repos.run(worktree, "push", "-q", "origin", found["rescue"])
+    (reason,), kept_now = planned(stage, worktree)
+    assert kept_now == [] and reason.startswith("its session is on host two now; it is a clean worktree")
+    plan = prune.plan(stage.ws)
+    (worktree / "more").write_text("x")  # since
+    assert prune.carry_out(stage.ws, plan).removed == [] and worktree.is_dir()
+    (worktree / "more").unlink()
+    assert [item.kind for item, _ in prune.carry_out(stage.ws, plan).removed] == ["worktree"]
+    assert not worktree.exists() and stage.state.sessions[KEY].worktree == "/v/1"
+
+
+def test_prune_offers_the_worktree_of_a_session_whose_work_was_squashed(
+    stage: Stage, origin: Path, worktree: Path
+) -> None:
+    stage.configure(PUSH_RESCUE="never")
+    keep(stage)
+    clone = stage.root / "clone"
+    repos.run(stage.root, "clone", "-q", str(origin), str(clone))
+    (clone / "work").write_text("q1.1\n")
+    repos.run(clone, "add", "work")
+    repos.run(clone, "commit", "-qm", "Squashed")
+    repos.run(clone, "push", "-q")
+    assert planned(stage, worktree)[1] == []
+    assert len(planned(stage, worktree)[0]) == 1
+
+
+def test_prune_leaves_the_folder_to_a_task_that_may_use_it(stage: Stage, origin: Path, worktree: Path) -> None:
+    keep(stage)
+    submit.enqueue(stage.ws, parse_ref(KEY), "more", via="enqueue")
+    assert planned(stage, worktree) == ([], [])
