@@ -12,12 +12,23 @@ from typing import Any
 import psycopg
 import pytest
 
+from kugetsu.domain.decide import daemon as decide_daemon
+from kugetsu.domain.decide import hosts as decide_hosts
 from kugetsu.domain.decide import sessions
 from kugetsu.host import host_file
 from kugetsu.log.shared.opening import database_of
 from kugetsu.model.errors import Conflict
 from kugetsu.model.refs import parse_ref
-from kugetsu.runtime import daemon_control, host_id, host_lease, log_sharing, membership, submit
+from kugetsu.runtime import (
+    daemon_control,
+    host_id,
+    host_lease,
+    host_leave,
+    log_sharing,
+    membership,
+    stop_attempt,
+    submit,
+)
 from kugetsu.runtime.notifications.notice import notice_of
 from kugetsu.runtime.process import identity
 from kugetsu.runtime.process.named_lease import RELAY
@@ -200,8 +211,8 @@ def test_a_host_that_is_silent_is_lost_and_its_tasks_run_elsewhere(
     first: Stage, joined: Callable[..., Workspace], database: str, postgres: Any
 ) -> None:
     second = joined("two")
-    live_for(postgres, database, 4)
-    waits = "echo work > only-here; " + UNTIL_GO.replace("\n", " ")
+    live_for(postgres, database, 10)
+    waits = "echo work > only-here; git add only-here; git commit -qm wip; " + UNTIL_GO.replace("\n", " ")
     first.agent(f'if test "$KUGETSU_ATTEMPT" = q1.1; then {waits} else {COMMIT} fi\n')
     daemon_control.start(second)
     enqueue(first.ws, 1)
@@ -211,6 +222,10 @@ def test_a_host_that_is_silent_is_lost_and_its_tasks_run_elsewhere(
     runner = second.state().attempts["q1.1"].runner
     assert runner is not None and identity.signal(runner, signal.SIGSTOP), "as a machine that is paused"
     first.kill(second.state().daemon_of(there).identity)
+    first.until(lambda: not RELAY.alive(second.paths))
+    # As if the time to live had passed, in the database and on the paused machine.
+    run(postgres, database, "UPDATE kugetsu.hosts SET expires_at = beat_at WHERE name = 'two'")
+    host_lease.renew(second.paths.leases, host_lease.now() - 60.0, 10.0)
     first.start_daemon()
     lost = first.wait("host.lost")
     assert (lost["data"]["host"], lost["data"]["by"], lost["data"]["silent_since"] is None) == (there, here, False)
@@ -229,9 +244,49 @@ def test_a_host_that_is_silent_is_lost_and_its_tasks_run_elsewhere(
     told = notice_of(returned)
     assert told is not None and told.text.startswith(f"{NAME}#1: 1 commit on a host that was lost")
     assert left["session"] == f"{NAME}#1" and left["worktree"].startswith(second.paths.root)
-    assert (left["commits"], left["pushed"]) == (1, False)
-    assert repos.run(Path(left["worktree"]), "show", f"{left['rescue']}:only-here").strip() == "work"
+    assert (left["commits"], left["pushed"]) == (1, True)
+    origin = first.root / "srv" / "work" / "shared.git"
+    assert repos.run(origin, "show", f"{left['rescue']}:only-here").strip() == "work"
     assert first.state.hosts[there].left_behind == {} and first.state.hosts[there].takes_part, "it joins again"
+
+
+def test_a_host_whose_daemon_was_stopped_is_not_lost_for_its_silence(
+    first: Stage, joined: Callable[..., Workspace], database: str, postgres: Any
+) -> None:
+    second, third = joined("two"), joined("three")
+    limit = Path(host_lease.path(second.paths.leases))
+    daemon_control.start(second)
+    assert eventually(lambda: second.state().hosts[host_id.own(second)].term == 2, PATIENCE)
+    assert limit.exists()
+    daemon_control.stop(second, drain=False)
+    assert eventually(lambda: not limit.exists() and not RELAY.alive(second.paths), PATIENCE), "nothing limits it"
+    daemon_died(third)
+    live_for(postgres, database, 0.1)
+    membership.join(third)
+    first.ws.log.pull()  # type: ignore[attr-defined]
+    run(postgres, database, "UPDATE kugetsu.hosts SET expires_at = beat_at")
+    with closing(database_of(first.ws.paths.log)) as asked:
+        assert membership.fence_the_silent(first.ws, asked) == ["three"]
+    assert {host.name: host.state for host in first.state.hosts.values()} == {
+        "one": "joined",
+        "two": "joined",
+        "three": "lost",
+    }
+    membership.lose(first.ws, "two")  # a person's word counts all the same
+
+
+def test_leaving_that_was_killed_after_its_append_ends_the_daemon_all_the_same(
+    first: Stage, joined: Callable[..., Workspace]
+) -> None:
+    second = joined("two")
+    there = host_id.own(second)
+    daemon_control.start(second)
+    assert eventually(lambda: second.state().hosts[there].term == 2, PATIENCE)
+    second.log.transact(lambda state: decide_hosts.leave(state, there, 2, "it left"))
+    assert eventually(lambda: not daemon_control.status(second).running, PATIENCE)
+    host, left_now = host_leave.leave(second, force=False)
+    assert (host.name, host.state, left_now) == ("two", "left", False)
+    assert second.state().daemon_of(there).state == "stopped"
 
 
 def test_a_host_that_is_heard_of_is_not_lost_unless_a_person_says_so(
@@ -239,13 +294,14 @@ def test_a_host_that_is_heard_of_is_not_lost_unless_a_person_says_so(
 ) -> None:
     second = joined("two")
     there = host_id.own(second)
+    daemon_died(second)
     first.ws.log.pull()  # type: ignore[attr-defined]
     before = first.state.seq
     with pytest.raises(Conflict, match="not lost"):
         membership.fence(first.ws, there, 1, None, sure=False)
     assert first.state.seq == before, "nothing is appended then"
     events = membership.fence(first.ws, there, 1, None, sure=True)
-    assert [event["type"] for event in events] == ["host.lost"] and events[0]["data"]["by"] is None
+    assert [event["type"] for event in events] == ["host.lost", "daemon.lost"] and events[0]["data"]["by"] is None
     assert membership.fence(first.ws, there, 1, None, sure=True) == []
     with closing(database_of(second.paths.log)) as there_too:
         assert not there_too.beat(there, 1, 0).held, "its term renews nothing"
@@ -262,12 +318,25 @@ def test_a_host_that_was_given_up_and_lives_stops_its_agents_and_joins_again(
     first.file("at-work-q1.1")
     assert eventually(lambda: any(one.state == "running" for one in second.state().attempts.values()), PATIENCE)
     first.ws.log.pull()  # type: ignore[attr-defined]
+    cancelled = stop_attempt.elsewhere(first.ws, "q1.1")
+    assert cancelled is not None and cancelled.passes_on is None, "its daemon is heard of"
+    first.monkeypatch.setattr(membership, "heard", lambda _: ({there: 240.0}, None))
+    cancelled = stop_attempt.elsewhere(first.ws, "q1.1")
+    assert cancelled is not None and cancelled.passes_on is not None
+    assert "host two was not heard of for 240 s" in cancelled.passes_on, "whatever the log says"
+    assert cancelled.passes_on.endswith("ssh two kugetsu queue cancel q1")
     membership.lose(first.ws, "two")
     assert eventually(lambda: types(second, "attempt.late") == ["attempt.late"], PATIENCE)
     assert eventually(lambda: second.state().hosts[there].takes_part, PATIENCE)
     assert second.state().hosts[there].term == host_file.term(second.paths.root) == 3
     assert second.state().hosts[there].away == {}
     assert daemon_control.status(second).running, "its daemon, which was counted as lost, is there again"
+
+
+def daemon_died(ws: Workspace) -> None:
+    """By the log the host's daemon runs; nobody does."""
+    who: Any = {"boot": "before", "pid": 7, "start": 1, "host": host_id.own(ws)}
+    ws.log.transact(lambda state: decide_daemon.started(state, who, "a lease of nobody"))
 
 
 def types(ws: Workspace, kind: str) -> list[str]:

@@ -30,10 +30,14 @@ def cancel(ws: Workspace, task_id: str) -> list[dict[str, Any]]:
 @value
 class Elsewhere:
     """The other host on which an attempt is to stop, as `host_id.name_of`; ``passes_on`` says what to do where no
-    daemon of it passes the request on, as far as the log tells."""
+    daemon of it is known to pass the request on: by the log, or because the database has not heard of it lately."""
 
     name: str
     passes_on: str | None
+
+
+SILENT_SECONDS = 60.0
+"""Three beats: a daemon that was not heard of for so long may be gone, whatever the log says."""
 
 
 def elsewhere(ws: Workspace, attempt_id: str | None) -> Elsewhere | None:
@@ -43,10 +47,17 @@ def elsewhere(ws: Workspace, attempt_id: str | None) -> Elsewhere | None:
     if attempt is None or host_id.is_own(ws, attempt.host):
         return None
     name = host_id.name_of(state, attempt.host)
-    if attempt.host is not None and state.daemon_of(attempt.host).runs:
-        return Elsewhere(name, None)
     there = host_id.line_there(state, attempt.host, f"kugetsu queue cancel {attempt.task}")
-    return Elsewhere(name, f"no daemon of {name} passes it on: {there}")
+    if attempt.host is None or not state.daemon_of(attempt.host).runs:
+        return Elsewhere(name, f"no daemon of {name} passes it on: {there}")
+    from kugetsu.runtime import membership
+
+    heard, _ = membership.heard(ws)
+    ago = heard.get(attempt.host)
+    if ago is None or ago < SILENT_SECONDS:
+        return Elsewhere(name, None)
+    silent = f"{name} was not heard of for {ago:.0f} s: perhaps no daemon of it passes this on"
+    return Elsewhere(name, f"{silent}; reach it, and type there: {there}")
 
 
 def pass_on(ws: Workspace, state: State) -> list[str]:
