@@ -212,6 +212,11 @@ class ManyHosts:
         if machine.reaches:
             self._do(machine, lambda state: hosts.drain(state, machine.host, machine.term, "asked"))
 
+    def undrain(self, machine: Machine, _: int) -> None:
+        """It starts again; no restart does that."""
+        if machine.reaches:
+            self._do(machine, lambda state: hosts.undrain(state, machine.host, machine.term))
+
     def leave(self, machine: Machine, _: int) -> None:
         """It leaves, if it has no agents."""
         if machine.reaches:
@@ -358,6 +363,7 @@ COMMANDS: dict[str, Callable[[ManyHosts, Machine, int], None]] = {
         "fence",
         "call_lost",
         "drain",
+        "undrain",
         "leave",
         "kill",
         "reconcile",
