@@ -32,6 +32,7 @@ from kugetsu.runtime import (
 from kugetsu.runtime.notifications.notice import notice_of
 from kugetsu.runtime.process import identity
 from kugetsu.runtime.process.named_lease import RELAY
+from kugetsu.runtime.query import contact
 from kugetsu.runtime.workspace import Workspace, open_workspace
 from runtime import repos
 from runtime.stage import COMMIT, PATIENCE, UNTIL_GO, Stage, bare_stage, check_log, stage
@@ -320,7 +321,7 @@ def test_a_host_that_was_given_up_and_lives_stops_its_agents_and_joins_again(
     first.ws.log.pull()  # type: ignore[attr-defined]
     cancelled = stop_attempt.elsewhere(first.ws, "q1.1")
     assert cancelled is not None and cancelled.passes_on is None, "its daemon is heard of"
-    first.monkeypatch.setattr(membership, "heard", lambda _: ({there: 240.0}, None))
+    first.monkeypatch.setattr(contact, "known", lambda *_: contact.Contact({there: 240.0}))
     cancelled = stop_attempt.elsewhere(first.ws, "q1.1")
     assert cancelled is not None and cancelled.passes_on is not None
     assert "host two was not heard of for 240 s" in cancelled.passes_on, "whatever the log says"

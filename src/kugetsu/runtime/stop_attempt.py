@@ -50,10 +50,10 @@ def elsewhere(ws: Workspace, attempt_id: str | None) -> Elsewhere | None:
     there = host_id.line_there(state, attempt.host, f"kugetsu queue cancel {attempt.task}")
     if attempt.host is None or not state.daemon_of(attempt.host).runs:
         return Elsewhere(name, f"no daemon of {name} passes it on: {there}")
-    from kugetsu.runtime import membership
+    from kugetsu.model import clock
+    from kugetsu.runtime.query import contact
 
-    heard, _ = membership.heard(ws)
-    ago = heard.get(attempt.host)
+    ago = contact.known(ws.paths, state, clock.now()).silent.get(attempt.host)
     if ago is None or ago < SILENT_SECONDS:
         return Elsewhere(name, None)
     silent = f"{name} was not heard of for {ago:.0f} s: perhaps no daemon of it passes this on"
