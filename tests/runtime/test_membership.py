@@ -267,7 +267,7 @@ def test_a_host_whose_daemon_was_stopped_is_not_lost_for_its_silence(
     first.ws.log.pull()  # type: ignore[attr-defined]
     run(postgres, database, "UPDATE kugetsu.hosts SET expires_at = beat_at")
     with closing(database_of(first.ws.paths.log)) as asked:
-        assert membership.fence_the_silent(first.ws, asked) == ["three"]
+        assert membership.fence_the_silent(first.ws, asked.beats()) == ["three"]
     assert {host.name: host.state for host in first.state.hosts.values()} == {
         "one": "joined",
         "two": "joined",
