@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -10,7 +9,6 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from fault_campaign.clock import Clock
 from fault_campaign.network import Network
@@ -48,7 +46,9 @@ class Host:
         os.mkdir(self.directory, 0o700)
         with open(f"{folder}/home/.gitconfig", "w", encoding="utf-8") as file:
             file.write(f"[user]\n\tname = {self.name}\n\temail = {self.name}@example.org\n")
-        own = {"HOME": f"{folder}/home", "KUGETSU_DIR": self.directory, "COLUMNS": "80"}
+        self.temp = f"{folder}/tmp"
+        os.mkdir(self.temp)
+        own = {"HOME": f"{folder}/home", "KUGETSU_DIR": self.directory, "TMPDIR": self.temp, "COLUMNS": "80"}
         self.environment = {**environment, **own, **clock.environment}
         self._ws: Workspace | None = None
 
@@ -84,12 +84,15 @@ class Host:
         )
         return Command([*words], process, time.monotonic())
 
-    def do(self, *words: str) -> Any:
-        """Run a command to its end; its JSON, if it was asked for. Raises RuntimeError unless it exits with 0."""
-        code, out, err = self.type(*words).answer()
+    def do(self, *words: str) -> None:
+        """Run a command to its end. Raises RuntimeError unless it exits with 0."""
+        self.expect(self.type(*words))
+
+    def expect(self, command: Command) -> None:
+        """Wait for a command. Raises RuntimeError unless it exits with 0."""
+        code, out, err = command.answer()
         if code != 0:
-            raise RuntimeError(f"{self.name}: kugetsu {' '.join(words)}: exit {code}: {out}{err}")
-        return json.loads(out) if "--json" in words else out
+            raise RuntimeError(f"{self.name}: kugetsu {' '.join(command.words)}: exit {code}: {out}{err}")
 
     def processes(self) -> list[identity.Identity]:
         """All that runs for this directory, agents and commands too."""
@@ -118,6 +121,12 @@ class Host:
             send(left, signal.SIGKILL)
             time.sleep(0.05)
         self.network.close()
+
+
+def all_do(hosts: Sequence[Host], *words: str) -> None:
+    """Run a command on each host at once. Raises RuntimeError unless all exit with 0."""
+    for host, command in [(host, host.type(*words)) for host in hosts]:
+        host.expect(command)
 
 
 def send(processes: Sequence[identity.Identity], number: signal.Signals) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from fault_campaign import clock, hosts_promises
 from fault_campaign.campaign import Action, Campaign, git
-from fault_campaign.host import Command, Host, send
+from fault_campaign.host import Command, Host, all_do, send
 from fault_campaign.journal import Faults, uptime
 from fault_campaign.network import Network
 from kugetsu.runtime.process import identity
@@ -104,8 +104,7 @@ class Hosts(Campaign):
             host.configure(self._settings(agent, place))
         self._share(f"file://{bare}")
         self.ws = self.hosts[0].ws
-        for host in self.hosts:
-            host.do("queue-daemon", "start")
+        all_do(self.hosts, "queue-daemon", "start")
 
     def _settings(self, agent: str, place: str) -> dict[str, object]:
         return {
@@ -132,9 +131,14 @@ class Hosts(Campaign):
         first.do("log", "share", self._url(first, "postgres"))
         self.server.run(f"UPDATE kugetsu.meta SET host_ttl = '{self.ttl} s'", self.database)
         for host in self.hosts:
-            role = f"kugetsu_{host.name}"
-            self.server.run(f"CREATE ROLE {role} LOGIN IN ROLE kugetsu_writer")
-            host.do("init", "--join", self._url(host, role))
+            self.server.run(f"CREATE ROLE {self._role(host)} LOGIN IN ROLE kugetsu_writer")
+        for host, command in [
+            (host, host.type("init", "--join", self._url(host, self._role(host)))) for host in self.hosts
+        ]:
+            host.expect(command)
+
+    def _role(self, host: Host) -> str:
+        return f"kugetsu_{host.name}"
 
     def _url(self, host: Host, role: str) -> str:
         return f"postgresql://{role}@127.0.0.1:{host.network.port}/{self.database}"
@@ -446,8 +450,7 @@ class Hosts(Campaign):
         if self.ws.state().paused:
             self.hosts[0].do("queue", "resume", "--json")
         left = self._await(self._unrest, patience)
-        for host in self.hosts:
-            host.do("queue-daemon", "stop")
+        all_do(self.hosts, "queue-daemon", "stop")
         return [f"not at rest after {patience:.0f} s: {text}" for text in left]
 
     def _unrest(self) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -60,23 +61,9 @@ def unrest(hosts: Sequence[Host]) -> list[str]:
         if not (known.takes_part and state.daemon_of(host.id).runs):
             found.append(f"{host.name} is {known.state}, its daemon {state.daemon_of(host.id).state}")
         found += [f"{worktree} on {host.name} was left behind" for worktree in known.left_behind]
-        found += [f"{attempt} was given away by {host.name}" for attempt in _at_work(host, known.away)]
+        told = (attempt for attempt in known.away if Path(host.ws.paths.run(attempt)).is_dir())
+        found += [f"what came of {attempt} on {host.name}, which was given away, is not told" for attempt in told]
     return found
-
-
-def _at_work(host: Host, away: dict[str, Any]) -> list[str]:
-    """The attempts that were given away of which something still runs."""
-    return [
-        attempt
-        for attempt in away
-        if any(f"KUGETSU_ATTEMPT={attempt}" in _environment(who["pid"]) for who in host.processes())
-    ]
-
-
-def _environment(pid: int) -> list[str]:
-    from kugetsu.host import proc
-
-    return proc.environ(pid).decode("utf-8", "replace").split("\0")
 
 
 # --- at the end -------------------------------------------------------------------------------------------------------
@@ -105,6 +92,7 @@ def broken(campaign: Hosts) -> list[str]:
     ]
     for host in campaign.hosts:
         found += [f"{host.name}: {line}" for line in _errors(host)]
+        found += [f"{host.name}: {name} is left" for name in os.listdir(host.temp) if name.startswith("kugetsu-q")]
     for event in events:
         if event["type"] in ("host.lost", "host.joined", "attempt.late", "host.returned"):
             campaign.done[event["type"]] += 1
@@ -125,8 +113,9 @@ def _mirrors(campaign: Hosts, table: list[str]) -> Iterator[str]:
         parts = sorted(Path(host.directory, "log").glob("*.jsonl"))
         if b"".join(part.read_bytes() for part in parts) != lines:
             yield f"{host.name}: the mirror is not the table"
-        for words in (("log", "verify"), ("replay", "--verify")):
-            code, out, err = host.type(*words).answer()
+    for words in (("log", "verify"), ("replay", "--verify")):
+        for host, command in [(host, host.type(*words)) for host in campaign.hosts]:
+            code, out, err = command.answer()
             if code != 0:
                 yield f"{host.name}: kugetsu {' '.join(words)}: exit {code}: {out}{err}"
 
