@@ -269,7 +269,6 @@ class Hosts(Campaign):
     def say_that_a_host_is_lost(self) -> bool:
         """Somebody is sure that a host is gone, which lives."""
         host, teller = self.chance.sample(self.hosts, 2)
-        self.faults.note("called lost", host.name)
         return self.type("host", "lost", "--json", host.name, host=teller)
 
     def kill_command(self) -> bool:

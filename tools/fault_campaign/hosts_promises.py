@@ -157,6 +157,8 @@ def _attempts(events: list[dict[str, Any]]) -> Iterator[str]:
 def _overlaps(campaign: Hosts, events: list[dict[str, Any]], runs: list[Run]) -> list[str]:
     """Two agents at work on one issue, except where the guide's limits say that it may be."""
     claims = {event["attempt"]: event for event in events if event["type"] == "attempt.claimed"}
+    sure = {event["seq"] for event in events if event["type"] == "host.lost" and event["data"]["by"] is None}
+    called = {event["attempt"] for event in events if event["type"] == "attempt.lost" and event["cause"] in sure}
     runs = sorted(runs, key=lambda run: claims[run.attempt]["seq"])
     found = []
     for place, later in enumerate(runs):
@@ -167,7 +169,8 @@ def _overlaps(campaign: Hosts, events: list[dict[str, Any]], runs: list[Run]) ->
             if not both:
                 continue
             host = campaign.host_of(claims[earlier.attempt]["facts"]["host"])
-            excuse = _excuse(campaign, earlier, host, both)
+            called_lost = "a person called its host lost" if earlier.attempt in called else None
+            excuse = called_lost or _excuse(campaign, earlier, host, both)
             campaign.done[f"overlap: {excuse or 'of no excuse'}"] += 1
             about = (
                 f"{earlier.attempt} on {host.name} and {later.attempt} both worked on {later.issue} for "
@@ -187,8 +190,6 @@ def _excuse(campaign: Hosts, earlier: Run, host: Host, both: list[float]) -> str
     for fault in campaign.faults.of(host.name):
         if fault.until < began or fault.since > last:
             continue
-        if fault.what == "called lost":
-            return "a person called a living host lost"
         if fault.what == "frozen" and last <= fault.until + campaign.ttl / 4 + NOTICED:
             return "its clocks stood still"
         if fault.what == "paused" and last <= fault.until + NOTICED:
