@@ -4,12 +4,16 @@ checked.
 
     python tools/fault_campaign --seconds 300 --seed 7
     python tools/fault_campaign --loop --minutes 10
+    python tools/fault_campaign --hosts 3 --minutes 10
+    python tools/fault_campaign --claims 200
 
 Works in a directory of its own (``--keep`` leaves it for a look), with scripted agents in real processes. Whatever was
 killed, at the end every task is finished, every attempt has exactly one outcome, no claim ever exceeded the cap, the
 log and every decision in it verify, no process of an ended attempt is left, and no stranger was touched. ``--loop``:
 two scripted forges that fail in every way, on which people label, review, push and merge; then also what `promises`
-says. Prints a summary; exit status 1 when something of that does not hold.
+says. ``--hosts``: hosts that share a log, each with a network and a clock of its own, over a PostgreSQL that is killed
+and stopped as they are; then what `hosts_promises` says. ``--claims``: so many races for three slots, no campaign.
+Prints a summary; exit status 1 when something of that does not hold.
 """
 
 from __future__ import annotations
