@@ -17,7 +17,7 @@ from kugetsu.domain.decide import hosts as decide_hosts
 from kugetsu.domain.decide import sessions
 from kugetsu.host import host_file
 from kugetsu.log.shared.opening import database_of
-from kugetsu.model.errors import Conflict
+from kugetsu.model.errors import Conflict, LogUnreachable
 from kugetsu.model.refs import parse_ref
 from kugetsu.runtime import (
     daemon_control,
@@ -141,6 +141,20 @@ def test_an_older_directory_of_a_copied_host_renews_nothing(first: Stage, postgr
         os.unlink(host_lease.path(first.ws.paths.leases))
         membership.beat(first.ws, database)
         assert host_lease.stop_by(host_lease.path(first.ws.paths.leases)) is None
+
+
+def test_who_may_not_close_the_database_lets_nobody_leave(
+    first: Stage, joined: Callable[..., Workspace], database: str, postgres: Any
+) -> None:
+    joined("two")
+    postgres.run("CREATE ROLE appends LOGIN IN ROLE kugetsu_writer")
+    log_sharing.join(first.ws, database.replace("user=postgres", "user=appends"))
+    with pytest.raises(LogUnreachable, match="not taken back"):
+        log_sharing.unshare(first.ws)
+    assert {host.state for host in first.state.hosts.values()} == {"joined"}
+    log_sharing.join(first.ws, database)
+    log_sharing.unshare(first.ws)
+    postgres.run("DROP ROLE appends")
 
 
 def test_who_takes_the_log_back_has_it_alone(first: Stage, joined: Callable[..., Workspace], database: str) -> None:

@@ -46,6 +46,7 @@ def unshare(ws: Workspace) -> Head:
     host, or a daemon on another one."""
     _require_quiet(ws, ws.state())
     if is_shared(ws.paths.log):
+        sharing.require_owner(ws.paths.log)  # else all others had left a log that stays shared
         membership.remain_alone(ws)
     ws.close()
     return sharing.unshare(ws.paths.log)

@@ -93,8 +93,12 @@ def place_of(url: str) -> str:
     """Where the database is, for people: host, port and database, never a user's password."""
     known = parameters(url)
     host = known.get("host") or known.get("hostaddr") or (f"service {known['service']}" if "service" in known else "")
-    port = f":{known['port']}" if "port" in known else ""
-    return f"{host or 'local'}{port}/{known.get('dbname') or known.get('user') or ''}".rstrip("/")
+    hosts, ports = (host or "local").split(","), str(known.get("port", "")).split(",")
+    place = ",".join(
+        f"{each}:{port}" if port else each
+        for each, port in zip(hosts, ports if len(ports) == len(hosts) else ports[:1] * len(hosts), strict=True)
+    )
+    return f"{place}/{known.get('dbname') or known.get('user') or ''}".rstrip("/")
 
 
 @value

@@ -97,6 +97,24 @@ def unshare(directory: str) -> Head:
         database.close()
 
 
+def require_owner(directory: str) -> None:
+    """Raise LogUnreachable unless the role of a mirror may close the database: before anything is done for it."""
+    found = _marker(directory)
+    database = Database(found.url)
+    try:
+        asked = "SELECT has_table_privilege('kugetsu.meta', 'UPDATE') AND has_table_privilege('kugetsu.head', 'UPDATE')"
+        (owns,) = database.connection().execute(asked).fetchall()[0]
+    except psycopg.Error as error:
+        raise _refused(database, error) from error
+    finally:
+        database.close()
+    if not owns:
+        raise LogUnreachable(
+            "not taken back: this host's role may append, and not close the database",
+            "join as the role that owns the schema kugetsu first: kugetsu init --join URL",
+        )
+
+
 def join(directory: str, url: str) -> Head:
     """Make an empty folder the mirror of the log that the database has; its head. Nothing is left behind on failure.
 
