@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from kugetsu.domain.decide import hosts
+from kugetsu.domain.facts import Ending
 from kugetsu.runtime import host_id, late_outcomes
-from kugetsu.runtime.process import identity
+from kugetsu.runtime.process import identity, termination
+from kugetsu.runtime.runner import finalize, spawn, temp_folders
 from runtime.stage import UNTIL_GO, Stage, bare_stage, stage
 
 __all__ = ["bare_stage", "stage"]
@@ -27,6 +29,13 @@ def given_away(stage: Stage) -> identity.Identity:
     for host, name in ((own, "one"), (TWO, "two")):
         join(stage, host, name, 1)
     stage.kill(attempt.runner)
+    lose(stage, own)
+    join(stage, own, "one", 2)
+    assert attempt.agent is not None and list(stage.state.hosts[own].away) == ["q1.1"]
+    return attempt.agent
+
+
+def lose(stage: Stage, own: str) -> None:
     facts: Any = {
         "now": stage.state.latest,
         "max_attempts": 3,
@@ -36,9 +45,6 @@ def given_away(stage: Stage) -> identity.Identity:
     }
     lost = partial(hosts.lost, host=own, term=1, silent_since=None, by=None, reason="lost", facts=facts)
     stage.ws.log.transact(lost)
-    join(stage, own, "one", 2)
-    assert attempt.agent is not None and list(stage.state.hosts[own].away) == ["q1.1"]
-    return attempt.agent
 
 
 def join(stage: Stage, host: str, name: str, term: int) -> None:
@@ -70,3 +76,25 @@ def test_an_attempt_without_its_folder_is_left_alone(stage: Stage, given_away: i
     stage.kill(given_away)
     (stage.directory / "runs" / "q1.1").rename(stage.root / "away")
     assert late_outcomes.settle(stage.ws, stage.state, {}) == [] == stage.events("attempt.late")
+
+
+def test_a_runner_whose_attempt_is_given_away_while_it_looks_leaves_no_temporary_folder(stage: Stage) -> None:
+    stage.agent(UNTIL_GO)
+    stage.start(1)
+    stage.at_work("q1.1")
+    attempt, own = stage.state.attempts["q1.1"], host_id.own(stage.ws)
+    join(stage, own, "one", 1)
+    stage.kill(attempt.runner)
+    termination.end(attempt.lease, 0.0)
+    assert temp_folders.left(stage.ws.paths, "q1.1") is not None
+
+    def look(*_: Any, **__: Any) -> Ending:
+        lose(stage, own)
+        return Ending("fail", "retry", "exit code 3")
+
+    stage.monkeypatch.setattr(spawn, "begin_finalizing", lambda: None)
+    stage.monkeypatch.setattr(finalize, "ending_of", look)
+    end = ["--exit", "3", "--stopped", "none", "--ended-at", "2026-11-23T09:00:00.000000Z", "--leftover", "0"]
+    assert finalize.main(["q1.1", *end]) == 0
+    assert [event["attempt"] for event in stage.events("attempt.late")] == ["q1.1"]
+    assert temp_folders.left(stage.ws.paths, "q1.1") is None

@@ -156,11 +156,11 @@ def _settle(ws: Workspace, attempt: Attempt) -> bool:
     record_orphans(ws, attempt, report)
 
     try:
-        return bool(conclude(ws, attempt.id, _ending(ws, attempt)))
+        return bool(conclude(ws, attempt.id, _ending(ws, attempt), attempt.lease))
     except (KugetsuError, OSError):
         raise  # it may pass, or be fixed
     except Exception as problem:  # noqa: BLE001  what the agent left would fail again, and hold the slot for ever
-        return bool(conclude(ws, attempt.id, _unreadable(attempt, problem)))
+        return bool(conclude(ws, attempt.id, _unreadable(attempt, problem), attempt.lease))
 
 
 def _give_up(ws: Workspace, attempt: Attempt, problem: Exception) -> bool:
@@ -176,7 +176,7 @@ def _give_up(ws: Workspace, attempt: Attempt, problem: Exception) -> bool:
         return False
     text = f"it ended with an unknown outcome: {reason}"
     ending = Ending("lose", _verdict_of_lost(attempt), text, rescue_failed=_NOT_TRIED)
-    return bool(conclude(ws, attempt.id, ending))
+    return bool(conclude(ws, attempt.id, ending, attempt.lease))
 
 
 def _unreadable(attempt: Attempt, problem: Exception) -> Ending:

@@ -46,7 +46,7 @@ def main(arguments: list[str]) -> int:
         if given_away is not None:
             _conclude_patiently(ws, attempt_id, late_ending_of(ws, given_away, ended), given_away.lease)
         return 0
-    _conclude_patiently(ws, attempt_id, ending_of(ws, attempt, ended, by_runner=True))
+    _conclude_patiently(ws, attempt_id, ending_of(ws, attempt, ended, by_runner=True), attempt.lease)
     session = ws.state().sessions.get(attempt.session)
     if session is not None and session.owed is not None:
         pull_opening.open_owed(ws, session, patience=pull_opening.PATIENCE)
@@ -64,7 +64,7 @@ def before_it_was_lost(ws: Workspace, attempt_id: str) -> Attempt | None:
     return before.attempts[attempt_id]
 
 
-def _conclude_patiently(ws: Workspace, attempt_id: str, ending: Ending, given_away: str | None = None) -> None:
+def _conclude_patiently(ws: Workspace, attempt_id: str, ending: Ending, lease: str) -> None:
     """Conclude when a full disk has room again: nobody else has the evidence. Raises LogWriteFailed after an hour.
 
     If only this process may not write (`ulimit -f`), it releases its lease: others may settle the attempt from the
@@ -73,7 +73,7 @@ def _conclude_patiently(ws: Workspace, attempt_id: str, ending: Ending, given_aw
     give_up = time.monotonic() + WRITE_PATIENCE_SECONDS
     while True:
         try:
-            conclude(ws, attempt_id, ending, given_away)
+            conclude(ws, attempt_id, ending, lease)
         except LogWriteFailed as problem:
             if time.monotonic() >= give_up:
                 raise
@@ -84,26 +84,23 @@ def _conclude_patiently(ws: Workspace, attempt_id: str, ending: Ending, given_aw
             return
 
 
-def conclude(ws: Workspace, attempt_id: str, ending: Ending, given_away: str | None = None) -> list[dict[str, Any]]:
-    """Append how the attempt ended and what follows; [] if somebody else recorded its end. ``given_away``: the lease of
-    one that was given away with its host, which the state has no more.
+def conclude(ws: Workspace, attempt_id: str, ending: Ending, lease: str) -> list[dict[str, Any]]:
+    """Append how the attempt ended and what follows; [] if somebody else recorded its end. ``lease`` is its nonce: the
+    state has none of an attempt that was given away with its host meanwhile.
 
     Raises LogWriteFailed at once: reconciliation records it later.
     """
     attempt = ws.state().attempts.get(attempt_id)
-    lease = attempt.lease if attempt is not None else given_away
-    if lease is not None:
-        _remove_temp_folder(ws, attempt_id, lease)
-        scratch.remove(ws.paths, lease)
+    _remove_temp_folder(ws, attempt_id, lease)
+    scratch.remove(ws.paths, lease)
     settings = ws.config_of(attempt.issue if attempt is not None else None)
     ending.remedy = settings.remedy(ending.remedy)
     finish = partial(decide.finish, attempt_id=attempt_id, ending=ending, facts=outcome_facts(settings))
     events = ws.log.transact(finish)
     _keep_result(ws, attempt_id, events)
-    if lease is not None:
-        # No longer needed; its lock is freed with the last process that holds it.
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(ws.paths.lease(lease))
+    # No longer needed; its lock is freed with the last process that holds it.
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(ws.paths.lease(lease))
     return events
 
 

@@ -81,7 +81,7 @@ def run(ws: Workspace, attempt_id: str, lease: Lease) -> NoReturn:
         ws.close()
         if unusable is None:
             _live(ws, attempt_id, lease, ws.paths.run(attempt_id))
-        conclude(ws, attempt_id, failed_start.ending_of(unusable))
+        conclude(ws, attempt_id, failed_start.ending_of(unusable), lease.nonce)
     except BaseException:  # noqa: BLE001  the forked child must end here, and its log says why
         traceback.print_exc()
     finally:
@@ -137,7 +137,7 @@ def _live(ws: Workspace, attempt_id: str, lease: Lease, folder: str) -> NoReturn
             raise
         # Do not wait for a full disk: the lease is about to be free, and reconciliation records the end.
         with contextlib.suppress(LogWriteFailed):
-            conclude(ws, attempt_id, failed_start.ending_of(problem))
+            conclude(ws, attempt_id, failed_start.ending_of(problem), lease.nonce)
         os._exit(1)
     spawn.become_supervisor(_orders(ws, attempt_id, lease, folder, pid), lease)
 
@@ -174,7 +174,7 @@ def _conclude_interrupted(ws: Workspace, attempt_id: str, lease: Lease, stop: In
     else:
         ending = Ending("kill", "retry", f"stopped from outside {before}")
     with contextlib.suppress(LogWriteFailed):  # as for a failed start
-        conclude(ws, attempt_id, ending)
+        conclude(ws, attempt_id, ending, lease.nonce)
 
 
 def _prepare(ws: Workspace, attempt_id: str, lease: Lease, folder: str, deadline: float) -> tuple[Launch, str, str]:
