@@ -31,7 +31,7 @@ class Sizes:
     def quick(cls) -> Sizes:
         """Enough to see that everything can be measured, in about half a minute."""
         return cls(
-            large=20_000,
+            large=4_000,
             rounds=2,
             slow_rounds=1,
             append_seconds=0.1,
