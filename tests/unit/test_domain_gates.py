@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from kugetsu.domain import gates, state_codec
+from kugetsu.domain import capacity_gates, gates, state_codec
 from kugetsu.domain.decide import attempts, claims, queue, sessions
 from kugetsu.domain.facts import AgentProblem, Ending
 from kugetsu.domain.fold import tasks as folding
@@ -472,7 +472,7 @@ def test_memory_for_one_more_must_be_free(free: int | None, opens: bool, world: 
 def test_without_a_memory_limit_none_is_looked_at(world: World) -> None:
     enqueue(world)
     facts = {**world.claim_facts(), "min_free_memory_mb": 0, "free_memory_mb": 1}
-    said = gates.memory(world.state, world.state.tasks["q1"], facts)  # type: ignore[arg-type]
+    said = capacity_gates.memory(world.state, world.state.tasks["q1"], facts)  # type: ignore[arg-type]
     assert (said.open, said.code) == (True, "no_memory_limit")
 
 

@@ -2,27 +2,21 @@
 
 One ordered list, called by the dispatcher, by `start` and by `kugetsu why`: an answer can never drift from what
 decides. A gate is a pure function of the state, the task and the facts; the facts are recorded with the decision.
-It answers with a code and values; the words, and the command that opens it, are in `views.gates`.
+It answers with a code and values; the words, and the command that opens it, are in `views.gates`. The gates of which
+a machine or a repository may be full are in `capacity_gates`.
 """
 
 from __future__ import annotations
 
 from kugetsu.domain import outages
+from kugetsu.domain.capacity_gates import disk, memory, repository, slots, stagger
 from kugetsu.domain.machines import FINISHED_TASK
 from kugetsu.domain.state import BRANCH, EVERYTHING, FORGE, SETUP, Usage
-from kugetsu.domain.task_options import (
-    facts_of,
-    label,
-    max_attempts,
-    own_facts,
-    problem_key,
-    repository_cap,
-    repository_of,
-)
+from kugetsu.domain.task_options import facts_of, label, max_attempts, problem_key, set_for
 from kugetsu.domain.verdict import Verdict
 from kugetsu.domain.verdict import closed as _closed
 from kugetsu.domain.verdict import opened as _open
-from kugetsu.model.clock import add_seconds, seconds_between
+from kugetsu.model.clock import add_seconds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +24,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from kugetsu.domain.facts import ClaimFacts
-    from kugetsu.domain.state import Attempt, State, Task
+    from kugetsu.domain.state import State, Task
 
     Gate = Callable[[State, Task, ClaimFacts], "Verdict"]
     Values = dict[str, Any]
@@ -165,17 +159,12 @@ def budget(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     used = _issue_usage(state, task)
     tokens, cost = used.tokens, used.cost
     if max_tokens and tokens >= max_tokens:
-        values = {"tokens": tokens, "max": max_tokens, **_set_for(task, facts, "issue_max_tokens")}
+        values = {"tokens": tokens, "max": max_tokens, **set_for(task, facts, "issue_max_tokens")}
         return _closed("budget", "tokens_used_up", _usage_rests_on(state, task), **values)
     if max_cost and cost >= max_cost:
-        values = {"cost": cost, "max": max_cost, **_set_for(task, facts, "issue_max_cost")}
+        values = {"cost": cost, "max": max_cost, **set_for(task, facts, "issue_max_cost")}
         return _closed("budget", "cost_used_up", _usage_rests_on(state, task), **values)
     return _open("budget", "within_budget" if max_tokens or max_cost else "no_budget")
-
-
-def _set_for(task: Task, facts: ClaimFacts, fact: str) -> Values:
-    """Names the repository whose own setting a fact is: only there another value helps."""
-    return {"of": repository_of(task)} if fact in own_facts(task.issue, facts) else {}
 
 
 def progress(state: State, task: Task, facts: ClaimFacts) -> Verdict:
@@ -338,101 +327,11 @@ def agent(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     return _outage(state, task, facts, "agent") or _open("agent", "agent_available")
 
 
-def live_here(state: State, facts: ClaimFacts, repository: str | None = None) -> list[Attempt]:
-    """The live dev attempts (in a ``repository``) on the host of the facts: all while the log is not shared."""
-    live, here = state.live("dev") if repository is None else state.live_in(repository), facts.get("host")
-    return live if not state.hosts or here is None else [attempt for attempt in live if attempt.host == here]
-
-
-def slots(state: State, task: Task, facts: ClaimFacts) -> Verdict:
-    """A slot is free on this host, and all hosts together have less than their cap; only dev attempts hold one."""
-    if task.kind == "pm":
-        return _open("slots", "no_slot_needed")
-    live, cap = live_here(state, facts), facts["cap"]
-    if len(live) >= cap:
-        return _closed("slots", "slots_full", live[0].claimed if live else 0, **_used(live, cap))
-    if state.shared:
-        from kugetsu.domain import hosts
-
-        everywhere, most = state.live("dev"), hosts.global_cap(state)
-        if most is not None and len(everywhere) >= most:
-            return _closed(
-                "slots", "all_slots_full", everywhere[0].claimed if everywhere else 0, **_used(everywhere, most)
-            )
-    return _open("slots", "slot_free", used=len(live), cap=cap)
-
-
 def host(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     """The host that asks may start it (`hosts.host`)."""
     from kugetsu.domain import hosts  # only where several share the log
 
     return hosts.host(state, task, facts)
-
-
-def _used(live: list[Attempt], cap: int) -> Values:
-    return {"used": len(live), "cap": cap, "attempts": [attempt.id for attempt in live]}
-
-
-def repository(state: State, task: Task, facts: ClaimFacts) -> Verdict:
-    """Fewer agents than allowed work in the task's repository."""
-    name, everywhere = repository_of(task), None
-    cap = repository_cap(name, facts) if name else 0
-    if state.shared and name:
-        from kugetsu.domain import hosts
-
-        everywhere = hosts.repository(state, name)
-    if not cap or (everywhere is not None and not everywhere.open):
-        return everywhere or _open("repository", "no_repository_cap")
-    live = live_here(state, facts, name)
-    if len(live) < cap:
-        return _open("repository", "repository_free", used=len(live), cap=cap, repository=name)
-    caps = facts.get("repository_caps", {})
-    own = {repository: most for repository, most in caps.items() if repository != "*"} if name in caps else None
-    values = {"used": len(live), "cap": cap, "repository": name, "caps": own, **_set_for(task, facts, "max_agents")}
-    return _closed("repository", "repository_full", live[0].claimed, **values)
-
-
-def stagger(state: State, task: Task, facts: ClaimFacts) -> Verdict:
-    """At most one agent a core starts at a time: starting costs seconds of CPU, and too many at once time out."""
-    here = facts.get("host") if state.hosts else None
-    live = [attempt for attempt in state.attempts.values() if here is None or attempt.host == here]
-    starting = [attempt for attempt in live if _starts(attempt, facts)]
-    values = {"starting": len(starting), "cores": facts["cores"]}
-    if starting and len(starting) >= facts["cores"]:
-        return _closed("stagger", "agents_starting", starting[0].claimed, _warm(starting, facts), **values)
-    return _open("stagger", "agents_starting", **values)
-
-
-def _starts(attempt: Attempt, facts: ClaimFacts) -> bool:
-    at = attempt.running_at
-    if at is None:
-        return True
-    if at > facts["now"]:
-        # Another claim's event came between, or the clock went back: then it need not have begun just now.
-        return seconds_between(facts["now"], at) <= facts["warmup_seconds"]
-    return at > facts["warm_before"]
-
-
-def _warm(starting: list[Attempt], facts: ClaimFacts) -> str | None:
-    """When the first of those already running is warm; None when none is running yet."""
-    running = [attempt.running_at for attempt in starting if attempt.running_at is not None]
-    return add_seconds(min(running), facts["warmup_seconds"]) if running else None
-
-
-def memory(state: State, task: Task, facts: ClaimFacts) -> Verdict:
-    """Enough memory is free for one more agent."""
-    wanted, free = facts["min_free_memory_mb"], facts["free_memory_mb"]
-    if wanted and free is not None and free < wanted:
-        return _closed("memory", "memory_low", free=free, wanted=wanted)
-    return _open("memory", "memory_enough" if wanted else "no_memory_limit")
-
-
-def disk(state: State, task: Task, facts: ClaimFacts) -> Verdict:
-    """Enough disk is free for one more worktree: a full one stops every agent and the log."""
-    wanted, free = facts.get("min_free_disk_mb", 0), facts.get("free_disk_mb")
-    if wanted and free is not None and free < wanted:
-        return _closed("disk", "disk_low", free=free, wanted=wanted)
-    return _open("disk", "disk_enough" if wanted else "no_disk_limit")
 
 
 #: The order in which the gates are asked; the first closed one is the reason.

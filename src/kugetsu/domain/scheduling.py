@@ -5,7 +5,7 @@ Pure, and asked of the very gates that the dispatcher asks. Times are UTC text.
 
 from __future__ import annotations
 
-from kugetsu.domain import gates, outages, task_options
+from kugetsu.domain import capacity_gates, gates, outages, task_options
 from kugetsu.domain.machines import FINISHED_TASK
 from kugetsu.domain.state import Attempt, Host, State, Task
 from kugetsu.domain.verdict import Verdict
@@ -189,7 +189,7 @@ def _attempts_behind(state: State, task: Task, facts: ClaimFacts, first: Verdict
     if first.gate == "pm":
         return state.live("pm"), 1
     if first.gate == "slots":
-        live, cap = gates.live_here(state, facts), facts["cap"]
+        live, cap = capacity_gates.live_here(state, facts), facts["cap"]
         if first.code == "all_slots_full":
             live, cap = state.live("dev"), first.values["cap"]
         return (live, len(live) - cap + 1) if cap > 0 else ([], 0)
@@ -198,7 +198,7 @@ def _attempts_behind(state: State, task: Task, facts: ClaimFacts, first: Verdict
         if first.code == "repository_full_everywhere":
             live = state.live_in(name)
         else:
-            live = gates.live_here(state, facts, name)
+            live = capacity_gates.live_here(state, facts, name)
         return live, len(live) - first.values["cap"] + 1
     return [], 0
 

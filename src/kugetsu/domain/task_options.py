@@ -4,6 +4,8 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from kugetsu.domain.facts import ClaimFacts, RepositoryFacts
     from kugetsu.domain.state import Attempt, State, Task
 
@@ -44,6 +46,12 @@ def problem_key(task: Task, facts: ClaimFacts) -> str:
     usual = own.get("agent", facts["agent"]).partition(":")[0]
     key = task.kind if agent in (None, usual) else f"{task.kind}:{agent}"
     return f"{key} {repository_of(task)}" if "agent" in own else key
+
+
+def set_for(task: Task, facts: ClaimFacts, fact: str) -> dict[str, Any]:
+    """Names the repository whose own setting a fact is (``of``): only there another value helps. {} for a general
+    one."""
+    return {"of": repository_of(task)} if fact in own_facts(task.issue, facts) else {}
 
 
 def repository_of(task: Task) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Iterator
 
-from kugetsu.domain import gates
+from kugetsu.domain import capacity_gates, gates
 from kugetsu.domain.facts import ClaimFacts
 from kugetsu.domain.state import State, Task, queue_order
 from kugetsu.domain.task_options import choose_own
@@ -67,7 +67,7 @@ class WaitingLine:
         """
         if not self._places or not gates.daemon(state, state.tasks[self._places[0][-1]], facts).open:
             return
-        full = len(gates.live_here(state, facts)) >= facts["cap"]
+        full = len(capacity_gates.live_here(state, facts)) >= facts["cap"]
         places = self._of_pm if full else self._places
         limit = state.limits.get(facts["agent"]) if not self.agents_differ(facts) else None
         prober = limit["task"] if limit is not None and limit["until"] > facts["now"] else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kugetsu.domain import gates, scheduling
+from kugetsu.domain import capacity_gates, gates, scheduling
 from kugetsu.domain.state import SETUP
 from kugetsu.domain.task_options import facts_of, problem_key
 from kugetsu.domain.task_options import label as label_of
@@ -59,7 +59,7 @@ def collect(state: State, directory: str, facts: ClaimFacts, probes: Probes, as_
         "seq": state.seq,
         "daemon": daemon,
         "cap": facts["cap"],
-        "live": len(gates.live_here(state, facts)),
+        "live": len(capacity_gates.live_here(state, facts)),
         "agents": agents,
         "attached": attached.collect(state),
         "queue": queue.counts(state),

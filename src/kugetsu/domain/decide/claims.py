@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kugetsu.domain import gates, outages, placement, task_options
+from kugetsu.domain import capacity_gates, gates, outages, placement, task_options
 from kugetsu.domain.decide import queue
 from kugetsu.domain.decision import decision
 from kugetsu.domain.fold.tasks import queued
@@ -36,7 +36,7 @@ class ClaimRequest:
 
 def lowest_free_slot(state: State, facts: ClaimFacts) -> int | None:
     """The lowest slot from 1 to the cap that no live dev attempt of this host holds, or None."""
-    held = {attempt.slot for attempt in gates.live_here(state, facts)}
+    held = {attempt.slot for attempt in capacity_gates.live_here(state, facts)}
     return next((slot for slot in range(1, facts["cap"] + 1) if slot not in held), None)
 
 
@@ -69,7 +69,7 @@ def _claim(
         "slot": slot,
         "lease": offer.lease,
         "claimer": offer.claimer,
-        "live": [other.id for other in gates.live_here(state, facts)],
+        "live": [other.id for other in capacity_gates.live_here(state, facts)],
     }
     own = task_options.label(task, task_options.facts_of(task, facts)["agent"])
     if own != facts["agent"]:
@@ -200,11 +200,11 @@ def _faster(state: State, task: Task, closed: Verdict, planned: int, facts: Clai
     if closed.gate == "issue":
         rivals = [attempt for attempt in state.attempts.values() if attempt.issue == task.issue]
     elif closed.code == "repository_full" and task.issue is not None:
-        rivals = gates.live_here(state, facts, task.issue.rpartition("#")[0])
+        rivals = capacity_gates.live_here(state, facts, task.issue.rpartition("#")[0])
     elif closed.gate == "repository" and task.issue is not None:
         rivals = state.live_in(task.issue.rpartition("#")[0])
     elif closed.code == "slots_full":
-        rivals = gates.live_here(state, facts)
+        rivals = capacity_gates.live_here(state, facts)
     elif closed.gate == "pm" or closed.gate in gates.FULL:
         rivals = state.live(task.kind)
     else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from kugetsu.domain.machines import step
-from kugetsu.domain.results import TO_REVIEW
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -78,6 +77,8 @@ def show(state: State, event: Event, session: Session, pull: dict[str, Any]) -> 
 
 def attempt_result(state: State, event: Event, session: Session) -> None:
     """Fold of the result of an attempt that ended: a new one to look at, and what the forge showed with it."""
+    from kugetsu.domain.results import TO_REVIEW  # start-up: `status` and `queue enqueue` seldom fold an end
+
     data = event["data"]
     result, found = data["result"], data["evidence"].get("pull")
     session.result = result

@@ -6,7 +6,6 @@ session loses nothing.
 
 from __future__ import annotations
 
-from kugetsu.domain.results import uncommitted
 from kugetsu.domain.state import ISSUE_COUNTERS, Session, Usage
 
 TYPE_CHECKING = False
@@ -31,6 +30,8 @@ def note_end(session: Session, succeeded: bool, evidence: dict[str, Any]) -> Non
     """
     if not evidence:
         return
+    from kugetsu.domain.results import uncommitted  # start-up: `status` and `queue enqueue` seldom fold an end
+
     session.commits = evidence.get("commits", session.commits)
     loose = uncommitted(evidence)
     session.dirty = session.dirty if loose is None else loose
