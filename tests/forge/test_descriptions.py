@@ -11,8 +11,9 @@ from dataclasses import replace
 import pytest
 
 from forge import prism
-from forge.asking import QUICK, TOKEN, pulls_of_branch
+from forge.asking import TOKEN, pulls_of_branch
 from forge.scripted import ScriptedForge
+from kugetsu.forge.client import Limits
 from kugetsu.forge.credentials import Credential
 from kugetsu.forge.failures import ForgeFailure, ForgeRefused
 from kugetsu.forge.gitea import Gitea
@@ -68,10 +69,14 @@ WRONG = [
 ]
 
 
+PATIENT = Limits(connect=60, read=60, deadline=60)
+"""Prism takes long for its first answers from the larger descriptions where the machine is busy."""
+
+
 def asking(api: str, *, github: bool = False, token: str = TOKEN) -> Forge:
     """A forge object for an API that lies at a URL."""
     kind, variable = (GitHub, "GITHUB_TOKEN") if github else (Gitea, "GITEA_TOKEN")
-    return kind(api, host="forge.test", credential=Credential(variable, token), limits=QUICK)
+    return kind(api, host="forge.test", credential=Credential(variable, token), limits=PATIENT)
 
 
 @pytest.fixture(scope="module", params=ALL)
