@@ -38,7 +38,7 @@ def _list(call: Call) -> int:
             "live": [attempt.id for attempt in state.live_on(host.id)],
             "daemon": state.daemon_of(host.id).state,
             "heard_seconds": known.silent.get(host.id) if host.takes_part else None,
-            "only_there": membership.only_there(state, host),
+            "only_there": hosts.only_there(state, host),
         }
         for host in state.hosts.values()
     ]
@@ -60,7 +60,7 @@ def _lost_arguments(parser: Parser) -> None:
 def _lost(call: Call) -> int:
     call.ready()
     host, events = membership.lose(call.workspace, call.args.name)
-    left = membership.only_there(call.state(), host)
+    left = hosts.only_there(call.state(), host)
     given = [event["task"] for event in events if event["type"] == "task.retried"]
     said = f"host {line(host.name)} is lost: {counted(len(given), 'task')} given to the others"
     call.show({"host": host.id, "tasks": given, "only_there": left, "seq": events[0]["seq"]}, [said])
@@ -106,7 +106,7 @@ def _leave(call: Call) -> int:
 
     call.ready()
     host, left_now = leave(call.workspace, force=call.args.force)
-    there = membership.only_there(call.state(), call.state().hosts[host.id])
+    there = hosts.only_there(call.state(), call.state().hosts[host.id])
     told = "has left the shared log" if left_now else "has left the shared log already"
     call.show({"host": host.id, "left_now": left_now, "only_there": there}, [f"host {line(host.name)} {told}"])
     if not call.json:

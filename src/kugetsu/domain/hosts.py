@@ -132,6 +132,18 @@ def rests(state: State, host: Host) -> bool:
     return host.takes_part and state.daemon_of(host.id).state == "stopped" and not state.live_on(host.id)
 
 
+def only_there(state: State, host: Host) -> list[dict[str, Any]]:
+    """The work of sessions that may be only on a host that was lost or has left, as far as the log tells."""
+    left = [{"worktree": path, **known} for path, known in host.left_behind.items()]
+    if host.state in ("lost", "left"):
+        left += [
+            {"worktree": one.worktree, "session": one.key, "branch": one.branch, "head": one.head}
+            for one in state.sessions.values()
+            if one.host == host.id and one.kind == "issue" and one.worktree is not None and not one.pushed
+        ]
+    return left
+
+
 def has_repository(state: State, task: Task, host: str) -> bool:
     """True if the host has the task's repository, or can clone it: only what are folders of other hosts is out of
     reach."""

@@ -220,18 +220,6 @@ def rest(ws: Workspace) -> None:
         host_lease.forget(ws.paths.leases)
 
 
-def only_there(state: State, host: Host) -> list[dict[str, Any]]:
-    """The work of sessions that may be only on a host that was lost or has left, as far as the log tells."""
-    left = [{"worktree": path, **known} for path, known in host.left_behind.items()]
-    if host.state in ("lost", "left"):
-        left += [
-            {"worktree": one.worktree, "session": one.key, "branch": one.branch, "head": one.head}
-            for one in state.sessions.values()
-            if one.host == host.id and one.kind == "issue" and one.worktree is not None and not one.pushed
-        ]
-    return left
-
-
 def takes_part(ws: Workspace, state: State) -> bool:
     """Whether this directory is one of the hosts of the log, by the log and by its own term."""
     known = state.hosts.get(host_id.own(ws))
