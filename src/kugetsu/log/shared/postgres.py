@@ -177,7 +177,7 @@ class Database:
             except psycopg.Error as error:
                 if not self._is_lost():
                     self.release()
-                    raise self._refused(error) from error
+                    raise self.refused(error) from error
                 self.close()
                 held, lost = False, True
                 continue
@@ -317,10 +317,6 @@ class Database:
         """The open connection (autocommit), for what has no method here. Raises LogUnreachable."""
         return self._open(time.monotonic() + self._patience)
 
-    def refused(self, error: psycopg.Error) -> KugetsuError:
-        """A database's error as kugetsu's own."""
-        return self._refused(error)
-
     # -- the connection ----------------------------------------------------------------------------------------
 
     def _asked(
@@ -340,7 +336,7 @@ class Database:
             except psycopg.Error as error:
                 if not self._is_lost():
                     self.release()
-                    raise self._refused(error) from error
+                    raise self.refused(error) from error
                 self.close()
             except BaseException:
                 self.close()
@@ -379,7 +375,8 @@ class Database:
         _connected.add(self)
         return self._connection
 
-    def _refused(self, error: psycopg.Error) -> KugetsuError:
+    def refused(self, error: psycopg.Error) -> KugetsuError:
+        """A database's error as kugetsu's own."""
         if isinstance(error, NoAnswerError):
             return self._no_answer(error)
         role = parameters(self._url).get("user") or "that role"
