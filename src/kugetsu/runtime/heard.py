@@ -22,9 +22,9 @@ _MOST_BYTES = 1 << 20
 
 @value
 class Heard:
-    """``at``: when the database last answered, by this host's clock, and ``silent``: for how many seconds each host had
-    been silent then. ``mirrored``: until when the mirror was up to date. ``trouble``: why that is not now, and
-    ``remedy``; None if it is, as far as the relay knows."""
+    """``at``: when the database last answered, by the clock that the hosts agree on, and ``silent``: for how many
+    seconds each host had been silent then. ``mirrored``: until when the mirror was up to date. ``trouble``: why that is
+    not now, and ``remedy``; None if it is, as far as the relay knows."""
 
     at: str | None = None
     mirrored: str | None = None

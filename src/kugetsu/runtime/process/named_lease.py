@@ -92,7 +92,7 @@ class NamedLease:
 
 
 #: The process that delivers notifications (called so in earlier versions), the one that looks at pull requests, the one
-#: that verifies work whose run did not, the one that is opening a pull request, and the one that appends to a shared
+#: that is opening a pull request, the one that verifies work whose run did not, and the one that appends to a shared
 #: log for all others.
 NOTIFIER = NamedLease("courier")
 OBSERVER = NamedLease("observer")

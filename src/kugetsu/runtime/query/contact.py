@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kugetsu.host.paths import Paths
 
 _RELAY = "relay"
+"""The name of `named_lease.RELAY`, whose module `status` does not load."""
 _STARTING_SECONDS = 10.0
 """Within which a daemon that was just started may not have its relay yet."""
 
