@@ -106,7 +106,7 @@ def test_a_log_of_one_host_has_none(ready: Command) -> None:
 def test_doctor_says_when_the_database_has_another_time_to_live(shared: Command, database: str, postgres: Any) -> None:
     def said() -> str:
         found = shared("doctor", "--json").json["findings"]
-        return next(f"{one['level']} {one['text']} {one['remedy']}" for one in found if one["name"] == "silence")
+        return next(f"{one['level']} {one['text']} {one['fix']}" for one in found if one["name"] == "silence")
 
     assert said().startswith("ok a host that is silent for 30 min is lost")
     postgres.run("UPDATE kugetsu.meta SET host_ttl = '5 min'", database.rpartition("dbname=")[2])

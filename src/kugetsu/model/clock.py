@@ -44,7 +44,8 @@ def follow(agreed: Callable[[], int | None] | None) -> None:
 
 def now() -> str:
     """The time, of the clock that is followed. Data only: order comes from `seq`, never from this."""
-    return from_micros(_own() + _ahead())
+    there = _agreed() if _agreed is not None else None
+    return from_micros(_own() if there is None else there)
 
 
 def ahead() -> float:
