@@ -22,6 +22,7 @@ def house(tmp_path: Path, opencode_home: dict[str, str], opencode_program_path: 
     return made
 
 
+@pytest.mark.thorough
 def test_the_person_goes_on_in_the_agents_session_and_worktree(house: House, model: ScriptedModel) -> None:
     house.ok("start", ref(1), "FIRST-WORDS " + commit("one"), "--wait")
     session = house.events("attempt.running", issue=1)[0]["data"]["agent_session"]

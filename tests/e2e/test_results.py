@@ -36,6 +36,7 @@ def remote(house: House) -> Path:
     return folder
 
 
+@pytest.mark.thorough
 def test_every_run_has_the_result_that_its_evidence_shows(house: House, remote: Path) -> None:
     findings = f"{house.environment['KUGETSU_DIR']}/runs/{{task}}.1/findings/findings.md"
     scripts = {
