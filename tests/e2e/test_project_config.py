@@ -11,7 +11,7 @@ from e2e.rig import Clone, Runs, git, script
 from kugetsu.agents.opencode.adapter import OpenCode
 from kugetsu.agents.protocol import Health, Running
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.thorough]
 
 
 def configured(clone: Clone, name: str, config: object, file: str = "opencode.json") -> Path:
@@ -37,7 +37,6 @@ def test_what_opencode_adds_to_the_project_is_no_work(agent: OpenCode, clone: Cl
     assert git(tree, "status", "--porcelain") == ""
 
 
-@pytest.mark.thorough
 def test_what_opencode_adds_is_put_back_when_its_plugin_could_not(agent: OpenCode, clone: Clone, runs: Runs) -> None:
     tree = configured(clone, "one", {"permission": {"webfetch": "deny"}})
     session = agent.make_session(str(tree), "t")
@@ -60,7 +59,6 @@ def test_a_turn_in_which_permissions_refused_every_call_failed(agent: OpenCode, 
         assert outcome.details["refused"] == outcome.details["tools"] == 2
 
 
-@pytest.mark.thorough
 def test_refused_calls_beside_others_are_noted(agent: OpenCode, clone: Clone, runs: Runs) -> None:
     tree = configured(clone, "one", {"permission": {"bash": {"git push*": "deny"}}})
     steps = script("run git push origin x", "read /etc/hostname", "run echo fine", "say Done.")
@@ -71,7 +69,6 @@ def test_refused_calls_beside_others_are_noted(agent: OpenCode, clone: Clone, ru
     assert "external_directory (kugetsu's default; permission.external_directory" in note
 
 
-@pytest.mark.thorough
 def test_what_permissions_refused_to_a_sub_agent_is_counted_once(agent: OpenCode, clone: Clone, runs: Runs) -> None:
     """The first turn's calls were all its sub-agent's, and all refused; the second one hands over what is allowed."""
     tree = configured(clone, "one", {"permission": {"edit": "deny", "bash": {"*": "allow", "git push*": "deny"}}})
@@ -90,7 +87,6 @@ def delegated(*steps: str) -> str:
     return script(f"tool task {json.dumps(task)}", "say Done.")
 
 
-@pytest.mark.thorough
 def test_the_same_call_three_times_in_an_answer_ends_no_turn(agent: OpenCode, clone: Clone, runs: Runs) -> None:
     steps = script("times 3", "run echo same >> same.txt", "say Done.")
     tree = clone.worktree("one")
