@@ -17,6 +17,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from kugetsu.log.files.segments import Head
 from kugetsu.log.shared import postgres
 from kugetsu.log.shared.engine import SharedLog
 from kugetsu.model.errors import LogUnreachable
@@ -284,6 +285,28 @@ def test_who_gets_no_answer_at_all_is_told_that_it_is_open_what_happened(
         note(log, "second")
     assert len(lines_in(database)) == 2
     close(log)
+
+
+@pytest.mark.parametrize("why", ["locked", "a standby"])
+def test_what_was_sent_before_is_open_also_if_it_is_refused_when_sent_again(
+    postgres: Any, database: str, why: str
+) -> None:
+    name = database.rpartition("dbname=")[2]
+    from kugetsu.log.shared.postgres import Database
+
+    log = Database(database)
+    with psycopg.connect(database) as holder:
+        holder.execute("SELECT 1 FROM kugetsu.head FOR UPDATE")  # as what was cut off may do, which goes on then
+        if why == "locked":
+            postgres.run("ALTER FUNCTION kugetsu.append(bigint, text, text[], int) SET lock_timeout = '50ms'", name)
+        else:
+            postgres.run(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        for again, said in ((True, "may or may not have happened"), (False, "locked|read-only")):
+            with pytest.raises(LogUnreachable, match=said) as refused:
+                log.append(Head(0, "0" * 32), [b"{}"], held=False, again=again)
+            assert ("may or may not" in refused.value.message) is again
+        holder.rollback()
+    log.close()
 
 
 def test_a_server_that_says_nothing_is_waited_for_no_longer_than_a_limit(tmp_path: Path, database: str) -> None:

@@ -177,7 +177,7 @@ class Database:
             except psycopg.Error as error:
                 if not self._is_lost():
                     self.release()
-                    raise self.refused(error) from error
+                    raise self._refused_append(error, lost) from error
                 self.close()
                 held, lost = False, True
                 continue
@@ -195,6 +195,13 @@ class Database:
                 return None
             following = [row[1].encode() for row in rows]
             return None if lost and following[0] == lines[0] else following
+
+    def _refused_append(self, error: psycopg.Error, lost: bool) -> KugetsuError:
+        """As `refused`; ``lost``: it was sent again, and what was sent before may be done, or be done yet."""
+        refusal = self.refused(error)
+        if lost and isinstance(refusal, LogUnreachable):
+            return left_open(f"{refusal.message}; the connection broke during an append")
+        return refusal
 
     def hold(self, at: Head) -> list[bytes] | None:
         """See `Arbiter`."""
