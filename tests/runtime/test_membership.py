@@ -21,6 +21,7 @@ from kugetsu.model.errors import Conflict, LogUnreachable
 from kugetsu.model.refs import parse_ref
 from kugetsu.runtime import (
     daemon_control,
+    dispatcher,
     host_id,
     host_lease,
     host_leave,
@@ -362,6 +363,23 @@ def test_without_a_daemon_nothing_starts_in_a_shared_log(first: Stage) -> None:
     with pytest.raises(Conflict, match="no daemon") as refused:
         submit.start(first.ws, parse_ref(f"{NAME}#1"), "do it")
     assert refused.value.hint is not None and "queue-daemon start" in refused.value.hint
+
+
+def test_a_start_is_refused_once_the_daemon_has_stopped_in_order(first: Stage) -> None:
+    first.start_daemon()
+    first.wait("host.joined", count=2)
+    make = dispatcher.make_claim_request
+
+    def stopped_meanwhile(ws: Workspace) -> Any:
+        daemon_control.stop(ws, drain=False)
+        return make(ws)
+
+    first.monkeypatch.setattr(dispatcher, "make_claim_request", stopped_meanwhile)
+    with pytest.raises(Conflict, match="no daemon"):
+        submit.start(first.ws, parse_ref(f"{NAME}#1"), "do it")
+    # Nothing limits a host that rests: an agent of it would go on when its task was given away.
+    assert host_lease.stop_by(host_lease.path(first.ws.paths.leases)) is None
+    assert first.events("attempt.claimed") == []
 
 
 def live_for(postgres: Any, database: str, seconds: float) -> None:

@@ -256,10 +256,7 @@ def _start(
     from kugetsu.runtime.facts import claim_facts
 
     if is_shared(ws.paths.log) and not liveness.daemon(ws.paths, ws.state()):
-        raise Conflict(
-            "no daemon is running, and without one the other hosts do not hear of this one",
-            "kugetsu queue-daemon start, or let another host do it: kugetsu queue enqueue",
-        )
+        raise _no_daemon()
     here = clone_here(ws, ref)
     issue = str(ref)
     facts = claim_facts(ws, "self", options=own["options"] or {})
@@ -281,6 +278,8 @@ def _start(
     def decide(state: State) -> list[NewEvent]:
         nonlocal closed
         _require_current(state, issue, read_at)
+        if state.hosts and not liveness.daemon_here(ws.paths, state).runs:
+            raise _no_daemon()  # it was stopped since: the host rests, and nothing limits what would run here
         queued = wanted(state)
         closed = claims.held_back(state, queued, facts)
         if closed is None:
@@ -297,6 +296,13 @@ def _start(
     if attempt is None:
         raise KugetsuError("the claim was not made, and no gate explains it", hint="kugetsu log verify")
     return Started(events[0]["task"], attempt, issue, events)
+
+
+def _no_daemon() -> Conflict:
+    return Conflict(
+        "no daemon is running, and without one the other hosts do not hear of this one",
+        "kugetsu queue-daemon start, or let another host do it: kugetsu queue enqueue",
+    )
 
 
 #: Kinds of an attempt's events → what is waited for then.
