@@ -22,6 +22,7 @@ from kugetsu.runtime import daemon_child, heard, host_lease, membership
 from kugetsu.runtime.daemon_child import DaemonChild, Trouble
 from kugetsu.runtime.heard import Heard
 from kugetsu.runtime.process.named_lease import RELAY
+from kugetsu.runtime.silence import Silence
 from kugetsu.runtime.workspace import Workspace
 
 BEAT_SECONDS = 20.0
@@ -46,6 +47,7 @@ class LogRelay(DaemonChild):
         self._next_beat = 0.0
         self._beat_trouble: LogUnreachable | None = None
         self._heard = heard.read(ws.paths.leases)
+        self._silence = Silence()
 
     def write(self, text: str) -> None:
         """Write a line into the daemon's log."""
@@ -75,7 +77,8 @@ class LogRelay(DaemonChild):
             beats = self._database.beats()
             self._beat_trouble = None
             self._tell(clock.now(), {beat.host: beat.ago for beat in beats})
-            for name in membership.fence_the_silent(self._ws, beats):
+            silent_here = self._silence.lasting(beats, host_lease.now(), ttl)
+            for name in membership.fence_the_silent(self._ws, silent_here):
                 self.write(f"host {name} was not heard of for too long: its tasks were given away")
             if (silent := membership.observe_for_the_silent(self._ws, beats)) is not None:
                 self.write(f"host {silent} was not heard of lately: this one asks the forges now")

@@ -134,7 +134,8 @@ def fence(ws: Workspace, host: str, term: int, silent_since: str | None, *, sure
 
 
 def fence_the_silent(ws: Workspace, beats: Sequence[Beat]) -> list[str]:
-    """Fence each other host that was not heard of for its time to live; the names. Raises LogUnreachable."""
+    """Fence each other host that was not heard of for its time to live, of those that this one has watched
+    (`silence.Silence`); the names. Raises LogUnreachable."""
     own, known = host_id.own(ws), ws.state().hosts
     gone = []
     for beat in beats:
