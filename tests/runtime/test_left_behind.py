@@ -9,11 +9,16 @@ from typing import Any
 
 import pytest
 
-from kugetsu.domain.decide import hosts, sessions
+from kugetsu.domain.decide import hosts, persons, sessions
+from kugetsu.domain.events import Identity
+from kugetsu.model.errors import Conflict, LogUnreachable
 from kugetsu.model.refs import folder_name, parse_ref
 from kugetsu.runtime import host_id, left_behind, prune, submit
 from kugetsu.runtime.git import repositories, worktrees
 from kugetsu.runtime.notifications.notice import notice_of
+from kugetsu.runtime.process import identity
+from kugetsu.runtime.process.lease import Lease
+from kugetsu.runtime.runner import interactive, prepare
 from kugetsu.views.wording import words
 from property.hosts_story import prepared
 from runtime import repos
@@ -51,18 +56,8 @@ def worktree(stage: Stage, origin: Path) -> Path:
     there = {"branch": "fix/issue-1", "base_commit": made.base_commit}
     for decision in prepared(KEY, own, made.path, **there):
         ws.log.transact(decision)
-    facts: Any = {
-        "now": stage.state.latest,
-        "max_attempts": 3,
-        "backoff_seconds": 1.0,
-        "pause_seconds": 1.0,
-        "agent": "-",
-    }
-    lost = partial(hosts.lost, host=own, term=1, silent_since=None, by=None, reason="lost", facts=facts)
-    ws.log.transact(lost)
-    ws.log.transact(lambda state: sessions.broken(state, KEY, "its worktree is on host one"))
-    for decision in prepared(KEY, TWO, "/v/1", **there):
-        ws.log.transact(decision)
+    lose(stage, own, 1)
+    move(stage, TWO, "/v/1")
     join(stage, own, "one", 2)
     assert list(stage.state.hosts[own].left_behind) == [made.path]
     return Path(made.path)
@@ -70,6 +65,41 @@ def worktree(stage: Stage, origin: Path) -> Path:
 
 def join(stage: Stage, host: str, name: str, term: int) -> None:
     stage.ws.log.transact(partial(hosts.join, host=host, term=term, name=name, labels=[], cap=2))
+
+
+def lose(stage: Stage, host: str, term: int) -> None:
+    facts: Any = {
+        "now": stage.state.latest,
+        "max_attempts": 3,
+        "backoff_seconds": 1.0,
+        "pause_seconds": 1.0,
+        "agent": "-",
+    }
+    lost = partial(hosts.lost, host=host, term=term, silent_since=None, by=None, reason="lost", facts=facts)
+    stage.ws.log.transact(lost)
+
+
+def move(stage: Stage, host: str, worktree: str) -> None:
+    """The session is prepared there, from the branch."""
+    there = {"branch": "fix/issue-1", "base_commit": stage.state.sessions[KEY].base_commit or ""}
+    stage.ws.log.transact(lambda state: sessions.broken(state, KEY, "its worktree is elsewhere"))
+    for decision in prepared(KEY, host, worktree, **there):
+        stage.ws.log.transact(decision)
+
+
+def move_back(stage: Stage, worktree: Path) -> None:
+    """Host two is lost as well, and the session is here again."""
+    lose(stage, TWO, 1)
+    move(stage, host_id.own(stage.ws), str(worktree))
+
+
+def move_again(stage: Stage) -> None:
+    """This host is lost once more, the session goes to host two, and this host is there again."""
+    own = host_id.own(stage.ws)
+    lose(stage, own, 2)
+    join(stage, TWO, "two", 2)
+    move(stage, TWO, "/v/1")
+    join(stage, own, "one", 3)
 
 
 def keep(stage: Stage) -> dict[str, Any]:
@@ -128,6 +158,67 @@ left_behind.keep(ws, ws.state(), set())
     found = keep(stage)
     assert (found["commits"], found["pushed"]) == (1, True)
     assert rescued(origin) == [found["rescue"]], "the same branch"
+
+
+def test_what_could_not_be_recorded_is_recorded_later(stage: Stage, origin: Path, worktree: Path) -> None:
+    done: set[str] = set()
+
+    def away(_: object) -> None:
+        raise LogUnreachable("the database is away")
+
+    with stage.monkeypatch.context() as patch:
+        patch.setattr(stage.ws.log, "transact", away)
+        with pytest.raises(LogUnreachable):
+            left_behind.keep(stage.ws, stage.state, done)
+    (found,) = left_behind.keep(stage.ws, stage.state, done)
+    assert found["pushed"] and len(stage.events("host.returned")) == 1
+    assert left_behind.keep(stage.ws, stage.state, done) == []
+
+
+def test_a_session_that_moves_away_again_leaves_its_new_work_behind(stage: Stage, origin: Path, worktree: Path) -> None:
+    done: set[str] = set()
+    left_behind.keep(stage.ws, stage.state, done)
+    assert left_behind.keep(stage.ws, stage.state, done) == []
+    move_back(stage, worktree)
+    repos.commit(worktree, "more", "q1.2\n")
+    move_again(stage)
+    (found,) = left_behind.keep(stage.ws, stage.state, done)
+    assert found["pushed"] and repos.run(origin, "show", f"{found['rescue']}:more").strip() == "q1.2"
+
+
+def test_a_worktree_whose_session_is_here_again_is_not_left_behind(stage: Stage, origin: Path, worktree: Path) -> None:
+    move_back(stage, worktree)  # before the daemon has looked: it claims in the turn in which it joins
+    assert stage.state.hosts[host_id.own(stage.ws)].left_behind == {}
+    assert left_behind.keep(stage.ws, stage.state, set()) == [] and rescued(origin) == []
+    move_again(stage)
+    assert keep(stage)["pushed"]
+
+
+def test_while_a_person_is_at_work_there_nothing_is_judged(stage: Stage, origin: Path, worktree: Path) -> None:
+    own = host_id.own(stage.ws)
+    move_back(stage, worktree)
+    held = Lease.create(stage.ws.paths.leases)
+    holder: Identity = {**identity.own(), "host": own}
+    attach = partial(persons.attach, key=KEY, lease=held.nonce, holder=holder, user="u", host="one")
+    stage.ws.log.transact(attach)
+    move_again(stage)
+    assert left_behind.keep(stage.ws, stage.state, set()) == []
+    assert "was not saved yet" in planned(stage, worktree)[1][0], "and prune leaves it alone"
+    (worktree / "typed").write_text("x")
+    held.release()
+    found = keep(stage)
+    assert repos.run(worktree, "show", f"{found['rescue']}:typed") == "x"
+
+
+def test_a_claim_that_was_given_away_in_its_preparation_opens_nothing(
+    stage: Stage, origin: Path, worktree: Path
+) -> None:
+    move_back(stage, worktree)
+    stage.configure(KUGETSU_ATTACH_COMMAND="true")
+    stage.ws.reload()
+    stage.monkeypatch.setattr(prepare, "prepare_issue", lambda *_: lose(stage, host_id.own(stage.ws), 2))
+    with pytest.raises(Conflict, match="given away while it was prepared"):
+        interactive.attach(stage.ws, KEY)
 
 
 def test_a_push_that_is_refused_is_told_with_the_line_to_type(stage: Stage, origin: Path, worktree: Path) -> None:

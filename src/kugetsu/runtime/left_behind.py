@@ -33,16 +33,16 @@ def keep(ws: Workspace, state: State, done: set[str]) -> list[LeftWork]:
     """Put what is only in such worktrees on rescue branches, push those, and record it (`host.returned`); the worktrees
     stay. A push that fails is not tried again: the event has the reason.
 
-    ``done``: those that were looked at before, by which each is looked at once.
+    ``done``: those of which that is recorded, by which each is looked at once for each time that it is left behind.
     """
     host = state.hosts.get(host_id.own(ws)) if state.hosts else None
     if host is None or not host.takes_part:
         return []
+    done.intersection_update(host.left_behind)
     found = []
     silent: dict[str, str] = {}
     for worktree, left in [*host.left_behind.items()]:
         if worktree not in done and not _is_at_work(ws, host, left["session"]):
-            done.add(worktree)
             one = _kept(worktree, left, host.id)
             if one["rescue"] is not None:
                 _push(ws, one, silent)
@@ -50,18 +50,22 @@ def keep(ws: Workspace, state: State, done: set[str]) -> list[LeftWork]:
     if found:
         known, term = host.id, host.term
         ws.log.transact(lambda _: [decide.returned(known, term, [dict(one) for one in found])])
+        done.update(one["worktree"] for one in found)
     return found
 
 
 def _is_at_work(ws: Workspace, host: Host, session: str) -> bool:
-    """Whether an attempt that was given away still has processes in the session's worktree."""
+    """Whether something that was given away still works in the session's worktree: an attempt's processes, or the
+    program of a person."""
     for attempt_id, gone in host.away.items():
         if gone["session"] == session:
             for event in ws.log.read_key(gone["task"]):
                 claimed = event["type"] == "attempt.claimed" and event.get("attempt") == attempt_id
                 if claimed and lease.alive(ws.paths.leases, event["data"]["lease"]):
                     return True
-    return False
+    # Of a person's claim the state keeps nothing once it was given away. No other host's lease is held here.
+    taken = (event["data"]["lease"] for event in ws.log.read_key(session) if event["type"] == "person.attached")
+    return any(lease.alive(ws.paths.leases, nonce) for nonce in taken)
 
 
 def _kept(worktree: str, left: dict[str, Any], host: str) -> LeftWork:

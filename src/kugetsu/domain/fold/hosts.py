@@ -123,8 +123,12 @@ def given_away(state: State, attempt: Attempt) -> None:
         host.away[attempt.id] = {"task": attempt.task, "issue": attempt.issue, "session": attempt.session}
 
 
-def moved(state: State, session: Session, host: str | None) -> None:
-    """A session is prepared on ``host``: the worktree that it has on another one is left behind there."""
+def moved(state: State, session: Session, host: str | None, worktree: str | None) -> None:
+    """A session is prepared on ``host`` in that ``worktree``, which is not left behind any more if it was: the one that
+    it has on another host is left behind there."""
+    here = state.hosts.get(host or "")
+    if here is not None and worktree is not None:
+        here.left_behind.pop(worktree, None)
     before = state.hosts.get(session.host or "")
     if before is not None and host != before.id and session.worktree is not None and session.kind == "issue":
         left = {"session": session.key, "branch": session.branch, "head": session.head}

@@ -76,7 +76,7 @@ def session_prepared(state: State, event: Event) -> None:
     if state.hosts:
         from kugetsu.domain.fold import hosts
 
-        hosts.moved(state, session, data.get("host"))
+        hosts.moved(state, session, data.get("host"), data["worktree"])
     for name, value in zip(_PREPARED, known, strict=True):
         setattr(session, name, value)
     session.host = data.get("host")
