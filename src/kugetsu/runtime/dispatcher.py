@@ -54,9 +54,10 @@ def dispatch(ws: Workspace, dispatcher: str = "daemon") -> tuple[list[str], str 
 
 def _wait_seconds(state: State, facts: ClaimFacts, candidate: str) -> float:
     """How long to wait before the claim of a task that another host may start as well."""
-    if not state.hosts or not placement.Placement(state, facts).is_open_elsewhere(state.tasks[candidate]):
+    wait = hosts.wait_seconds(state, facts, random.random())
+    if not wait or not placement.Placement(state, facts).is_open_elsewhere(state.tasks[candidate]):
         return 0.0
-    return hosts.wait_seconds(state, facts, random.random())
+    return wait
 
 
 def make_claim_request(ws: Workspace) -> tuple[Lease, ClaimRequest]:
