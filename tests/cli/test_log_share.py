@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from kugetsu.log.shared import marker, schema
 from kugetsu.log.shared.kept import is_kept
 from kugetsu.runtime import heard
 from kugetsu.runtime.process.named_lease import RELAY
+from runtime.supervised import eventually
 
 TASK = "github.com/a/b#1"
 
@@ -41,17 +42,6 @@ def second(tmp_path: Path, kugetsu: Command, database: str) -> Iterator[Command]
 def lines(kugetsu: Command) -> bytes:
     """The log in the files of a host."""
     return b"".join(path.read_bytes() for path in sorted((kugetsu.root / "log").glob("*.jsonl")))
-
-
-def eventually(holds: Callable[[], bool]) -> bool:
-    import time
-
-    deadline = time.monotonic() + 60
-    while not holds():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def test_a_log_is_shared_joined_used_from_both_and_taken_back(ready: Command, second: Command, database: str) -> None:

@@ -7,8 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from cli import sshd
 from cli.conftest import Command
 from cli.sshd import Sshd
 from cli.test_other_hosts import REF, ended, mirror, share, two
+from runtime.supervised import eventually
 
 __all__ = ["two"]
 
@@ -46,15 +46,6 @@ def reached(server: Sshd, two: Command) -> Sshd:
 
 def ask(other: Command, client: str) -> None:
     other.environment |= {"PATH": f"{client}:{os.environ['PATH']}", "HOST_SSH": "true"}
-
-
-def eventually(holds: Callable[[], object]) -> bool:
-    deadline = time.monotonic() + 60
-    while not holds():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def test_logs_and_context_are_those_of_the_other_host(ready: Command, two: Command, reached: Sshd) -> None:
