@@ -159,6 +159,7 @@ class Proxy:
 
     def __init__(self, folder: Path, server: Path) -> None:
         folder.mkdir()
+        self._folders = folder, server
         self._server = str(server / ".s.PGSQL.5432")
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(folder / ".s.PGSQL.5432"))
@@ -166,6 +167,16 @@ class Proxy:
         self.cut = ""
         self.cuts = 0
         threading.Thread(target=self._accept, daemon=True).start()
+
+    def url(self, database: str) -> str:
+        """A database's URL, by way of this."""
+        here, server = self._folders
+        return database.replace(str(server), str(here))
+
+    def vanish(self) -> None:
+        """Take no more connections: as a server that is gone."""
+        self.close()
+        (self._folders[0] / ".s.PGSQL.5432").unlink()
 
     def close(self) -> None:
         self._listener.close()
@@ -209,18 +220,24 @@ def proxy(tmp_path: Path, postgres: Any) -> Iterator[Proxy]:
     """A proxy; its folder is short enough for a socket's path."""
     folder = postgres.folder / f"p{os.getpid()}{random.randrange(1 << 20)}"
     proxy = Proxy(folder, postgres.folder)
-    proxy.folder = folder  # type: ignore[attr-defined]
     yield proxy
     proxy.close()
+
+
+def through(proxy: Proxy, tmp_path: Path, database: str, *, patience: float) -> SharedLog:
+    """A log by way of the proxy, that tries for so many seconds to connect again."""
+    url, directory = proxy.url(database), tmp_path / "a" / "log"
+    close(open_shared(directory, url))
+    return SharedLog(str(directory), Counting(), BY, Clock(), lambda: postgres.Database(url, patience=patience))
 
 
 @pytest.mark.parametrize("held", [False, True], ids=["compared", "held"])
 @pytest.mark.parametrize("cut", ["request", "answer"])
 @pytest.mark.parametrize("others", [False, True], ids=["alone", "with others"])
 def test_a_lost_answer_neither_loses_nor_doubles(
-    tmp_path: Path, postgres: Any, database: str, proxy: Proxy, cut: str, held: bool, others: bool
+    tmp_path: Path, database: str, proxy: Proxy, cut: str, held: bool, others: bool
 ) -> None:
-    url = database.replace(str(postgres.folder), str(proxy.folder))  # type: ignore[attr-defined]
+    url = proxy.url(database)
     log, other = open_shared(tmp_path / "a" / "log", url), open_shared(tmp_path / "b" / "log", database)
     expected = []
     for turn in range(6):
@@ -242,10 +259,10 @@ def test_a_lost_answer_neither_loses_nor_doubles(
 
 
 def test_an_append_that_is_sent_again_while_the_first_still_waits_happens_once(
-    tmp_path: Path, postgres: Any, database: str, proxy: Proxy
+    tmp_path: Path, database: str, proxy: Proxy
 ) -> None:
     """The server does not notice that a client is gone while its statement waits for the head."""
-    url = database.replace(str(postgres.folder), str(proxy.folder))  # type: ignore[attr-defined]
+    url = proxy.url(database)
     log = open_shared(tmp_path / "a" / "log", url)
     note(log, "first")
     with psycopg.connect(database) as holder:
@@ -269,18 +286,12 @@ def test_an_append_that_is_sent_again_while_the_first_still_waits_happens_once(
 
 
 def test_who_gets_no_answer_at_all_is_told_that_it_is_open_what_happened(
-    tmp_path: Path, postgres: Any, database: str, proxy: Proxy
+    tmp_path: Path, database: str, proxy: Proxy
 ) -> None:
-    url = database.replace(str(postgres.folder), str(proxy.folder))  # type: ignore[attr-defined]
-    directory = tmp_path / "a" / "log"
-    close(open_shared(directory, url))
-    from kugetsu.log.shared.postgres import Database
-
-    log = SharedLog(str(directory), Counting(), BY, Clock(), lambda: Database(url, patience=0.3))
+    log = through(proxy, tmp_path, database, patience=0.3)
     note(log, "first")
     proxy.cut = "answer"
-    proxy.close()
-    os.unlink(proxy.folder / ".s.PGSQL.5432")  # type: ignore[attr-defined]
+    proxy.vanish()
     with pytest.raises(LogUnreachable, match="may or may not have happened"):
         note(log, "second")
     assert len(lines_in(database)) == 2
@@ -330,17 +341,11 @@ def test_a_server_that_says_nothing_is_waited_for_no_longer_than_a_limit(tmp_pat
 
 
 def test_an_append_after_the_server_has_ended_the_connection_is_known_not_to_have_happened(
-    tmp_path: Path, postgres: Any, database: str, proxy: Proxy
+    tmp_path: Path, database: str, proxy: Proxy
 ) -> None:
-    from kugetsu.log.shared.postgres import Database
-
-    url = database.replace(str(postgres.folder), str(proxy.folder))  # type: ignore[attr-defined]
-    directory = tmp_path / "a" / "log"
-    close(open_shared(directory, url))
-    log = SharedLog(str(directory), Counting(), BY, Clock(), lambda: Database(url, patience=0.0))
+    log = through(proxy, tmp_path, database, patience=0.0)
     note(log, "first")
-    proxy.close()
-    os.unlink(proxy.folder / ".s.PGSQL.5432")  # type: ignore[attr-defined]
+    proxy.vanish()
     with psycopg.connect(database, autocommit=True) as other:
         gone = other.execute(
             "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity "
