@@ -9,7 +9,8 @@ from kugetsu.domain.decide import claims, daemon, hosts, queue
 from kugetsu.domain.scheduling import forecast
 from kugetsu.runtime.query import contact
 from kugetsu.runtime.query.points import Probes
-from kugetsu.views import shared_log, status, why
+from kugetsu.views import hosts as view
+from kugetsu.views import status, why
 from kugetsu.views.screen import Screen
 from property.simulation import ISSUES, PROCESS, World
 
@@ -71,24 +72,24 @@ def test_status_has_a_line_for_each_host_that_says_what_is_out_of_the_ordinary()
         world.do(partial(daemon.started, identity={**PROCESS, "host": host}, lease=f"d-{name}"))
     world.do(partial(hosts.drain, host=TWO, term=1, reason="a person"))
     known = contact.Contact({ONE: 0.1, TWO: 12.0, "3" * 32: 190.0})
-    data = shared_log.collect(world.state, ONE, known)
+    data = view.collect(world.state, ONE, known)
     for width in (80, 40):
-        told = shared_log.lines(data, Screen(now=world.now, width=width), world.now)
+        told = view.lines(data, Screen(now=world.now, width=width), world.now)
         assert max(map(len, told)) <= width
         text = " ".join(" ".join(told).split())
         assert text.startswith("hosts one 0 of 2 this host a-host-with-a-longer-name 0 of 2 not heard of for 3m10s")
         assert text.endswith("two 0 of 2 draining")
     world.do(partial(hosts.leave, host=TWO, term=1, reason="-"))
-    told = shared_log.lines(shared_log.collect(world.state, ONE, known), Screen(now=world.now, width=80), world.now)
+    told = view.lines(view.collect(world.state, ONE, known), Screen(now=world.now, width=80), world.now)
     assert len(told) == 2 and not any("two" in line for line in told)
 
 
 def test_a_screen_that_is_not_of_now_says_since_when_and_why() -> None:
     now = "2026-11-23T10:03:00.000000Z"
     then = "2026-11-23T10:00:00.000000Z"
-    assert shared_log.lack(contact.Contact({}), now) is None
-    away = shared_log.lack(contact.Contact({}, "away", then, "no route"), now)
+    assert view.lack(contact.Contact({}), now) is None
+    away = view.lack(contact.Contact({}, "away", then, "no route"), now)
     assert away is not None
     assert away[1:] == ("away", "what other hosts did is shown as of 10:00, 3m00s ago: no route", "kugetsu doctor")
-    alone = shared_log.lack(contact.Contact({}, "daemon"), now)
+    alone = view.lack(contact.Contact({}, "daemon"), now)
     assert alone is not None and "of an unknown time" in alone[2] and alone[3] == "kugetsu queue-daemon start"

@@ -12,7 +12,6 @@ from kugetsu.model.plural import counted
 from kugetsu.runtime import membership
 from kugetsu.runtime.query import contact
 from kugetsu.views import hosts as view
-from kugetsu.views import shared_log
 from kugetsu.views.gates import of_host
 from kugetsu.views.text import line
 
@@ -44,7 +43,7 @@ def _list(call: Call) -> int:
     ]
     call.show({"hosts": rows}, [] if call.json else view.listed(call.screen, rows))
     if not call.json:
-        lack = shared_log.lack(known, call.screen.now)
+        lack = view.lack(known, call.screen.now)
         if lack is not None and rows:
             call.note(lack[2])
         if not rows:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kugetsu.model.errors import KugetsuError
 from kugetsu.runtime import liveness
 from kugetsu.runtime.query import contact
-from kugetsu.views import shared_log
+from kugetsu.views import hosts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def show(note: Callable[..., None], command: str, ws: Workspace, now: str) -> No
         note(f"{what}: connected to the database itself, which takes longer")
         note(f"hint: kugetsu queue-daemon {'logs' if runs else 'start'}")
         return
-    lack = shared_log.lack(contact.known(ws.paths, state, now), now)
+    lack = hosts.lack(contact.known(ws.paths, state, now), now)
     if lack is not None:
         note(lack[2])
         note(f"hint: {lack[3]}")

@@ -86,13 +86,13 @@ def _add_hosts(call: Call, data: StatusData, state: State, *, present: bool = Fa
     """What other hosts do; of the present also whether that is up to date."""
     from kugetsu.host import host_file  # start-up: most have one host
     from kugetsu.runtime.query import contact
-    from kugetsu.views import shared_log
+    from kugetsu.views import hosts
 
     paths = call.workspace.paths
     own = host_file.read(paths.root) if call.foreign is None else None
     known = contact.known(paths, state, data["now"]) if present else None
-    data["hosts"] = shared_log.collect(state, own, known)
-    lack = shared_log.lack(known, data["now"]) if known is not None else None
+    data["hosts"] = hosts.collect(state, own, known)
+    lack = hosts.lack(known, data["now"]) if known is not None else None
     if lack is not None:
         subject, kind, text, command = lack
         data["attention"].insert(0, {"subject": subject, "state": kind, "text": text, "command": command})

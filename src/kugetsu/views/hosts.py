@@ -1,69 +1,108 @@
-"""The words of the hosts that share a log."""
+"""The hosts that share the log, on the screens of one of them: what each runs, and how much of that is of now."""
 
 from __future__ import annotations
 
 from kugetsu.model.plural import counted
-from kugetsu.model.result_words import line_to_push
 from kugetsu.views import times
 from kugetsu.views.tables import Column, table
-from kugetsu.views.text import line
+from kugetsu.views.text import columns, line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from kugetsu.domain.events.attempts import AttemptLate
-    from kugetsu.domain.events.hosts import HostJoined, HostLost, HostReturned, LeftWork
-    from kugetsu.domain.events.system import DaemonLost, SettingShared
+    from kugetsu.domain.state import Host, State
+    from kugetsu.runtime.query.contact import Contact
     from kugetsu.views.screen import Screen
+    from kugetsu.views.status_data import HostData
+
+SILENT_SECONDS = 40
+"""From here on it is news that a host is silent: each is heard of every 20 seconds."""
+_LOST_SECONDS = 86_400
+_MOST = 8
 
 
-def joined(data: HostJoined) -> str:
-    """Who joined, and what it offers."""
-    offers = f", offers {', '.join(data['labels'])}" if data["labels"] else ""
-    return f"{data['name']} ({data['host']:.8}), {counted(data['cap'], 'slot')}{offers}"
+def collect(state: State, own: str | None, contact: Contact | None) -> list[HostData]:
+    """Each host, this one first and the others in the order of their names."""
+    silent = contact.silent if contact is not None else {}
+    known = sorted(state.hosts.values(), key=lambda host: (host.id != own, host.name, host.id))
+    return [_data(state, host, own, silent.get(host.id)) for host in known]
 
 
-def lost(data: HostLost) -> str:
-    """Since when nobody heard of it, or who knew."""
-    since = data["silent_since"]
-    silent = f"not heard of since {times.time_of_day(since)}" if since else "a person said that it is gone"
-    return f"host {data['host']:.8}: {silent}"
+def _data(state: State, host: Host, own: str | None, silent: float | None) -> HostData:
+    return {
+        "host": host.id,
+        "name": host.name,
+        "state": host.state,
+        "since": host.changed_at,
+        "here": host.id == own,
+        "live": sum(attempt.kind == "dev" for attempt in state.live_on(host.id)),
+        "cap": host.cap,
+        "daemon": state.daemon_of(host.id).state,
+        "silent_seconds": silent if host.takes_part else None,
+    }
 
 
-def returned(data: HostReturned) -> str:
-    """The commits that were only there, and where they are now."""
-    kept = [one for one in data["worktrees"] if one["commits"]]
-    told = [f"{counted(one['commits'], 'commit')} of {one['session']} {kept_on(one)}" for one in kept]
-    return "; ".join(told) or "no unpushed commits were left there"
+def lines(hosts: list[HostData], screen: Screen, now: str) -> list[str]:
+    """The hosts on the status screen: none while this one is alone. Those that left are not shown, those that were lost
+    for a day; of many only those that run something or need a word."""
+    shown = [host for host in hosts if _is_shown(host, now)]
+    if len(shown) < 2:
+        return []
+    said = {host["host"]: _said(host, now) for host in shown}
+    idle: list[HostData] = []
+    if len(shown) > _MOST:
+        idle = [host for host in shown if not host["live"] and not said[host["host"]]]
+        shown = [host for host in shown if host not in idle]
+    names = {host["host"]: line(host["name"]) for host in shown}
+    width = min(max(map(columns, names.values()), default=0), 24)
+    found = []
+    for host in shown:
+        name = names[host["host"]]
+        text = f"{name}{' ' * (width - columns(name))}  {host['live']} of {host['cap']}"
+        words = screen.wrapped(f"{text}  {said[host['host']]}".rstrip(), len("hosts   "))
+        found += [words[0], *(f"  {more.strip()}" for more in words[1:])]
+    if idle:
+        found.append(f"and {counted(len(idle), 'idle host')}")
+    return [f"{'hosts' if not at else '':8}{text}" for at, text in enumerate(found)]
 
 
-def kept_on(one: LeftWork) -> str:
-    """Where the work is, and how to push what was not."""
-    if one["rescue"] is None:
-        return f"only in {one['worktree']}{': ' + one['problem'] if one.get('problem') else ''}"
-    if one["pushed"]:
-        return f"on {one['rescue']}, pushed to {one.get('remote') or 'its remote'}"
-    why, push = one.get("not_pushed"), line_to_push(one)
-    told = f"on {one['rescue']} in {one['worktree']}, not pushed{': ' + why if why else ''}"
-    return f"{told}; there: {push}" if push else told
+def _is_shown(host: HostData, now: str) -> bool:
+    if host["state"] == "lost":
+        return times.since(host["since"], now) < _LOST_SECONDS
+    return host["state"] != "left"
 
 
-def late(data: AttemptLate) -> str:
-    """What came after the task was given away."""
-    kept = f", its work is on {data['rescue']}" if data["rescue"] else ""
-    return f"after its host was lost: {data['reason']}{kept}"
+def _said(host: HostData, now: str) -> str:
+    """What is out of the ordinary."""
+    if host["state"] == "lost":
+        return f"lost for {times.duration(times.since(host['since'], now))}, its tasks were given to others"
+    words = ["this host"] if host["here"] else []
+    if host["state"] == "draining":
+        words.append("draining")
+    if host["daemon"] in ("stopped", "lost") and not host["here"]:
+        words.append("no daemon runs")
+    silent = host["silent_seconds"]
+    if silent is not None and silent > SILENT_SECONDS and not host["here"]:
+        words.append(f"not heard of for {times.duration(silent)}")
+    return ", ".join(words)
 
 
-def shared(data: SettingShared) -> str:
-    """A setting of all hosts."""
-    return f"{data['key']} {data['old'] or 'unset'} → {data['new'] or 'unset'} on all hosts"
-
-
-def daemon_lost(data: DaemonLost) -> str:
-    """Which process it was."""
-    pid = data["identity"]["pid"] if data["identity"] is not None else "?"
-    return f"pid {pid} exited without recording a reason"
+def lack(contact: Contact, now: str) -> tuple[str, str, str, str] | None:
+    """Subject, state, text and command of what keeps the screen from being of now; None if nothing does."""
+    if contact.lack is None:
+        return None
+    as_of = "as of an unknown time"
+    if contact.as_of is not None:
+        ago = times.duration(times.since(contact.as_of, now))
+        as_of = f"as of {times.moment(contact.as_of, now)}, {ago} ago"
+    if contact.lack == "away":
+        return "log", "away", f"what other hosts did is shown {as_of}: {contact.trouble}", "kugetsu doctor"
+    if contact.lack == "relay":
+        text = f"what other hosts did is shown {as_of}: the daemon's relay is not running"
+        return "log", "behind", text, "kugetsu queue-daemon logs"
+    text = f"what other hosts did is shown {as_of}: no daemon keeps this host's mirror up to date"
+    return "log", "behind", text, "kugetsu queue-daemon start"
 
 
 def listed(screen: Screen, rows: list[dict[str, Any]]) -> list[str]:

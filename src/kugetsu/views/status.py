@@ -388,9 +388,9 @@ def lines(data: StatusData, screen: Screen, set_up: str = "kugetsu init") -> lis
         shown = point.heading(data["as_of"], screen)
     shown += [*_headline(data, screen), *_slots(data, screen)]
     if data["hosts"]:
-        from kugetsu.views import shared_log  # start-up: most have one host
+        from kugetsu.views import hosts  # start-up: most have one host
 
-        shown += shared_log.lines(data["hosts"], screen, data["now"])
+        shown += hosts.lines(data["hosts"], screen, data["now"])
     shown += attached.lines(data["attached"], screen, data["now"])
     counts = screen.wrapped(queue.count_line(data["queue"], data["unacknowledged"]), len("queue   "))
     shown += [f"queue   {counts[0]}", *(f"        {part}" for part in counts[1:])]

@@ -53,7 +53,7 @@ from kugetsu.domain.state import ENDS
 from kugetsu.model import result_words
 from kugetsu.model.plural import counted
 from kugetsu.redaction.funnel import redact
-from kugetsu.views import gates, hosts, intake, loops, parks, queue, times, verification
+from kugetsu.views import gates, host_wording, intake, loops, parks, queue, times, verification
 from kugetsu.views.results import review_words
 from kugetsu.views.text import line
 
@@ -487,12 +487,12 @@ _TELL: dict[str, Callable[[Any], str]] = {
     "record.imported": _imported,
     "files.pruning": _pruned,
     "files.pruned": _pruned,
-    "daemon.lost": hosts.daemon_lost,
-    "host.joined": hosts.joined,
-    "host.lost": hosts.lost,
-    "host.returned": hosts.returned,
-    "setting.shared": hosts.shared,
-    "attempt.late": hosts.late,
+    "daemon.lost": host_wording.daemon_lost,
+    "host.joined": host_wording.joined,
+    "host.lost": host_wording.lost,
+    "host.returned": host_wording.returned,
+    "setting.shared": host_wording.shared,
+    "attempt.late": host_wording.late,
     "notice.sending": _sending,
     "notice.failed": _undelivered,
 }

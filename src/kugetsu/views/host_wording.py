@@ -1,0 +1,61 @@
+"""The words of the events of hosts that share a log."""
+
+from __future__ import annotations
+
+from kugetsu.model.plural import counted
+from kugetsu.model.result_words import line_to_push
+from kugetsu.views import times
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kugetsu.domain.events.attempts import AttemptLate
+    from kugetsu.domain.events.hosts import HostJoined, HostLost, HostReturned, LeftWork
+    from kugetsu.domain.events.system import DaemonLost, SettingShared
+
+
+def joined(data: HostJoined) -> str:
+    """Who joined, and what it offers."""
+    offers = f", offers {', '.join(data['labels'])}" if data["labels"] else ""
+    return f"{data['name']} ({data['host']:.8}), {counted(data['cap'], 'slot')}{offers}"
+
+
+def lost(data: HostLost) -> str:
+    """Since when nobody heard of it, or who knew."""
+    since = data["silent_since"]
+    silent = f"not heard of since {times.time_of_day(since)}" if since else "a person said that it is gone"
+    return f"host {data['host']:.8}: {silent}"
+
+
+def returned(data: HostReturned) -> str:
+    """The commits that were only there, and where they are now."""
+    kept = [one for one in data["worktrees"] if one["commits"]]
+    told = [f"{counted(one['commits'], 'commit')} of {one['session']} {kept_on(one)}" for one in kept]
+    return "; ".join(told) or "no unpushed commits were left there"
+
+
+def kept_on(one: LeftWork) -> str:
+    """Where the work is, and how to push what was not."""
+    if one["rescue"] is None:
+        return f"only in {one['worktree']}{': ' + one['problem'] if one.get('problem') else ''}"
+    if one["pushed"]:
+        return f"on {one['rescue']}, pushed to {one.get('remote') or 'its remote'}"
+    why, push = one.get("not_pushed"), line_to_push(one)
+    told = f"on {one['rescue']} in {one['worktree']}, not pushed{': ' + why if why else ''}"
+    return f"{told}; there: {push}" if push else told
+
+
+def late(data: AttemptLate) -> str:
+    """What came after the task was given away."""
+    kept = f", its work is on {data['rescue']}" if data["rescue"] else ""
+    return f"after its host was lost: {data['reason']}{kept}"
+
+
+def shared(data: SettingShared) -> str:
+    """A setting of all hosts."""
+    return f"{data['key']} {data['old'] or 'unset'} → {data['new'] or 'unset'} on all hosts"
+
+
+def daemon_lost(data: DaemonLost) -> str:
+    """Which process it was."""
+    pid = data["identity"]["pid"] if data["identity"] is not None else "?"
+    return f"pid {pid} exited without recording a reason"
