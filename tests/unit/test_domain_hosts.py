@@ -396,6 +396,64 @@ def test_a_runner_whose_attempt_was_given_away_prepares_nothing_any_more(world: 
             world.do(late)
 
 
+def test_a_person_whose_claim_was_given_away_prepares_nothing_any_more(world: World) -> None:
+    key, task = ISSUES[0], enqueue(world, 0)
+    claim(world, task, ONE)
+    world.do(lambda state: attempts.finish(state, f"{task}.1", Ending("fail", "give_up", "no"), world.outcome_facts()))
+    who = {**PROCESS, "host": ONE}
+    world.do(partial(persons.attach, key=key, lease="p", holder=who, user="mia", host="one"))
+    intent = {"repository": "example.org/o/a", "source": "/r", "branch": "fix", "agent": "opencode"}
+    world.do(lambda state: sessions.preparing(state, key, intent, lease="p"))
+    lose(world)
+    task = enqueue(world, 0)
+    claim(world, task, TWO)
+    late = (
+        lambda state: sessions.broken(state, key, "its worktree is gone", lease="p"),
+        lambda state: sessions.preparing(state, key, intent, lease="p"),
+        lambda state: sessions.prepared(state, key, {"host": ONE}, lease="p"),
+        lambda state: sessions.forwarded(state, key, "fix", "c0", "c1", 1, lease="p"),
+    )
+    for append in late:
+        with pytest.raises(Conflict, match="claim_given_away") as refused:
+            world.do(append)
+        assert key in refusals.words(refused.value)[0]
+    world.do(lambda state: sessions.preparing(state, key, intent, lease=f"lease-{TWO[:4]}"))
+
+
+def test_a_session_of_another_host_is_not_destroyed(world: World) -> None:
+    claim(world, enqueue(world, 0), ONE)
+    prepare(world, 0, ONE, "/w/1")
+    lose(world)
+    world.now = clock.add_seconds(world.now, 60.0)
+    claim(world, "q1", TWO)
+    prepare(world, 0, TWO, "/w/2")
+    world.do(lambda state: attempts.finish(state, "q1.2", Ending("succeed", "done", ""), world.outcome_facts()))
+    with pytest.raises(Conflict, match="session_moved") as refused:
+        world.do(lambda state: sessions.destroying(state, ISSUES[0], True, "destroy", host=ONE))
+    assert "two" in refusals.words(refused.value)[0]
+    world.do(lambda state: sessions.destroying(state, ISSUES[0], True, "destroy", host=TWO))
+
+
+@pytest.mark.parametrize("how", ["lost", "left"])
+def test_a_removal_that_a_host_did_not_finish_keeps_nobody_waiting(how: str, world: World) -> None:
+    key = ISSUES[0]
+    claim(world, enqueue(world, 0), ONE)
+    prepare(world, 0, ONE, "/w/1")
+    world.do(lambda state: attempts.finish(state, "q1.1", Ending("succeed", "done", ""), world.outcome_facts()))
+    begun = world.do(lambda state: sessions.destroying(state, key, True, "destroy", host=ONE))[-1]["seq"]
+    task = enqueue(world, 0)
+    assert held(world, task, TWO) == "session_destroying"
+    made = lose(world) if how == "lost" else world.do(lambda state: decide.leave(state, ONE, 1, "it left"))
+    assert types(made)[-1] == "session.broken" and held(world, task, TWO) is None
+    claim(world, task, TWO)
+    prepare(world, 0, TWO, "/w/2")
+    world.do(lambda state: attempts.finish(state, f"{task}.1", Ending("succeed", "done", ""), world.outcome_facts()))
+    with pytest.raises(Conflict, match="session_moved"):
+        world.do(lambda state: sessions.destroyed(state, key, {}, begun=begun))
+    assert world.do(lambda state: sessions.not_destroyed(state, key, "it is busy", begun)) == []
+    assert world.state.sessions[key].state == "idle"
+
+
 def test_what_comes_late_counts_once_and_changes_no_task(world: World) -> None:
     claim(world, enqueue(world, 0), ONE)
     prepare(world, 0, ONE, "/w/1")

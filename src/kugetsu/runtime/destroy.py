@@ -137,8 +137,12 @@ def _destroy(ws: Workspace, key: str, force: bool, reason: str, strict: bool, kn
         _require_kept_elsewhere(ws, session, care)
     if session.kind == "issue" and force:
         _require_repository(session)
-    ws.log.transact(lambda state: decide.destroying(state, key, force, reason))
+    intent = ws.log.transact(
+        lambda state: decide.destroying(state, key, force, reason, host=host_id.sharing(ws, state))
+    )[-1]
+    begun = intent["seq"] if ws.state().hosts else None  # with files nobody else could end it
     gone = _Gone()
+    decide.require_begun(ws.state(), key, begun)  # this process may have been paused here, past the loss of its host
     try:
         if session.kind == "issue":
             _remove_worktree(ws, session, gone, force, care)
@@ -149,7 +153,7 @@ def _destroy(ws: Workspace, key: str, force: bool, reason: str, strict: bool, kn
         why = f"could not be destroyed: {problem}"
         if gone.rescue is not None and gone.rescue not in why:
             why += f"; its work is kept on {gone.rescue}"
-        ws.log.transact(lambda state: decide.broken(state, key, why))
+        ws.log.transact(lambda state: decide.not_destroyed(state, key, why, begun))
         raise
     outcome = {
         "worktree": gone.worktree,
@@ -158,7 +162,7 @@ def _destroy(ws: Workspace, key: str, force: bool, reason: str, strict: bool, kn
         "kept": gone.kept,
         **({"ignored": gone.ignored} if gone.ignored else {}),
     }
-    return ws.log.transact(lambda state: decide.destroyed(state, key, outcome))[-1]
+    return ws.log.transact(lambda state: decide.destroyed(state, key, outcome, begun=begun))[-1]
 
 
 class _Gone:

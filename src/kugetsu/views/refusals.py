@@ -195,6 +195,14 @@ _WORDS: dict[str, Callable[[Values], Words]] = {
     "session_unknown": lambda v: (f"no session for {v['session']}", "kugetsu list"),
     "session_not_ready": lambda v: (f"the session {v['session']} is {v['state']}", f"kugetsu history {v['session']}"),
     "session_busy": lambda v: (f"{v['attempt']} is working in {v['session']}", f"kugetsu queue cancel {v['task']}"),
+    "session_moved": lambda v: (
+        f"the session {v['session']} is of {v['host']} by now: nothing more is recorded of its removal here",
+        f"kugetsu history {v['session']}",
+    ),
+    "claim_given_away": lambda v: (
+        f"the claim on {v['session']} was given away while it was prepared: this host was lost meanwhile",
+        "look who has it now: kugetsu status; then attach again",
+    ),
     "session_attached": lambda v: (
         f"{v['session']} is {gates.held_by(v)}",
         f"wait until it is given back, or end it: kugetsu attach --end {v['session']}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kugetsu.domain import hosts
-from kugetsu.domain.decide import attempts, persons
+from kugetsu.domain.decide import attempts, persons, sessions
 from kugetsu.domain.decide.queue import require_initialised
 from kugetsu.domain.decision import decision
 from kugetsu.domain.facts import Ending, OutcomeFacts
@@ -61,10 +61,11 @@ def leave(state: State, host: str, term: int, reason: str) -> list[NewEvent]:
     live = state.live_on(host)
     if live:
         raise Conflict.because("host_busy", host=known.name, attempts=[attempt.id for attempt in live])
-    attended = [session.key for session in state.sessions.values() if session.person and session.host == host]
+    attended = [session.key for session in state.sessions.values() if persons.works_on(session, host)]
     if attended:
         raise Conflict.because("host_attended", host=known.name, sessions=attended)
-    return [NewEvent("host.left", {"host": host, "term": term, "reason": reason}, cause=known.changed)]
+    left = NewEvent("host.left", {"host": host, "term": term, "reason": reason}, cause=known.changed)
+    return [left, *_not_removed(state, host, reason, 1)]
 
 
 @decision("hosts.take_back")
@@ -78,10 +79,12 @@ def take_back(state: State, host: str, reason: str) -> list[NewEvent]:
     for known in others:
         if state.daemon_of(known.id).runs:
             raise Conflict.because("host_dispatches", host=known.name)
-    return [
-        NewEvent("host.left", {"host": known.id, "term": known.term, "reason": reason}, cause=known.changed)
-        for known in others
-    ]
+    new_events: list[NewEvent] = []
+    for known in others:
+        data = {"host": known.id, "term": known.term, "reason": reason}
+        new_events.append(NewEvent("host.left", data, cause=known.changed))
+        new_events += _not_removed(state, known.id, reason, 1)
+    return new_events
 
 
 def _name(state: State, host: str | None) -> str:
@@ -110,9 +113,25 @@ def lost(
     for attempt in state.live_on(host):
         new_events += _given_away(state, attempt, reason, facts, len(new_events))
     for session in state.sessions.values():
-        if session.person is not None and session.host == host:
+        if persons.works_on(session, host):
             new_events += persons.given_away(session, reason, len(new_events))
-    return new_events
+    return [*new_events, *_not_removed(state, host, reason, len(new_events))]
+
+
+def _not_removed(state: State, host: str, reason: str, before: int) -> list[NewEvent]:
+    """The end of each removal of a session that the host began and did not finish: else nobody could ever work on that
+    issue. ``before`` events of the transaction came before, first that of the host."""
+    left = [session for session in state.sessions.values() if session.destroying and session.host == host]
+    return [
+        NewEvent(
+            "session.broken",
+            {"reason": reason},
+            issue=sessions.issue_of(session),
+            session=session.key,
+            cause=-before - number,
+        )
+        for number, session in enumerate(left)
+    ]
 
 
 def _given_away(state: State, attempt: Attempt, reason: str, facts: OutcomeFacts, before: int) -> list[NewEvent]:

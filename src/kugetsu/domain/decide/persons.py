@@ -59,6 +59,12 @@ def leave(
     return new_events
 
 
+def works_on(session: Session, host: str) -> bool:
+    """Whether a person works in the session on that host: by their own process, since a session that is still to be
+    prepared is of no host; older versions recorded none of the process."""
+    return session.person is not None and session.person["holder"].get("host", session.host) == host
+
+
 def given_away(session: Session, reason: str, before: int) -> list[NewEvent]:
     """The end of a person's claim whose host is lost; ``before`` events of the transaction came before, first the loss.
     What the person does there meanwhile stays there."""

@@ -94,18 +94,25 @@ def request(state: State, key: str, kind: str, repository: str | None) -> list[N
 
 
 @decision("sessions.preparing")
-def preparing(state: State, key: str, intent: dict[str, Any], attempt: str | None = None) -> list[NewEvent]:
-    """Intent to make the session's worktree and agent session (`events.sessions.SessionPreparing`).
+def preparing(
+    state: State, key: str, intent: dict[str, Any], attempt: str | None = None, lease: str | None = None
+) -> list[NewEvent]:
+    """Intent to make the session's worktree and agent session (`events.sessions.SessionPreparing`), by an ``attempt``
+    or by whoever holds the ``lease`` (`require_claim`).
 
     An idle session must be `broken` first, which records why it is prepared again.
     """
+    require_claim(state, key, lease)
     session = _find_ready_to(state, key, "prepare")
     return [NewEvent("session.preparing", intent, **_about(state, session, attempt))]
 
 
 @decision("sessions.prepared")
-def prepared(state: State, key: str, result: dict[str, Any], attempt: str | None = None) -> list[NewEvent]:
+def prepared(
+    state: State, key: str, result: dict[str, Any], attempt: str | None = None, lease: str | None = None
+) -> list[NewEvent]:
     """The session is prepared (`events.sessions.SessionPrepared`)."""
+    require_claim(state, key, lease)
     session = _find_ready_to(state, key, "ready")
     return [NewEvent("session.prepared", result, **_about(state, session, attempt))]
 
@@ -125,9 +132,25 @@ def _about(state: State, session: Session, attempt: str | None) -> dict[str, Any
     }
 
 
+def require_claim(state: State, key: str, lease: str | None) -> None:
+    """Raise Conflict if the claim on the session of an attempt, or of a person, with that ``lease`` is over: it was
+    given away with its host, and the session with it. None is for those who need no claim."""
+    if lease is None:
+        return
+    session = state.sessions.get(key)
+    held = [attempt.lease for attempt in state.attempts.values() if attempt.session == key]
+    if session is not None and session.person is not None:
+        held.append(session.person["lease"])
+    if lease not in held:
+        raise Conflict.because("claim_given_away", session=key)
+
+
 @decision("sessions.rescued")
-def rescued(state: State, key: str, branch: str | None, attempt: str | None = None) -> list[NewEvent]:
+def rescued(
+    state: State, key: str, branch: str | None, attempt: str | None = None, lease: str | None = None
+) -> list[NewEvent]:
     """The work of a failed attempt has been saved on ``branch`` (None: none was left to save)."""
+    require_claim(state, key, lease)
     session = find_session(state, key)
     if session.unsaved is None:
         return []
@@ -137,18 +160,27 @@ def rescued(state: State, key: str, branch: str | None, attempt: str | None = No
 
 @decision("sessions.forwarded")
 def forwarded(
-    state: State, key: str, branch: str, was: str, head: str, commits: int, attempt: str | None = None
+    state: State,
+    key: str,
+    branch: str,
+    was: str,
+    head: str,
+    commits: int,
+    attempt: str | None = None,
+    lease: str | None = None,
 ) -> list[NewEvent]:
     """Others' commits are in the session's worktree by now (`events.sessions.SessionForwarded`)."""
+    require_claim(state, key, lease)
     session = find_session(state, key)
     data = {"branch": branch, "was": was, "head": head, "commits": commits}
     return [NewEvent("session.forwarded", data, **_about(state, session, attempt))]
 
 
 @decision("sessions.broken")
-def broken(state: State, key: str, reason: str, attempt: str | None = None) -> list[NewEvent]:
+def broken(state: State, key: str, reason: str, attempt: str | None = None, lease: str | None = None) -> list[NewEvent]:
     """The session cannot be used as it is; [] if already known. Also ends a failed destruction. Raises NotFound if the
-    attempt that found it so is not live any more."""
+    attempt that found it so is not live any more, Conflict if the claim of that ``lease`` is over."""
+    require_claim(state, key, lease)
     if attempt is not None:
         find_attempt(state, attempt)
     session = find_session(state, key)
@@ -192,13 +224,16 @@ def held_by(session: Session) -> dict[str, Any]:
 
 
 @decision("sessions.destroying")
-def destroying(state: State, key: str, force: bool, reason: str) -> list[NewEvent]:
-    """Intent to remove a session; refused while an agent works in it or tasks wait for it.
+def destroying(state: State, key: str, force: bool, reason: str, host: str | None = None) -> list[NewEvent]:
+    """Intent to remove a session; refused while an agent works in it or tasks wait for it, and on another ``host`` of a
+    shared log than its own.
 
     From here on nothing starts in it until `destroyed`, or `broken` if it could not be removed. An unfinished removal
     continues even if tasks wait: it holds them back, and they get a new session afterwards.
     """
     session = find_session(state, key)
+    if host is not None and session.host not in (None, host):
+        raise _moved(state, session)
     waiting = unused(state, session, force)
     about: dict[str, Any] = {"issue": issue_of(session), "session": key}
     new_events = [
@@ -216,12 +251,32 @@ def destroying(state: State, key: str, force: bool, reason: str) -> list[NewEven
 
 
 @decision("sessions.destroyed")
-def destroyed(state: State, key: str, result: dict[str, Any]) -> list[NewEvent]:
-    """The session was removed (`events.sessions.SessionDestroyed`). Raises Conflict while an agent works in it."""
+def destroyed(state: State, key: str, result: dict[str, Any], begun: int | None = None) -> list[NewEvent]:
+    """The session was removed (`events.sessions.SessionDestroyed`). Raises Conflict while an agent works in it, and as
+    `require_begun`."""
     session = _find_ready_to(state, key, "destroy")
+    require_begun(state, key, begun)
     require_free(state, session)
     about: dict[str, Any] = {"issue": issue_of(session), "session": key, "cause": session.destroying or session.changed}
     return [NewEvent("session.destroyed", result, **about)]
+
+
+def require_begun(state: State, key: str, begun: int | None) -> None:
+    """Raise Conflict if a removal, whose intent is the event ``begun``, was given up with its host: another one may
+    have the session by now. None in a log that is one host's own."""
+    session = find_session(state, key)
+    if begun not in (None, session.destroying):
+        raise _moved(state, session)
+
+
+def not_destroyed(state: State, key: str, reason: str, begun: int | None) -> list[NewEvent]:
+    """A removal failed; [] if it was given up before (`require_begun`)."""
+    return broken(state, key, reason) if begun in (None, find_session(state, key).destroying) else []
+
+
+def _moved(state: State, session: Session) -> Conflict:
+    host = state.hosts.get(session.host or "")
+    return Conflict.because("session_moved", session=session.key, host=host.name if host is not None else "another")
 
 
 @decision("sessions.set_pr")

@@ -96,13 +96,9 @@ def _prepare(ws: Workspace, agent: Agent, key: str, lease: Lease) -> Launch:
     session = _session(ws, key)
     whole = session.worktree is not None and integrity.fault(session.source, session.worktree) is None
     if not (whole and session.unsaved is None and prepare.ready(agent, session)):
-        prepare.prepare_issue(ws, agent, session, None, None)
+        prepare.prepare_issue(ws, agent, session, None, (None, lease.nonce))
         session = _session(ws, key)
-        if session.person is None or session.person["lease"] != lease.nonce:
-            raise Conflict(
-                f"the claim on {key} was given away while it was prepared: this host was lost meanwhile",
-                "look who has it now: kugetsu status; then attach again",
-            )
+    sessions.require_claim(ws.state(), key, lease.nonce)
     if session.worktree is None or session.agent_session is None:
         raise Conflict(f"the session {key} is not ready", hint=f"kugetsu history {key}")
     marks = surroundings.of(ws, "dev", session.worktree, lease.nonce, ATTEMPT_NAME)

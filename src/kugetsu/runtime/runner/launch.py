@@ -187,9 +187,9 @@ def _prepare(ws: Workspace, attempt_id: str, lease: Lease, folder: str, deadline
         agent.prepare_home()
     permission.require_start(ws, task)
     if task.kind == "pm":
-        prepare.prepare_pm(ws, agent)
+        prepare.prepare_pm(ws, agent, lease.nonce)
     else:
-        prepare.prepare_issue(ws, agent, session, task, attempt_id)
+        prepare.prepare_issue(ws, agent, session, task, (attempt_id, None))
         attempt, task, session = _records(ws, attempt_id)
         _require_wanted(attempt)
         worktree_setup.ensure(ws, attempt, session, lease, deadline)

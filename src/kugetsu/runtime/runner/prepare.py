@@ -22,6 +22,10 @@ from kugetsu.runtime.git.repositories import Repository
 from kugetsu.runtime.runner.worktree_end import keep_work
 from kugetsu.runtime.workspace import Workspace
 
+Claim = tuple[str | None, str | None]
+"""For whom a session is prepared, in whose name each step is recorded: the id of an attempt, or the lease of a person
+(`decide.require_claim`)."""
+
 NOTE_LENGTH = 300
 """Characters of a preparation's note that its event keeps."""
 
@@ -38,14 +42,14 @@ def ready(agent: Agent, session: Session) -> bool:
     )
 
 
-def prepare_issue(ws: Workspace, agent: Agent, session: Session, task: Task | None, attempt: str | None) -> None:
+def prepare_issue(ws: Workspace, agent: Agent, session: Session, task: Task | None, claim: Claim) -> None:
     """Prepare an issue's session; one of another host from its branch, as far as that was pushed.
 
-    Raises KugetsuError with what prevents it.
+    Raises KugetsuError with what prevents it: also that the ``claim`` was given away meanwhile.
     """
     moved = not host_id.is_own(ws, session.host)
     session = host_id.as_seen_here(ws, session)
-    _save_earlier_work(ws, session, attempt)
+    _save_earlier_work(ws, session, claim)
     whole = _fault(session) is None
     as_it_is = whole and ready(agent, session)
     if as_it_is and session.usage.attempts < 2:
@@ -64,19 +68,17 @@ def prepare_issue(ws: Workspace, agent: Agent, session: Session, task: Task | No
         # The name that an earlier preparation chose: it may have got as far as the branch.
         branch = (session.branch if begun is not None else None) or merged.fresh_name(repository, first)
     elif as_it_is:
-        _take_in_others(ws, session, repository, task, attempt)
+        _take_in_others(ws, session, repository, task, claim)
         return
     if session.state == "idle":
         why = str(over) if as_it_is else _missing(ws, session, agent)
-        ws.log.transact(lambda state: decide.broken(state, session.key, why, attempt))
-    _make_ready(ws, agent, session, repository, branch, over, attempt)
+        ws.log.transact(lambda state: decide.broken(state, session.key, why, *claim))
+    _make_ready(ws, agent, session, repository, branch, over, claim)
     if over is None and session.usage.attempts > 1:
-        _take_in_others(ws, decide.find_session(ws.state(), session.key), repository, task, attempt)
+        _take_in_others(ws, decide.find_session(ws.state(), session.key), repository, task, claim)
 
 
-def _take_in_others(
-    ws: Workspace, session: Session, repository: Repository, task: Task | None, attempt: str | None
-) -> None:
+def _take_in_others(ws: Workspace, session: Session, repository: Repository, task: Task | None, claim: Claim) -> None:
     """Take in what others pushed to the session's branch. Raises Diverged if that cannot be done without losing
     something, unless a person asked for the run, which may be about just that, or accepted it; a remote that does not
     answer keeps nobody from working."""
@@ -92,7 +94,7 @@ def _take_in_others(
         return
     if found is not None:
         what = found.branch, found.was, found.head, found.commits
-        ws.log.transact(lambda state: decide.forwarded(state, session.key, *what, attempt))
+        ws.log.transact(lambda state: decide.forwarded(state, session.key, *what, *claim))
 
 
 def _stops(task: Task, found: Diverged) -> bool:
@@ -108,7 +110,7 @@ def _make_ready(
     repository: Repository,
     branch: str,
     over: Finished | None,
-    attempt: str | None,
+    claim: Claim,
 ) -> None:
     """Prepare the session on `branch`, with intent and outcome in the log; `over` is the merged branch it follows."""
     follows = {"follows": over.as_data()} if over is not None else {}
@@ -119,7 +121,7 @@ def _make_ready(
         "agent": agent.name,
         **follows,
     }
-    ws.log.transact(lambda state: decide.preparing(state, session.key, intent, attempt))
+    ws.log.transact(lambda state: decide.preparing(state, session.key, intent, *claim))
     base = ensure_base(ws, agent, repository)
     tree = worktrees.ensure(
         repository,
@@ -145,10 +147,10 @@ def _make_ready(
         "notes": [redact(note, limit=NOTE_LENGTH) for note in tree.notes],
         **follows,
     }
-    ws.log.transact(lambda state: decide.prepared(state, session.key, outcome, attempt))
+    ws.log.transact(lambda state: decide.prepared(state, session.key, outcome, *claim))
 
 
-def _save_earlier_work(ws: Workspace, session: Session, attempt: str | None) -> None:
+def _save_earlier_work(ws: Workspace, session: Session, claim: Claim) -> None:
     """Save the work that a failed attempt could not save, before anything begins on top of it. Raises GitFailed."""
     if session.unsaved is None:
         return
@@ -160,7 +162,7 @@ def _save_earlier_work(ws: Workspace, session: Session, attempt: str | None) -> 
             f"work of {of} in {session.worktree} could not be saved: {why_not}",
             "fix that, or move the work away; then: kugetsu continue REF MESSAGE",
         )
-    ws.log.transact(lambda state: decide.rescued(state, session.key, branch, attempt))
+    ws.log.transact(lambda state: decide.rescued(state, session.key, branch, *claim))
 
 
 def _worktree(ws: Workspace, session: Session) -> str:
@@ -223,15 +225,26 @@ def ensure_base(ws: Workspace, agent: Agent, repository: Repository) -> str:
         return make_plain(ws, agent, key, "base", repository.repository, repository.path)
 
 
-def make_plain(ws: Workspace, agent: Agent, key: str, kind: str, repository: str | None, directory: str) -> str:
-    """Make (or remake) a session without its own worktree: a base or the PM session. Returns the agent's id."""
+def make_plain(
+    ws: Workspace,
+    agent: Agent,
+    key: str,
+    kind: str,
+    repository: str | None,
+    directory: str,
+    lease: str | None = None,
+) -> str:
+    """Make (or remake) a session without its own worktree: a base or the PM session. Returns the agent's id.
+
+    ``lease`` is that of the attempt for which it is made, if it may be given away to another host meanwhile.
+    """
     session = ws.state().sessions.get(key)
     if session is None:
         ws.log.transact(lambda state: decide.request(state, key, kind, repository))
     elif session.state == "idle":
-        ws.log.transact(lambda state: decide.broken(state, key, f"{agent.name} no longer knows it"))
+        ws.log.transact(lambda state: decide.broken(state, key, f"{agent.name} no longer knows it", lease=lease))
     intent = {"repository": repository, "source": directory, "branch": None, "agent": agent.name}
-    ws.log.transact(lambda state: decide.preparing(state, key, intent))
+    ws.log.transact(lambda state: decide.preparing(state, key, intent, lease=lease))
     agent_session = agent.make_session(directory, f"kugetsu {key}")
     outcome = {
         "agent": agent.name,
@@ -246,13 +259,13 @@ def make_plain(ws: Workspace, agent: Agent, key: str, kind: str, repository: str
         "fetched": "",
         "host": host_id.own(ws),
     }
-    ws.log.transact(lambda state: decide.prepared(state, key, outcome))
+    ws.log.transact(lambda state: decide.prepared(state, key, outcome, lease=lease))
     return agent_session
 
 
-def prepare_pm(ws: Workspace, agent: Agent) -> None:
-    """Prepare the PM session, in its own folder below KUGETSU_DIR."""
+def prepare_pm(ws: Workspace, agent: Agent, lease: str | None = None) -> None:
+    """Prepare the PM session, in its own folder below KUGETSU_DIR; for the attempt with that ``lease``, if any."""
     with repositories.locked(ws.paths, "pm session"):
         session = ws.state().sessions.get("pm")
         if session is None or not ready(agent, host_id.as_seen_here(ws, session)):
-            make_plain(ws, agent, "pm", "pm", None, ws.paths.make(ws.paths.root + "/pm"))
+            make_plain(ws, agent, "pm", "pm", None, ws.paths.make(ws.paths.root + "/pm"), lease)
