@@ -62,6 +62,7 @@ def test_what_one_host_sets_all_hosts_have(shared: Command, second: Command, dat
     assert rows == [["MAX_AGENTS_PER_REPOSITORY", "0", "default"], ["MAX_AGENTS", "12", "shared"]]
     assert second("config", "unset", "HOST_LOST_MINUTES").out == "HOST_LOST_MINUTES of all hosts is 30, its default\n"
     assert minutes_to_live(database) == 30
+    assert listed(second)["HOST_LOST_MINUTES"] == ("30", "shared log"), "so that any relay gives it to the database"
     again = second("config", "set", "MAX_AGENTS", "12", "--json").json
     assert (again["old"], again["new"], again["seq"]) == ("12", "12", None)
     assert "MAX_AGENTS 12 → unset on all hosts" in " ".join(

@@ -55,11 +55,12 @@ def require_hosts(state: State, key: str) -> None:
 def _give_time_to_live(ws: Workspace, key: str, new: str | None) -> Given:
     from kugetsu.log.shared.opening import database_of
 
+    minutes = new or SHARED[key].default  # recorded as a value: without one the database's own would stand
     with closing(database_of(ws.paths.log)) as database:
         database.require_host_ttl_set()  # before anything is recorded
-        given = _record(ws, key, new)
+        given = _record(ws, key, minutes)
         # Also if it was so: the database may have another one. What is cut off in between, the relay makes up for.
-        database.set_host_ttl(int(new or SHARED[key].default))
+        database.set_host_ttl(int(minutes))
     return given
 
 
