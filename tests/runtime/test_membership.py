@@ -15,6 +15,7 @@ import pytest
 from kugetsu.domain.decide import daemon as decide_daemon
 from kugetsu.domain.decide import hosts as decide_hosts
 from kugetsu.domain.decide import sessions
+from kugetsu.domain.facts import Ending
 from kugetsu.host import host_file
 from kugetsu.log.shared.opening import database_of
 from kugetsu.model.errors import Conflict, LogUnreachable
@@ -34,6 +35,7 @@ from kugetsu.runtime.notifications.notice import notice_of
 from kugetsu.runtime.process import identity
 from kugetsu.runtime.process.named_lease import RELAY
 from kugetsu.runtime.query import contact
+from kugetsu.runtime.runner import finalize
 from kugetsu.runtime.workspace import Workspace, open_workspace
 from runtime import repos
 from runtime.stage import COMMIT, PATIENCE, UNTIL_GO, Stage, bare_stage, check_log, stage
@@ -134,6 +136,52 @@ def test_a_host_is_heard_of_again_by_a_database_that_forgot_its_term(first: Stag
         [row] = database.beats()
         assert (row.host, row.term, row.fenced) == (host_id.own(first.ws), 2, False)
     assert names(first.events("host.joined")) == [("one", 1), ("one", 2)]
+
+
+@pytest.mark.parametrize(
+    "lost", ["DELETE FROM kugetsu.hosts WHERE name = 'two'", "UPDATE kugetsu.hosts SET term = 0 WHERE name = 'two'"]
+)
+def test_a_host_that_a_restored_database_forgot_is_lost_after_its_silence(
+    first: Stage, joined: Callable[..., Workspace], database: str, postgres: Any, lost: str
+) -> None:
+    second = joined("two")
+    daemon_died(second)
+    first.ws.log.pull()  # type: ignore[attr-defined]
+    live_for(postgres, database, 0.1)
+    run(postgres, database, lost)
+    with closing(database_of(first.ws.paths.log)) as asked, closing(database_of(second.paths.log)) as there:
+        assert membership.fence_the_silent(first.ws, asked.beats()) == []
+        forgotten = asked.beats()
+        assert membership.expect_the_missing(first.ws, asked, forgotten) == ["two"]
+        assert membership.expect_the_missing(first.ws, asked, forgotten) == ["two"], "two hosts may do so at once"
+        assert membership.expect_the_missing(first.ws, asked, asked.beats()) == []
+        assert heard(postgres, database)[1] == ("two", 1, False)
+        os.unlink(host_lease.path(second.paths.leases))
+        membership.beat(second, there)
+        assert host_lease.stop_by(host_lease.path(second.paths.leases)) is not None, "one that lives is heard of"
+        run(postgres, database, "UPDATE kugetsu.hosts SET expires_at = beat_at")
+        assert membership.fence_the_silent(first.ws, asked.beats()) == ["two"]
+        run(postgres, database, "DROP FUNCTION kugetsu.expect_host; DELETE FROM kugetsu.hosts")
+        membership.join(second)
+        daemon_died(second)
+        first.ws.log.pull()  # type: ignore[attr-defined]
+        assert membership.expect_the_missing(first.ws, asked, []) == [], "an older schema"
+
+
+def test_nothing_limits_a_host_once_the_last_agent_of_a_stopped_daemon_has_ended(first: Stage) -> None:
+    membership.join(first.ws)
+    ending = Ending("succeed", "done", "")
+    host = host_id.own(first.ws)
+    me: Any = {**identity.own(), "host": host}
+    first.ws.log.transact(lambda state: decide_daemon.started(state, me, "lease"))
+    finalize.conclude(first.ws, "q1.1", ending, "nonce")
+    limit = host_lease.stop_by(host_lease.path(first.ws.paths.leases))
+    assert limit is not None, "its daemon runs"
+    host_lease.forget(first.ws.paths.leases, limit - 1)
+    assert host_lease.stop_by(host_lease.path(first.ws.paths.leases)) == limit, "it was renewed meanwhile"
+    first.ws.log.transact(lambda state: decide_daemon.stopped(state, "asked for", host))
+    finalize.conclude(first.ws, "q1.1", ending, "nonce")
+    assert host_lease.stop_by(host_lease.path(first.ws.paths.leases)) is None
 
 
 def test_an_older_directory_of_a_copied_host_renews_nothing(first: Stage, postgres: Any) -> None:

@@ -38,8 +38,11 @@ def renew(leases: str, before: float, ttl: float) -> None:
     run_files.replace(path(leases), f"{stop_by:.3f}\n".encode())
 
 
-def forget(leases: str) -> None:
-    """Nothing limits the host any more: it has nothing that others could take over."""
+def forget(leases: str, limit: float | None = None) -> None:
+    """Nothing limits the host any more: it has nothing that others could take over. With a ``limit`` only if that is
+    what the file tells: a daemon that starts meanwhile has renewed it."""
+    if limit is not None and stop_by(path(leases)) != limit:
+        return
     try:
         os.unlink(path(leases))
     except FileNotFoundError:

@@ -77,6 +77,8 @@ class LogRelay(DaemonChild):
             beats = self._database.beats()
             self._beat_trouble = None
             self._tell(clock.now(), {beat.host: beat.ago for beat in beats})
+            for name in membership.expect_the_missing(self._ws, self._database, beats):
+                self.write(f"the database does not know host {name}, which the log does: it is waited for from now on")
             silent_here = self._silence.lasting(beats, host_lease.now(), ttl)
             for name in membership.fence_the_silent(self._ws, silent_here):
                 self.write(f"host {name} was not heard of for too long: its tasks were given away")

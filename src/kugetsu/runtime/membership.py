@@ -93,6 +93,27 @@ def keep_time_to_live(ws: Workspace, database: Database, ttl: float) -> None:
         database.set_host_ttl(minutes)
 
 
+def expect_the_missing(ws: Workspace, database: Database, beats: Sequence[Beat]) -> list[str]:
+    """Let the database know of each other host of the log of which it has no row, or that of an earlier term, since an
+    older backup was restored: as if it had been heard of just now, so that it is lost once it was silent for its time
+    to live; the names. One that lives renews that row with its next beat. Raises LogUnreachable.
+
+    A database whose schema is older knows no such thing: there `kugetsu host lost` has to say that a host is gone.
+    """
+    state, own = ws.state(), host_id.own(ws)
+    terms = {beat.host: beat.term for beat in beats}
+    missing = [
+        host
+        for host in state.hosts.values()
+        if host.takes_part and host.id != own and terms.get(host.id, 0) < host.term and not hosts.rests(state, host)
+    ]
+    if not missing or not database.can_expect_hosts():
+        return []
+    for host in missing:
+        database.expect_host(host.id, host.term, host.name)
+    return [host.name for host in missing]
+
+
 def _remind(ws: Workspace, database: Database, host: str, term: int) -> bool:
     """Tell the database of a term that it knows nothing of, though the log does: an older backup was restored, or the
     log was given to another one. False if it knows that term, or a later one."""
@@ -213,12 +234,15 @@ def _term(state: State, host: Host) -> int:
 
 
 def rest(ws: Workspace) -> None:
-    """Forget until when this host may work without a word, once it has nothing to do: nobody gives anything of it
-    away then."""
+    """Forget until when this host may work without a word, once it has nothing to do: nobody gives anything of it away
+    then. Asked for where that may begin: by a daemon that stops, and at each attempt's end."""
+    limit = host_lease.stop_by(host_lease.path(ws.paths.leases))
+    if limit is None:
+        return
     state = ws.state()
     host = state.hosts.get(host_id.own(ws))
     if host is not None and hosts.rests(state, host):
-        host_lease.forget(ws.paths.leases)
+        host_lease.forget(ws.paths.leases, limit)
 
 
 def takes_part(ws: Workspace, state: State) -> bool:

@@ -294,6 +294,16 @@ class Database:
         rows = self._asked(_JOIN, (host, name, boot, CLIENT, above)).fetchall()
         return int(rows[0][0])
 
+    def can_expect_hosts(self) -> bool:
+        """Whether it has `expect_host`: the schema may be older."""
+        return bool(
+            self._asked("SELECT to_regprocedure('kugetsu.expect_host(text,bigint,text)') IS NOT NULL").fetchall()[0][0]
+        )
+
+    def expect_host(self, host: str, term: int, name: str) -> None:
+        """Wait for a beat of a host's ``term`` from now on; nothing changes for one that is known, or is over."""
+        self._asked("SELECT kugetsu.expect_host(%s::text, %s::bigint, %s::text)", (host, term, name))
+
     def host_ttl(self) -> float:
         """Seconds without a beat after which a host may be fenced."""
         return float(self._asked("SELECT extract(epoch FROM host_ttl)::float8 FROM kugetsu.meta").fetchall()[0][0])

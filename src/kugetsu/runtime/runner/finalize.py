@@ -19,6 +19,7 @@ from kugetsu.domain.decide import attempts as decide
 from kugetsu.domain.facts import Ending
 from kugetsu.domain.state import Attempt, State
 from kugetsu.host import run_files
+from kugetsu.log.files.segments import is_shared
 from kugetsu.model.errors import LogWriteFailed
 from kugetsu.runtime import disk, log_lines, pull_opening
 from kugetsu.runtime.facts import outcome_facts
@@ -101,6 +102,10 @@ def conclude(ws: Workspace, attempt_id: str, ending: Ending, lease: str) -> list
     # No longer needed; its lock is freed with the last process that holds it.
     with contextlib.suppress(FileNotFoundError):
         os.unlink(ws.paths.lease(lease))
+    if is_shared(ws.paths.log):
+        from kugetsu.runtime import membership
+
+        membership.rest(ws)  # it may have been the last one of a host whose daemon was stopped
     return events
 
 

@@ -11,5 +11,5 @@ GRANT USAGE ON SCHEMA kugetsu TO kugetsu_reader;
 GRANT SELECT ON ALL TABLES IN SCHEMA kugetsu TO kugetsu_reader;
 GRANT EXECUTE ON FUNCTION kugetsu.tail, kugetsu.sha_of TO kugetsu_reader;
 GRANT EXECUTE ON FUNCTION kugetsu.append, kugetsu.hold, kugetsu.join_host, kugetsu.beat, kugetsu.append_fencing,
-  kugetsu.set_host_ttl
+  kugetsu.set_host_ttl, kugetsu.expect_host
   TO kugetsu_writer;
