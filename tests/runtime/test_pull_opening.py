@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from forge.scripted import Request, ScriptedForge
-from kugetsu.domain.decide import reviews, sessions
+from kugetsu.domain.decide import daemon, hosts, reviews, sessions
 from kugetsu.domain.state import Session
+from kugetsu.host import host_file
 from kugetsu.model import clock
 from kugetsu.model.errors import Conflict
 from kugetsu.runtime import destroy, pull_opening
+from kugetsu.runtime.facts import outcome_facts
 from kugetsu.runtime.reviews import owed
 from runtime import repos
 from runtime.forged import PUSH, TOKEN, forge, forged, let_in, worked
@@ -151,6 +156,30 @@ def test_what_passes_is_owed_and_made_once(opening: Stage, forge: ScriptedForge,
     assert len(forge.pulls("acme/web")) == 1
     assert owing(opening).owed is None and owing(opening).result_kind == "pull_request"
     assert opening.events("pull.opened")[0]["data"]["found"] is bool(script.get("carry_out"))
+
+
+def test_the_host_that_asks_the_forges_opens_what_a_lost_one_owes(opening: Stage, forge: ScriptedForge) -> None:
+    forge.answer("POST", "/pulls", status=503)
+    there, here = opened_by_the_run(opening).host, "2" * 32
+    assert there is not None
+    for host in (there, here):
+        opening.ws.log.transact(partial(hosts.join, host=host, term=1, name=host[:4], labels=[], cap=1))
+    who: Any = {"boot": "before", "pid": 7, "start": 1, "host": here}
+    opening.ws.log.transact(partial(daemon.started, identity=who, lease="d"))
+    opening.ws.log.transact(partial(hosts.observe, host=here))
+    Path(host_file.path(str(opening.directory))).write_text(f"{here} 1\n")  # from now on this is the other one
+    worktree = Path(owing(opening).worktree or "")
+    worktree.rename(opening.root / "away")
+    assert not pull_opening.open_owed(opening.ws, owing(opening)), "its own host lives"
+    facts = outcome_facts(opening.ws.config)
+    opening.ws.log.transact(lambda state: hosts.lost(state, there, 1, None, here, "it was lost", facts))
+    (opening.directory / "env" / "default.env").rename(opening.root / "token")
+    assert not pull_opening.open_owed(opening.ws, owing(opening)), "this one has no token"
+    (opening.root / "token").rename(opening.directory / "env" / "default.env")
+    assert pull_opening.open_owed(opening.ws, owing(opening))
+    (pull,) = forge.pulls("acme/web")
+    assert (pull.title, pull.branch) == ("Login is slow", "fix/issue-14") and "Closes #14" in pull.body
+    assert owing(opening).pr is not None
 
 
 def test_the_time_that_the_forge_names_is_respected(opening: Stage, forge: ScriptedForge) -> None:

@@ -17,12 +17,14 @@ from kugetsu.domain.state import empty
 from kugetsu.model import clock
 from kugetsu.model.errors import BadInput, Conflict, NotFound
 from kugetsu.model.record import values
+from kugetsu.runtime.reviews import owed
 from kugetsu.views import gates as gate_words
 from kugetsu.views import refusals
 from kugetsu.views.wording import words
 from property.simulation import ISSUES, PROCESS, Event, World
 
 ONE, TWO = "1" * 32, "2" * 32
+OPENING = {"head": "c1", "branch": "fix/1", "base": "main", "title": "Slow", "draft": False}
 SILENT = "2026-11-23T09:00:00.000000Z"
 
 
@@ -452,6 +454,28 @@ def test_a_removal_that_a_host_did_not_finish_keeps_nobody_waiting(how: str, wor
         world.do(lambda state: sessions.destroyed(state, key, {}, begun=begun))
     assert world.do(lambda state: sessions.not_destroyed(state, key, "it is busy", begun)) == []
     assert world.state.sessions[key].state == "idle"
+
+
+def test_what_a_lost_host_owes_the_forge_is_the_observers(world: World) -> None:
+    claim(world, enqueue(world, 0), ONE)
+    prepare(world, 0, ONE, "/w/1")
+    world.do(lambda state: attempts.starting(state, "q1.1", {**PROCESS, "host": ONE}))
+    world.do(lambda state: attempts.running(state, "q1.1", {**PROCESS, "host": ONE}, "s", "/w/1", "opencode"))
+    evidence = {"commits": 1, "pushed": True, "head": "c1", "dirty": 0, "branch": "fix/1"}
+    done = Ending("succeed", "done", "", evidence=evidence, opening=OPENING)
+    world.do(lambda state: attempts.finish(state, "q1.1", done, world.outcome_facts()))
+
+    def openers() -> list[str]:
+        return [host for host in (ONE, TWO) if owed.due(world.state, world.now, host)]
+
+    world.do(lambda state: decide.observe(state, TWO))
+    assert openers() == [ONE]
+    lose(world)
+    assert openers() == [TWO]
+    world.do(lambda state: daemon.lost(state, TWO))
+    assert openers() == [], "nobody asks the forges for all"
+    world.do(lambda state: decide.join(state, ONE, 2, "one", [], 2))
+    assert openers() == [ONE], "it is back"
 
 
 def test_what_comes_late_counts_once_and_changes_no_task(world: World) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from kugetsu.domain.facts import ClaimFacts
-    from kugetsu.domain.state import Host, State, Task
+    from kugetsu.domain.state import Host, Session, State, Task
     from kugetsu.domain.verdict import Verdict
 
 GLOBAL_CAP, TIME_TO_LIVE = "MAX_AGENTS", "HOST_LOST_MINUTES"
@@ -81,6 +81,16 @@ def observer(state: State) -> Host | None:
     taken up, or that host takes part no more, or its dispatcher has stopped."""
     host = state.hosts.get(state.shared.get(OBSERVER, ""))
     return host if host is not None and host.takes_part and state.daemon_of(host.id).runs else None
+
+
+def acts_for(state: State, session: Session, host: str) -> bool:
+    """Whether a host does what kugetsu has yet to do for a session at its forge: the one that has the session; once
+    that is lost or has left, the one that asks the forges for all (`observer`), which an append has made sure of."""
+    there = state.hosts.get(session.host or "")
+    if there is None or there.takes_part:
+        return session.host in (None, host)
+    does = observer(state)
+    return does is not None and does.id == host
 
 
 def wait_seconds(state: State, facts: ClaimFacts, chance: float) -> float:

@@ -1,8 +1,9 @@
 """The pull request that kugetsu opens when a run's work was pushed and has none.
 
 The intent is recorded with the attempt's end (`intent_of`); from then on the pull request is owed (`Session.owed`)
-until an outcome. The runner tries it at once, the daemon's observer again while it is owed. Every try looks first for
-one of that branch and commit, and only one process tries at a time: a crash or a lost answer never makes two.
+until an outcome. The runner tries it at once, the daemon's observer again while it is owed; that of another host, too,
+once the one that has the session is lost. Every try looks first for one of that branch and commit, only one process of
+a host tries at a time, and a forge takes one of a branch: a crash, a lost answer or a second host never makes two.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import time
 from typing import Any
 
+from kugetsu.domain import hosts
 from kugetsu.domain.decide import reviews as decide
 from kugetsu.domain.intake import on_hold
 from kugetsu.domain.results import NOT_TO_OPEN
@@ -26,7 +28,7 @@ from kugetsu.runtime import host_id, pull_body, pull_requests
 from kugetsu.runtime.forges import Forges, as_failure, forge_for, one_line
 from kugetsu.runtime.git import checkouts, comparison, merged, published, remotes
 from kugetsu.runtime.git.command import git
-from kugetsu.runtime.intake import permission
+from kugetsu.runtime.intake import permission, places
 from kugetsu.runtime.intake.permission import WithdrawnError
 from kugetsu.runtime.process.named_lease import OPENER
 from kugetsu.runtime.runner import agent_records
@@ -119,15 +121,18 @@ def open_owed(ws: Workspace, session: Session, *, patience: float = 0.0) -> bool
     if held is None:
         return False
     try:
-        known = ws.state().sessions.get(session.key)
+        state = ws.state()
+        known = state.sessions.get(session.key)
         if known is None or known.owed is None:
             return True
-        if not host_id.is_own(ws, known.host):
-            return False  # the host that has the clone opens it
-        now = clock.now()
-        if (known.owed["not_before"] or "") > now or on_hold(ws.state(), session.key, now) or is_withheld(known):
+        if not hosts.acts_for(state, known, host_id.own(ws)):
             return False
-        _try(ws, known, known.owed)
+        if not host_id.is_own(ws, known.host) and places.why_not(ws, parse_ref(session.key).host) is not None:
+            return False  # its own host could, once it is back
+        now = clock.now()
+        if (known.owed["not_before"] or "") > now or on_hold(state, session.key, now) or is_withheld(known):
+            return False
+        _try(ws, host_id.as_seen_here(ws, known), known.owed)
         left = ws.state().sessions.get(session.key)
         return left is None or left.owed is None
     finally:
@@ -238,7 +243,8 @@ def _work(ws: Workspace, session: Session, owed: dict[str, Any]) -> pull_body.Wo
     """What git and the run's files show of the work."""
     folder = merged.folder_of(session.worktree, session.source)
     attempt, message = owed["attempt"], _message(ws, owed["seq"])
-    commands = agent_records.commands_of_run(ws, session, attempt) if attempt is not None else []
+    ran_here = attempt is not None and session.agent_session is not None
+    commands = agent_records.commands_of_run(ws, session, attempt) if ran_here else []
     try:
         if folder is not None:
             refs = git(["for-each-ref", "--format=%(refname)", f"refs/remotes/*/{owed['base']}"], folder).split()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from kugetsu.domain import hosts
 from kugetsu.domain.intake import on_hold
 from kugetsu.domain.state import Session, State
 from kugetsu.domain.verification import is_withheld
@@ -14,9 +15,9 @@ ANOTHERS_SECONDS = 5.0
 
 
 def owing(state: State, host: str | None = None) -> Iterator[Session]:
-    """The sessions that owe one, only those of ``host`` if given: it has the clone."""
+    """The sessions that owe one, only those of which ``host`` opens it if given (`hosts.acts_for`)."""
     for session in state.sessions.values():
-        if session.owed is not None and (host is None or session.host in (None, host)):
+        if session.owed is not None and (host is None or hosts.acts_for(state, session, host)):
             yield session
 
 
