@@ -6,9 +6,10 @@ import sys
 
 from kugetsu.domain.decide.queue import require_initialised
 from kugetsu.domain.state import State
+from kugetsu.host import host_file
 from kugetsu.log import DomainProjection
 from kugetsu.log.files.segments import Head, is_shared
-from kugetsu.log.shared import sharing
+from kugetsu.log.shared import marker, sharing
 from kugetsu.log.shared.schema import Migrated
 from kugetsu.model.errors import Conflict
 from kugetsu.model.plural import counted
@@ -18,23 +19,37 @@ from kugetsu.runtime.workspace import Workspace
 
 
 def share(ws: Workspace, url: str) -> tuple[Migrated, Head]:
-    """Share this directory's log, as its first host; see `sharing.share`. Raises Conflict while something here appends
-    to its files."""
+    """Share this directory's log, as its first host; see `sharing.share`. One that was killed after the log was in the
+    database is completed. Raises Conflict while something here appends to its files."""
     url = sharing.url_from(url, sys.stdin)
     require_initialised(ws.state())
     _require_quiet(ws, ws.state())
     ws.close()
-    migrated, _ = sharing.share(ws.paths.log, url, DomainProjection())
+    if _is_half_shared(ws, url):
+        migrated = _migrated(url)
+    else:
+        migrated, _ = sharing.share(ws.paths.log, url, DomainProjection())
     membership.join(ws)
     return migrated, ws.log.head()
 
 
+def _is_half_shared(ws: Workspace, url: str) -> bool:
+    """Whether the log is in this very database, and this host never came to join it."""
+    found = marker.read(ws.paths.log)
+    return found is not None and found.url == url and host_file.term(ws.paths.root) is None
+
+
 def migrate(url: str) -> Migrated:
     """Bring the database's schema to this kugetsu's version; see `schema.migrate`."""
+    return _migrated(sharing.url_from(url, sys.stdin))
+
+
+def _migrated(url: str) -> Migrated:
+    """As `migrate`, for a URL that was read."""
     from kugetsu.log.shared import schema
     from kugetsu.log.shared.postgres import Database
 
-    database = Database(sharing.url_from(url, sys.stdin))
+    database = Database(url)
     try:
         return schema.migrate(database)
     finally:
