@@ -72,6 +72,13 @@ def test_the_end_that_a_supervisor_wrote_down_is_recorded(stage: Stage, given_aw
     assert "exit code 3" in late["data"]["reason"], late
 
 
+def test_what_was_given_away_and_still_works_is_awaited(stage: Stage, given_away: identity.Identity) -> None:
+    known: Any = {}
+    assert late_outcomes.at_work(stage.ws, stage.state, known) == ["q1.1"]
+    late_outcomes.settle(stage.ws, stage.state, known)
+    assert late_outcomes.at_work(stage.ws, stage.state, known) == []
+
+
 def test_an_attempt_without_its_folder_is_left_alone(stage: Stage, given_away: identity.Identity) -> None:
     stage.kill(given_away)
     (stage.directory / "runs" / "q1.1").rename(stage.root / "away")

@@ -117,6 +117,7 @@ class Daemon:
         self.took_part = False
         self.looked_at: set[str] = set()
         self.given_away: dict[str, Attempt] = {}
+        self.awaited: list[str] = []
         self.children = (RelaySupervisor(ws), NotifierSupervisor(ws), ObserverSupervisor(ws), VerifierSupervisor(ws))
         self.wake_read, self.wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
@@ -179,10 +180,10 @@ class Daemon:
         """One pass over everything: the seconds to sleep, None when a drain is complete."""
         self._reload()
         self._keep_lease()
-        self._take_part()
+        waits = self._take_part()
         if self.stopping is not None:
             return 0.0
-        trouble = self._reconcile()
+        trouble = self._reconcile() or waits
         started, next_look = dispatcher.dispatch(self.ws)
         for attempt in started:
             logger.info("started {}", attempt)
@@ -233,13 +234,14 @@ class Daemon:
         self.lease = lease
         os.environ[MARK] = lease.nonce
 
-    def _take_part(self) -> None:
-        """Begin a term of this host in a shared log: at the start, and when another host has fenced the last one."""
+    def _take_part(self) -> bool:
+        """Begin a term of this host in a shared log: at the start, and when another host has fenced the last one. True
+        if it cannot yet, because of what still works here."""
         if not is_shared(self.ws.paths.log):
-            return
+            return False
         if membership.has_left(self.ws, self.ws.state()):
             self.stopping = "this host has left the shared log"
-            return
+            return False
         for attempt_id in stop_attempt.stop_given_away(self.ws, self.ws.state()):
             logger.warning("{} was given away while this host was not heard of: its agent is stopped", attempt_id)
         for attempt_id in late_outcomes.settle(self.ws, self.ws.state(), self.given_away):
@@ -247,6 +249,11 @@ class Daemon:
         for one in left_behind.keep(self.ws, self.ws.state(), self.looked_at):
             kept = f"{one['rescue'] or 'nothing'}{', pushed' if one['pushed'] else ''}"
             logger.warning("{} moved to another host; what is only here: {}", one["session"], kept)
+        if waits := self._awaited_ends():
+            if waits != self.awaited:
+                logger.warning("{} was given away and still works here: its end is awaited", ", ".join(waits))
+            self.awaited = waits
+            return True
         term = membership.join_again(self.ws, self.ws.state()) if self.took_part else membership.join(self.ws)
         self.took_part = True
         if term is not None:
@@ -257,6 +264,15 @@ class Daemon:
                 lambda state: [] if state.daemon_of(self.host).runs else decide.started(state, me, mine)
             )
             logger.info("takes part in the shared log, term {}", term)
+        return False
+
+    def _awaited_ends(self) -> list[str]:
+        """What has to end before this host, which was lost, takes part again."""
+        state = self.ws.state()
+        here = state.hosts.get(self.host)
+        return (
+            late_outcomes.at_work(self.ws, state, self.given_away) if here is not None and not here.takes_part else []
+        )
 
     def _reload(self) -> None:
         """Read the settings; while they are unreadable, the last good ones apply, and the log file says why."""

@@ -8,13 +8,14 @@ the daemon reads the attempt's files once the host is there again, ends what is 
 from __future__ import annotations
 
 import os
+import signal
 
 from kugetsu.domain.facts import Ending
 from kugetsu.domain.state import Attempt, State
 from kugetsu.model.errors import KugetsuError, LogDamaged, LogWriteFailed
 from kugetsu.redaction.funnel import redact
 from kugetsu.runtime import host_id, liveness, log_lines, reconcile
-from kugetsu.runtime.process import termination, tree
+from kugetsu.runtime.process import identity, lease, termination, tree
 from kugetsu.runtime.runner import agent_records, finalize, spawn
 from kugetsu.runtime.runner.ending import late_ending_of
 from kugetsu.runtime.workspace import Workspace
@@ -44,6 +45,28 @@ def settle(ws: Workspace, state: State, known: dict[str, Attempt]) -> list[str]:
         except (KugetsuError, OSError) as problem:
             log_lines.note(f"what came of {attempt_id} cannot be recorded yet: {problem}")
     return settled
+
+
+def at_work(ws: Workspace, state: State, known: dict[str, Attempt]) -> list[str]:
+    """This host's attempts that were given away and still work here, by their ids; ``known`` as in `settle`.
+
+    Before they have ended the host does not take part again: the next attempt in their session would find them in its
+    worktree. A runner that was stopped (SIGSTOP) is continued: it reacts to nothing else.
+    """
+    host = state.hosts.get(host_id.own(ws)) if state.hosts else None
+    found = []
+    for attempt_id in host.away if host is not None else ():
+        if not os.path.isdir(ws.paths.run(attempt_id)):
+            continue
+        attempt = known.get(attempt_id) or finalize.before_it_was_lost(ws, attempt_id)
+        if attempt is None:
+            continue
+        known[attempt_id] = attempt
+        if lease.alive(ws.paths.leases, attempt.lease):
+            found.append(attempt_id)
+            if attempt.runner is not None and identity.stopped(attempt.runner):
+                identity.signal(attempt.runner, signal.SIGCONT)
+    return found
 
 
 def _settle(ws: Workspace, attempt: Attempt) -> bool:
