@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from kugetsu.domain import gates, hosts, invariants, placement, scheduling, state_codec
-from kugetsu.domain.decide import attempts, claims, daemon, pauses, persons, queue, sessions, undo
+from kugetsu.domain.decide import attempts, claims, daemon, pauses, persons, queue, sessions, undo, worktree_setup
 from kugetsu.domain.decide import hosts as decide
 from kugetsu.domain.facts import Ending
 from kugetsu.domain.fold import fold
@@ -393,6 +393,7 @@ def test_a_runner_whose_attempt_was_given_away_prepares_nothing_any_more(world: 
     for late in (
         lambda state: sessions.broken(state, key, "it was interrupted", f"{task}.1"),
         lambda state: sessions.prepared(state, key, {"host": ONE}, f"{task}.1"),
+        lambda state: [worktree_setup.made(state, f"{task}.1", {"worktree": "/w"})],
     ):
         with pytest.raises(NotFound, match="attempt_not_live"):
             world.do(late)

@@ -1,9 +1,9 @@
-"""Decisions on what a repository itself supplies to the set-up of its worktrees: it is used once it is accepted."""
+"""Decisions on the set-up of worktrees: what a repository itself supplies to it is used once it is accepted."""
 
 from __future__ import annotations
 
 from kugetsu.domain import worktree_setup
-from kugetsu.domain.decide.sessions import issue_of
+from kugetsu.domain.decide.sessions import find_attempt, issue_of
 from kugetsu.domain.decision import decision
 from kugetsu.domain.new_event import NewEvent
 
@@ -38,3 +38,11 @@ def accept(state: State, repository: str, sha: str, lines: list[str]) -> list[Ne
         about = {"issue": issue_of(session), "cause": session.set_up["seq"]}
     data = {"repository": repository, "sha": sha, "lines": lines, "first": False}
     return [NewEvent("setup.accepted", data, **about)]
+
+
+def made(state: State, attempt_id: str, data: dict[str, Any]) -> NewEvent:
+    """What came of an attempt's set-up (`events.verification.WorktreeSetUp`). Raises NotFound if it is not live: its
+    session may be on another host by now, where nothing was made ready."""
+    attempt = find_attempt(state, attempt_id)
+    about: dict[str, Any] = {"issue": attempt.issue, "task": attempt.task, "attempt": attempt.id}
+    return NewEvent("worktree.set_up", data, session=attempt.session, cause=attempt.claimed, **about)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from kugetsu.domain.new_event import NewEvent
+from kugetsu.domain.decide import worktree_setup as decide
 from kugetsu.domain.state import Attempt, Session
 from kugetsu.domain.worktree_setup import CHANGED
 from kugetsu.host import run_files
@@ -26,7 +26,7 @@ from kugetsu.runtime.worktree_setup.supplied import Supplied
 def ensure(ws: Workspace, attempt: Attempt, session: Session, lease: Lease, deadline: float) -> None:
     """Make the session's worktree ready unless that was done; ``deadline`` is on the monotonic clock.
 
-    Raises NotReady, LogWriteFailed.
+    Raises NotReady, LogWriteFailed, NotFound if the attempt was given away meanwhile.
     """
     wanted = recipe.of(ws.config_of(session.repository))
     if session.worktree is None or session.source is None:
@@ -53,14 +53,8 @@ def ensure(ws: Workspace, attempt: Attempt, session: Session, lease: Lease, dead
     )
     run_files.replace(place.output, b"")  # it shows that the set-up has begun
     outcome = making.make_ready(wanted, place)
-    about: dict[str, Any] = {
-        "issue": attempt.issue,
-        "task": attempt.task,
-        "attempt": attempt.id,
-        "session": session.key,
-    }
     data = outcome.data(wanted, found, worktree)
-    ws.log.append([NewEvent("worktree.set_up", data, cause=attempt.claimed, **about)])
+    ws.log.transact(lambda state: [decide.made(state, attempt.id, data)])
     if not outcome.done:
         hint = supplied.remedy(session.repository or "", found.sha or "") if outcome.code == CHANGED else None
         raise NotReady(outcome.problem or outcome.code, _evidence(outcome, wanted, found), hint)
