@@ -168,6 +168,23 @@ def test_a_host_that_a_restored_database_forgot_is_lost_after_its_silence(
         assert membership.expect_the_missing(first.ws, asked, []) == [], "an older schema"
 
 
+def test_a_host_that_died_while_it_began_a_term_is_lost_after_its_silence(
+    first: Stage, joined: Callable[..., Workspace], database: str, postgres: Any
+) -> None:
+    second = joined("two")
+    daemon_died(second)
+    there = host_id.own(second)
+    first.ws.log.pull()  # type: ignore[attr-defined]
+    live_for(postgres, database, 0.1)
+    with closing(database_of(first.ws.paths.log)) as asked:
+        assert asked.join_host(there, "two", "boot", 1) == 2, "and it dies before its append"
+        run(postgres, database, "UPDATE kugetsu.hosts SET expires_at = beat_at")
+        assert membership.fence_the_silent(first.ws, asked.beats()) == ["two"]
+    assert heard(postgres, database)[1] == ("two", 2, True)
+    assert (first.state.hosts[there].state, first.state.hosts[there].term) == ("lost", 1)
+    assert membership.join(second) == 3, "it comes back"
+
+
 def test_nothing_limits_a_host_once_the_last_agent_of_a_stopped_daemon_has_ended(first: Stage) -> None:
     membership.join(first.ws)
     ending = Ending("succeed", "done", "")
@@ -299,11 +316,12 @@ def test_a_host_that_is_silent_is_lost_and_its_tasks_run_elsewhere(
     assert ended["data"]["reason"] == "host two was lost"
     assert ended["data"]["evidence"]["work"]["worktree"].startswith(second.paths.root)
     assert heard(postgres, database)[1][2] is True
-    assert identity.signal(runner, signal.SIGCONT)
+    daemon_control.start(second)
     late = first.wait("attempt.late")
     assert late["attempt"] == "q1.1" and "cut off from the shared log" in late["data"]["reason"]
-    daemon_control.start(second)
     returned = first.wait("host.returned")
+    first.until(lambda: first.state.hosts[there].takes_part)
+    assert first.events("host.joined")[-1]["seq"] > late["seq"], "not while an agent of before works in its worktree"
     (left,) = returned["data"]["worktrees"]
     told = notice_of(returned)
     assert told is not None and told.text.startswith(f"{NAME}#1: 1 commit on a host that was lost")

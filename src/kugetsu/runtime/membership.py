@@ -80,7 +80,10 @@ def _renew(ws: Workspace, database: Database, host: str, term: int) -> float:
     before = host_lease.now()
     renewal = database.beat(host, term, ws.log.head().seq)
     host_clock.renew(ws.paths.leases, before, host_lease.now(), renewal.now)
-    if renewal.held or _remind(ws, database, host, term):
+    held = renewal.held
+    if not held and _remind(ws, database, host, term):
+        held = database.beat(host, term, ws.log.head().seq).held
+    if held:
         host_lease.renew(ws.paths.leases, before, renewal.ttl)
     return renewal.ttl
 
@@ -116,11 +119,15 @@ def expect_the_missing(ws: Workspace, database: Database, beats: Sequence[Beat])
 
 def _remind(ws: Workspace, database: Database, host: str, term: int) -> bool:
     """Tell the database of a term that it knows nothing of, though the log does: an older backup was restored, or the
-    log was given to another one. False if it knows that term, or a later one."""
+    log was given to another one. False if it knows that term, or a later one, or this host does not take part in it."""
     state = ws.state()
     if not takes_part(ws, state) or any(row.host == host and row.term >= term for row in database.beats()):
         return False
-    return database.join_host(host, state.hosts[host].name, identity.boot_id(), term - 1) == term
+    if database.can_expect_hosts():  # another host may do so just now: said twice, the term is the same
+        database.expect_host(host, term, state.hosts[host].name)
+    else:
+        database.join_host(host, state.hosts[host].name, identity.boot_id(), term - 1)
+    return True
 
 
 def wake(ws: Workspace) -> None:
@@ -133,11 +140,14 @@ def wake(ws: Workspace) -> None:
             beat(ws, database)
 
 
-def fence(ws: Workspace, host: str, term: int, silent_since: str | None, *, sure: bool) -> list[dict[str, Any]]:
+def fence(
+    ws: Workspace, host: str, term: int, silent_since: str | None, *, sure: bool, row_term: int | None = None
+) -> list[dict[str, Any]]:
     """Give a lost host's tasks away, and let its term renew nothing, in one transaction; the events.
 
     [] if that term takes no part any more, or has nothing to do (`hosts.rests`). ``sure``: a person says that it is
-    gone. Raises Conflict while it is heard of, LogUnreachable.
+    gone. ``row_term``: the database knows a later one, which the host began and did not get to record. Raises Conflict
+    while it is heard of, LogUnreachable.
     """
     from kugetsu.log.shared.engine import SharedLog
 
@@ -151,7 +161,7 @@ def fence(ws: Workspace, host: str, term: int, silent_since: str | None, *, sure
         reason = f"{host_id.name_of(state, host)} was lost"
         return decide.lost(state, host, term, silent_since, by, reason, facts)
 
-    return ws.log.transact_fencing(lost, host, term, sure=sure)
+    return ws.log.transact_fencing(lost, host, row_term or term, sure=sure)
 
 
 def fence_the_silent(ws: Workspace, beats: Sequence[Beat]) -> list[str]:
@@ -161,12 +171,12 @@ def fence_the_silent(ws: Workspace, beats: Sequence[Beat]) -> list[str]:
     gone = []
     for beat in beats:
         host = known.get(beat.host)
-        if host is None or beat.host == own or not beat.expired or not host.takes_part or host.term != beat.term:
+        if host is None or beat.host == own or not beat.expired or not host.takes_part or beat.term < host.term:
             continue
         if hosts.rests(ws.state(), host):
             continue
         with suppress(Conflict):  # heard of meanwhile, or the server was restarted a short while ago
-            if fence(ws, beat.host, beat.term, beat.at, sure=False):
+            if fence(ws, beat.host, host.term, beat.at, sure=False, row_term=beat.term):
                 gone.append(host.name)
     return gone
 
