@@ -5,20 +5,25 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
-from kugetsu.domain.decide import hosts, queue
+from kugetsu.agents.protocol import Launch
+from kugetsu.domain.decide import hosts, queue, sessions
 from kugetsu.host import host_file
 from kugetsu.model.errors import Conflict
 from kugetsu.runtime import daemon_control, destroy, disk, host_id, liveness, reconcile, stop_attempt, submit
 from kugetsu.runtime.doctor import git as doctor_git
 from kugetsu.runtime.doctor import leftovers
 from kugetsu.runtime.doctor.context import Context
+from kugetsu.runtime.facts import outcome_facts
 from kugetsu.runtime.process import identity
+from kugetsu.runtime.process.lease import Lease
 from kugetsu.runtime.prune import plan
 from kugetsu.runtime.query import work
 from kugetsu.runtime.runner import interactive
+from kugetsu.runtime.runner.supervisor import Orders
 from kugetsu.runtime.workspace import Workspace, open_workspace
 from runtime import repos
 from runtime.stage import COMMIT, UNTIL_GO, Stage, bare_stage, stage
@@ -179,6 +184,33 @@ def test_a_person_works_in_a_session_where_its_worktree_is(stage: Stage, folder:
     with pytest.raises(Conflict, match="is on host"):
         interactive.attach(other, key)
     assert other.state().seq == before
+    other.close()
+
+
+def test_a_person_prepares_the_session_of_a_lost_host_anew(stage: Stage, folder: str) -> None:
+    key = idle(stage)
+    first, own = stage.worktree(1), host_id.own(stage.ws)
+    repos.run(first, "checkout", "-q", "--detach")  # both hosts' worktrees are of one clone here
+    stage.configure(KUGETSU_ATTACH_COMMAND="/bin/sh")
+    for host in (own, OTHER):
+        stage.ws.log.transact(partial(hosts.join, host=host, term=1, name=host[:4], labels=[], cap=1))
+    source = {"path": str(stage.repository), "host": OTHER}
+    stage.ws.log.transact(partial(sessions.register, repository=stage.name, origin=source))
+    facts = outcome_facts(stage.ws.config)
+    stage.ws.log.transact(lambda state: hosts.lost(state, own, 1, None, OTHER, "it was lost", facts))
+    other = mirror(stage, folder)
+    opened: list[Launch] = []
+
+    def start(ws: Workspace, key: str, launch: Launch, lease: Lease) -> Orders:
+        opened.append(launch)
+        raise Conflict("the program is not started here")
+
+    stage.monkeypatch.setattr(interactive, "_start", start)
+    with pytest.raises(Conflict, match="not started here"):
+        interactive.attach(other, key)
+    session = other.state().sessions[key]
+    assert (session.host, session.worktree) == (OTHER, opened[0].cwd)
+    assert first.is_dir() and session.worktree.startswith(folder)
     other.close()
 
 

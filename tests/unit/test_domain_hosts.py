@@ -255,6 +255,27 @@ def test_a_person_on_a_lost_host_gives_the_session_back_and_keeps_a_host_from_le
     assert persons.leave(world.state, key, "p", "ended", "ended by its user", {}) == [], "it is recorded"
 
 
+def test_a_person_attaches_where_the_session_is_or_may_be_prepared(world: World) -> None:
+    key = ISSUES[0]
+    claim(world, enqueue(world, 0), ONE)
+    prepare(world, 0, ONE, "/w/1")
+    world.do(lambda state: attempts.finish(state, "q1.1", Ending("succeed", "done", ""), world.outcome_facts()))
+
+    def attach(host: str) -> str | None:
+        who = {**PROCESS, "host": host}
+        try:
+            world.do(partial(persons.attach, key=key, lease="p", holder=who, user="mia", host=host[:4]))
+        except Conflict as refused:
+            return refusals.words(refused)[0]
+        return None
+
+    assert attach(TWO) == f"the session {key} is on host one by now"
+    lose(world)
+    assert attach(ONE) == "host 1111 takes no part in the shared log: it is lost"
+    assert attach("3" * 32) == "host 3333 takes no part in the shared log: it is not joined"
+    assert attach(TWO) is None
+
+
 def test_every_answer_of_the_gate_has_words(world: World) -> None:
     values = {"host": "one", "term": 2, "labels": ["gpu"], "session": ISSUES[0], "used": 1, "cap": 1, "attempts": []}
     values |= {"repository": "h/o/r", "named": ""}

@@ -40,8 +40,9 @@ def _attach(call: Call) -> int:
     interactive.require_terminal()
     submit.notice_death(ws, None, set())
     session = find_session(ws.state(), key)
-    host_id.require_here(ws, session, f"kugetsu attach {key}")
-    call.note(f"{key}: nothing else starts in this session until you leave", f"worktree  {session.worktree or '-'}")
+    host_id.require_home(ws, session, f"kugetsu attach {key}")
+    worktree = host_id.as_seen_here(ws, session).worktree or "-"
+    call.note(f"{key}: nothing else starts in this session until you leave", f"worktree  {worktree}")
     return interactive.attach(ws, key)
 
 

@@ -111,9 +111,12 @@ def lacking(host: Host, task: Task) -> list[str]:
 def home(state: State, task: Task) -> Host | None:
     """The host that has the task's session, while it takes part; None if any may prepare one."""
     session = state.sessions.get(task.session)
-    if session is None or session.worktree is None:
-        return None
-    host = state.hosts.get(session.host or "")
+    return home_of(state, session) if session is not None else None
+
+
+def home_of(state: State, session: Session) -> Host | None:
+    """The host that has the session, while it takes part; None if any may prepare it."""
+    host = state.hosts.get(session.host or "") if session.worktree is not None else None
     return host if host is not None and host.takes_part else None
 
 

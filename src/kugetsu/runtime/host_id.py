@@ -60,6 +60,13 @@ def as_seen_here(ws: Workspace, session: Session) -> Session:
     return replace(session, worktree=None, source=None, agent_session=None, unsaved=None)
 
 
+def require_home(ws: Workspace, session: Session, what: str) -> None:
+    """As `require_here`, except for a session that any host may prepare: the one that has it is lost, or has left."""
+    known = ws.state().hosts.get(session.host or "")
+    if known is None or known.takes_part:
+        require_here(ws, session, what)
+
+
 def require_here(ws: Workspace, session: Session, what: str) -> None:
     """Raise Conflict if another host has the session's worktree; ``what`` is the command to run there."""
     if not is_own(ws, session.host):

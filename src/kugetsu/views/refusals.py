@@ -196,7 +196,7 @@ _WORDS: dict[str, Callable[[Values], Words]] = {
     "session_not_ready": lambda v: (f"the session {v['session']} is {v['state']}", f"kugetsu history {v['session']}"),
     "session_busy": lambda v: (f"{v['attempt']} is working in {v['session']}", f"kugetsu queue cancel {v['task']}"),
     "session_moved": lambda v: (
-        f"the session {v['session']} is of {v['host']} by now: nothing more is recorded of its removal here",
+        f"the session {v['session']} is on host {v['host']} by now",
         f"kugetsu history {v['session']}",
     ),
     "claim_given_away": lambda v: (
@@ -218,6 +218,10 @@ _WORDS: dict[str, Callable[[Values], Words]] = {
     "host_fenced": lambda v: (
         f"{v['host']} is {v['state']} with term {v['term']}: what was done for another term does not count",
         "kugetsu history --all",
+    ),
+    "host_takes_no_part": lambda v: (
+        f"host {v['host']} takes no part in the shared log: it is {v['state']}",
+        "kugetsu host join, or: kugetsu queue-daemon start",
     ),
     "host_busy": lambda v: (
         f"{', '.join(v['attempts'])} still {'works' if len(v['attempts']) == 1 else 'work'} on {v['host']}",

@@ -17,7 +17,8 @@ from kugetsu.model.errors import Conflict, NotFound
 @decision("persons.attach")
 def attach(state: State, key: str, lease: str, holder: Identity, user: str, host: str) -> list[NewEvent]:
     """A person claims the issue's session. Raises NotFound without one, Conflict while an agent or another person
-    works in it, or while it is being destroyed."""
+    works in it, while it is being destroyed, and on a host of a shared log that does not have it (`hosts.home_of`), or
+    takes no part: nobody would give that claim back."""
     require_initialised(state)
     session = find_session(state, key)
     if session.kind != "issue":
@@ -26,8 +27,21 @@ def attach(state: State, key: str, lease: str, holder: Identity, user: str, host
         raise busy(state, session)
     if session.destroying or session.state == "destroyed":
         raise Conflict.because("session_not_ready", session=key, state="destroying")
+    if state.hosts:
+        _require_host(state, session, holder.get("host", ""), host)
     data = {"lease": lease, "holder": holder, "user": user, "host": host}
     return [NewEvent("person.attached", data, issue=issue_of(session), session=key, cause=session.changed)]
+
+
+def _require_host(state: State, session: Session, host: str, name: str) -> None:
+    from kugetsu.domain import hosts
+
+    here, home = state.hosts.get(host), hosts.home_of(state, session)
+    if here is None or not here.takes_part:
+        is_now = here.state if here is not None else "not joined"
+        raise Conflict.because("host_takes_no_part", host=name, state=is_now)
+    if home is not None and home.id != host:
+        raise Conflict.because("session_moved", session=session.key, host=home.name)
 
 
 @decision("persons.leave")

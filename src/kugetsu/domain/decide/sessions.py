@@ -276,7 +276,7 @@ def not_destroyed(state: State, key: str, reason: str, begun: int | None) -> lis
 
 def _moved(state: State, session: Session) -> Conflict:
     host = state.hosts.get(session.host or "")
-    return Conflict.because("session_moved", session=session.key, host=host.name if host is not None else "another")
+    return Conflict.because("session_moved", session=session.key, host=host.name if host is not None else session.host)
 
 
 @decision("sessions.set_pr")

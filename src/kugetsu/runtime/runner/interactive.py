@@ -66,7 +66,7 @@ def attach(ws: Workspace, key: str) -> NoReturn:
     agent = ws.agent("dev", None, key)
     agent.require()
     agent.interactive(Turn("", "/", "", "", ""))  # refused before anything is claimed
-    host_id.require_here(ws, sessions.find_session(ws.state(), key), f"kugetsu attach {key}")
+    host_id.require_home(ws, sessions.find_session(ws.state(), key), f"kugetsu attach {key}")
     holder: Identity = {**identity.own(), "host": host_id.own(ws)}
     lease = Lease.create(ws.paths.leases)
     user, host = str(ws.by["user"]), str(ws.by["host"])
@@ -93,10 +93,10 @@ def attach(ws: Workspace, key: str) -> NoReturn:
 
 def _prepare(ws: Workspace, agent: Agent, key: str, lease: Lease) -> Launch:
     agent.prepare_home()
-    session = _session(ws, key)
+    session = host_id.as_seen_here(ws, _session(ws, key))
     whole = session.worktree is not None and integrity.fault(session.source, session.worktree) is None
     if not (whole and session.unsaved is None and prepare.ready(agent, session)):
-        prepare.prepare_issue(ws, agent, session, None, (None, lease.nonce))
+        prepare.prepare_issue(ws, agent, _session(ws, key), None, (None, lease.nonce))
         session = _session(ws, key)
     sessions.require_claim(ws.state(), key, lease.nonce)
     if session.worktree is None or session.agent_session is None:
