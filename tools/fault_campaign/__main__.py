@@ -12,7 +12,8 @@ killed, at the end every task is finished, every attempt has exactly one outcome
 log and every decision in it verify, no process of an ended attempt is left, and no stranger was touched. ``--loop``:
 two scripted forges that fail in every way, on which people label, review, push and merge; then also what `promises`
 says. ``--hosts``: hosts that share a log, each with a network and a clock of its own, over a PostgreSQL that is killed
-and stopped as they are; then what `hosts_promises` says. ``--claims``: so many races for three slots, no campaign.
+and stopped as they are, and the same two forges; hosts drain, leave and join again, people attach and leave; then what
+`hosts_promises`, `hosts_members` and `hosts_outside` say. ``--claims``: so many races for three slots, no campaign.
 Prints a summary; exit status 1 when something of that does not hold.
 """
 
@@ -22,6 +23,7 @@ import argparse
 import os
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -47,14 +49,25 @@ def main(arguments: list[str] | None = None) -> int:
     seed = options.seed if options.seed is not None else random.SystemRandom().randrange(10**6)
     print(f"seed {seed}", flush=True)
     folder = tempfile.mkdtemp(prefix="kugetsu-campaign-")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what was begun is ended
+    try:
+        return _run(options, folder, seed, seconds)
+    except BaseException:
+        print(f"kept: {folder}", flush=True)
+        raise
+
+
+def _run(options: argparse.Namespace, folder: str, seed: int, seconds: float) -> int:
     times = [time.monotonic()]
     campaign = _campaign(options, folder, seed)
     try:
         times.append(time.monotonic())
         campaign.run(seconds)
         times.append(time.monotonic())
+        print("no more faults", flush=True)
         broken = campaign.calm_down(options.patience)
         times.append(time.monotonic())
+        print("at rest: checking", flush=True)
         broken += campaign.check()
         times.append(time.monotonic())
         state = campaign.ws.state()

@@ -9,7 +9,10 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+from cli.terminal import Terminal  # type: ignore[import-not-found]
 from fault_campaign.clock import Clock
 from fault_campaign.network import Network
 from kugetsu.host import proc
@@ -21,17 +24,35 @@ _KUGETSU = (sys.executable, "-P", "-m", "kugetsu")
 
 @dataclass
 class Command:
-    """A command that somebody typed, in a process of its own."""
+    """A command that somebody typed, in a process of its own; some on a ``terminal``."""
 
     words: list[str]
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[Any]
     since: float
     killed: bool = False
+    terminal: Terminal | None = None
+    hung_up: bool = False
+
+    def read(self) -> None:
+        """Take what its terminal shows, which would hold it up else."""
+        if self.terminal is not None and not self.hung_up:
+            self.terminal.read(0.0)
+
+    def hang_up(self) -> None:
+        """Close its terminal."""
+        if self.terminal is not None:
+            self.terminal.close()
+            self.hung_up = True
 
     def answer(self) -> tuple[int, str, str]:
         """Exit code, output and errors of one that has ended."""
-        out, err = self.process.communicate()
-        return self.process.returncode, out, err
+        if self.terminal is None:
+            out, err = self.process.communicate()
+            return self.process.returncode, out, err
+        code = self.process.wait()
+        self.read()
+        self.hang_up()
+        return code, "", self.terminal.seen
 
 
 class Host:
@@ -56,6 +77,17 @@ class Host:
         """Write the settings."""
         with open(f"{self.directory}/config", "w", encoding="utf-8") as file:
             file.writelines(f"{key}={value}\n" for key, value in {**settings, "HOST_NAME": self.name}.items())
+
+    def know(self, secrets: dict[str, str]) -> None:
+        """Write the tokens for the forges, which its agents get, too."""
+        os.makedirs(f"{self.directory}/env", 0o700, exist_ok=True)
+        with open(os.open(f"{self.directory}/env/default.env", os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+            file.writelines(f"{key}={value}\n" for key, value in secrets.items())
+
+    def find(self, places: dict[str, str]) -> None:
+        """git finds below these folders what it is to get from these URLs."""
+        with open(f"{self.folder}/home/.gitconfig", "a", encoding="utf-8") as file:
+            file.writelines(f'[url "{folder}/"]\n\tinsteadOf = {url}/\n' for url, folder in places.items())
 
     @property
     def ws(self) -> Workspace:
@@ -83,6 +115,11 @@ class Host:
             start_new_session=True,
         )
         return Command([*words], process, time.monotonic())
+
+    def type_on_a_terminal(self, *words: str) -> Command:
+        """Begin a command of kugetsu that needs a terminal."""
+        terminal = Terminal(words, self.environment, Path(self.folder), program=_KUGETSU)
+        return Command([*words], terminal.process, time.monotonic(), terminal=terminal)
 
     def do(self, *words: str) -> None:
         """Run a command to its end. Raises RuntimeError unless it exits with 0."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from fault_campaign import journal
+from fault_campaign import hosts_members, hosts_outside, journal
 from fault_campaign.campaign import ENDS, git
 from fault_campaign.host import Host
 from fault_campaign.journal import Run
@@ -63,7 +63,7 @@ def unrest(hosts: Sequence[Host]) -> list[str]:
         found += [f"{worktree} on {host.name} was left behind" for worktree in known.left_behind]
         told = (attempt for attempt in known.away if Path(host.ws.paths.run(attempt)).is_dir())
         found += [f"what came of {attempt} on {host.name}, which was given away, is not told" for attempt in told]
-    return found
+    return found + hosts_outside.unrest(state)
 
 
 # --- at the end -------------------------------------------------------------------------------------------------------
@@ -80,10 +80,11 @@ def broken(campaign: Hosts) -> list[str]:
         for task in state.tasks.values()
         if task.state not in FINISHED_TASK and task.id not in (one.id for one in state.waiting())
     ]
-    runs = journal.read(f"{campaign.folder}/seen/journal")
-    campaign.done["runs of agents"] = len(runs)
+    found += [*hosts_members.broken(events), *hosts_outside.broken(campaign.folder, events, campaign.forges)]
+    runs, people = (journal.read(f"{campaign.folder}/seen/{name}") for name in ("journal", "people"))
+    campaign.done["runs of agents"], campaign.done["people at work"] = len(runs), len(people)
     found += _overlaps(campaign, events, runs)
-    found += _commits(campaign, events, state, runs)
+    found += _commits(campaign, events, state, runs + people)
     found += [
         f"{host.name}: {session.key} has no worktree at {session.worktree}"
         for host in campaign.hosts
@@ -94,7 +95,7 @@ def broken(campaign: Hosts) -> list[str]:
         found += [f"{host.name}: {line}" for line in _errors(host)]
         found += [f"{host.name}: {name} is left" for name in os.listdir(host.temp) if name.startswith("kugetsu-q")]
     for event in events:
-        if event["type"] in ("host.lost", "host.joined", "attempt.late", "host.returned"):
+        if event["type"].startswith(("host.", "person.", "notice.", "pull.")) or event["type"] == "attempt.late":
             campaign.done[event["type"]] += 1
     return found
 
@@ -131,8 +132,9 @@ def _acknowledged(campaign: Hosts, events: list[dict[str, Any]]) -> Iterator[str
 
 def _messages(events: list[dict[str, Any]]) -> Iterator[str]:
     """What was typed once is queued at most once."""
-    queued = Counter(event["data"].get("message") for event in events if event["type"] == "task.queued")
-    yield from (f"{count} tasks with {message!r}" for message, count in queued.items() if message and count > 1)
+    queued = [event["data"] for event in events if event["type"] == "task.queued"]
+    typed = Counter(data["message"] for data in queued if data["via"] != "intake")
+    yield from (f"{count} tasks with {message!r}" for message, count in typed.items() if count > 1)
 
 
 def _attempts(events: list[dict[str, Any]]) -> Iterator[str]:
@@ -164,6 +166,8 @@ def _overlaps(campaign: Hosts, events: list[dict[str, Any]], runs: list[Run]) ->
     for place, later in enumerate(runs):
         for earlier in runs[:place]:
             if earlier.issue != later.issue:
+                continue
+            if earlier.moments[-1] < later.moments[0]:
                 continue
             both = [moment for moment in earlier.moments if later.moments[0] <= moment <= later.moments[-1]]
             if not both:
@@ -204,7 +208,7 @@ def _excuse(campaign: Hosts, earlier: Run, host: Host, both: list[float]) -> str
 
 def _commits(campaign: Hosts, events: list[dict[str, Any]], state: State, runs: list[Run]) -> list[str]:
     """No commit is lost: it is on the server, or on the host that has the session, or on a branch that was told of."""
-    pushed = set(git(campaign.bare, "rev-list", "--all").split())
+    pushed = {sha for forge in campaign.forges for sha in git(campaign.bare(forge), "rev-list", "--all").split()}
     here = {host.name: _commits_of(host) for host in campaign.hosts}
     told = {
         (event["data"]["host"], left["rescue"])

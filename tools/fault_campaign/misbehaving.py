@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from forge.scripted import Answer, Request, ScriptedForge  # type: ignore[import-not-found]
+from kugetsu.model import clock
 
 LABEL = "kugetsu"
 TIMEOUT = 2.0
@@ -84,6 +85,9 @@ class MisbehavingForge(ScriptedForge):  # type: ignore[misc]
             issue = issue_of(pull.branch)
             self.created.append(Created(pull.number, issue, pull.branch, pull.sha))
             self._note_uncalled(issue, f"opened pull request #{pull.number}")
+        if request.method == "POST" and request.path.endswith("/comments") and answer[0] == 201:
+            number = int(request.path.split("/")[-2])
+            self.repository(self.name).comments[number][-1].created_at = clock.now()[:19] + "Z"  # not the script's time
         if request.method == "POST" and request.path.endswith("/labels") and "/issues/" in request.path:
             self._note_uncalled(int(request.path.split("/")[-2]), "set a label")
         return answer

@@ -95,7 +95,7 @@ def broken(ws: Workspace, forges: Sequence[MisbehavingForge], most_turns: int) -
     for forge in forges:
         found += forge.uncalled
         found += _unheard(events, ws.state(), forge)
-        found += _pulls(events, forge)
+        found += pulls(events, forge)
     found += [f"scratch checkout {nonce} is left" for nonce in folders.names(ws.paths.scratch)]
     found += [f"scratch checkout {nonce} is left over" for nonce in scratch.left_over(ws.paths, ())]
     return found
@@ -130,10 +130,10 @@ def _turns(events: list[dict[str, Any]], forges: Sequence[MisbehavingForge], mos
     for forge in forges:
         for number in range(1, ISSUES + 1):
             issue = f"{forge.host}/{forge.name}#{number}"
-            pulls = [made for made in forge.created if made.issue == number]
+            opened = [made for made in forge.created if made.issue == number]
             # What is verified before there is another one counts for that.
-            if turns[issue] > most_turns * (len(pulls) + 1):
-                found.append(f"{issue} had {turns[issue]} turns for {len(pulls)} pull requests")
+            if turns[issue] > most_turns * (len(opened) + 1):
+                found.append(f"{issue} had {turns[issue]} turns for {len(opened)} pull requests")
     return found
 
 
@@ -183,7 +183,7 @@ def _marks(events: list[dict[str, Any]]) -> list[str]:
     return [f"event {seq}: the label of {issue} has no outcome" for issue, seq in owed.items()]
 
 
-def _pulls(events: list[dict[str, Any]], forge: MisbehavingForge) -> list[str]:
+def pulls(events: list[dict[str, Any]], forge: MisbehavingForge) -> list[str]:
     """One open pull request a branch, none twice for a commit, none of work that failed its verification."""
     found = []
     verified: dict[str, str] = {}
