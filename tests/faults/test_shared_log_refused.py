@@ -60,7 +60,6 @@ def test_a_password_changed_and_a_role_revoked_while_an_agent_works(
 
     postgres.run(f"ALTER ROLE {ROLE} PASSWORD 'after'")
     end_connections(postgres)
-    import time; T=time.monotonic(); print("T0")
     with pytest.raises(LogUnreachable, match="password authentication failed") as refused:
         enqueue(first.ws, 2)
     assert ".pgpass" in str(refused.value.hint)
@@ -71,6 +70,7 @@ def test_a_password_changed_and_a_role_revoked_while_an_agent_works(
     assert first.finished(q1) == "completed"
 
     postgres.run(f"REVOKE kugetsu_writer FROM {ROLE}")
+    end_connections(postgres)
     with pytest.raises(LogUnreachable) as refused:
         enqueue(first.ws, 2)
     assert f"GRANT kugetsu_writer TO {ROLE}" in str(refused.value.hint)

@@ -33,12 +33,10 @@ class Fence:
     sure: bool = False
 
 
-def left_open(text: str) -> LogUnreachable:
-    """The error for an append of which nobody knows whether it happened."""
-    return LogUnreachable(
-        f"{text}; the append may or may not have happened",
-        "look at `kugetsu history` once the database answers, before you do the same again",
-    )
+def left_open(text: str, remedy: str | None = None) -> LogUnreachable:
+    """The error for an append of which nobody knows whether it happened; ``remedy``: by which the database answers."""
+    look = "look at `kugetsu history` once the database answers, before you do the same again"
+    return LogUnreachable(f"{text}; the append may or may not have happened", f"{remedy}; {look}" if remedy else look)
 
 
 class Arbiter(Protocol):

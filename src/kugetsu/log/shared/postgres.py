@@ -183,7 +183,7 @@ class Database:
                 continue
             except LogUnreachable as error:
                 if lost:
-                    raise left_open(f"{error.message}; the connection broke during an append") from error
+                    raise left_open(f"{error.message}; the connection broke during an append", error.hint) from error
                 raise LogUnreachable(f"{error.message}; nothing was appended", error.hint) from error
             except BaseException:
                 self.close()  # interrupted in the middle of an exchange
@@ -200,7 +200,7 @@ class Database:
         """As `refused`; ``lost``: it was sent again, and what was sent before may be done, or be done yet."""
         refusal = self.refused(error)
         if lost and isinstance(refusal, LogUnreachable):
-            return left_open(f"{refusal.message}; the connection broke during an append")
+            return left_open(f"{refusal.message}; the connection broke during an append", refusal.hint)
         return refusal
 
     def hold(self, at: Head) -> list[bytes] | None:
