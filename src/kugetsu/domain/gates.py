@@ -381,17 +381,18 @@ MACHINE_LOOK_SECONDS = 15.0
 def verdicts(state: State, task: Task, facts: ClaimFacts) -> list[Verdict]:
     """What every gate says of ``task``, in order."""
     facts = facts_of(task, facts)
-    return [gate(state, task, facts) for gate in _asked(state)]
+    return [gate(state, task, facts) for gate in asked(state)]
 
 
-def _asked(state: State) -> tuple[Gate, ...]:
+def asked(state: State) -> tuple[Gate, ...]:
+    """The gates of a log, in order."""
     return SHARED_GATES if state.hosts else GATES
 
 
 def first_closed(state: State, task: Task, facts: ClaimFacts) -> Verdict | None:
     """The first gate that keeps ``task`` back; None when it may start."""
     facts = facts_of(task, facts)
-    for gate in _asked(state):
+    for gate in asked(state):
         verdict = gate(state, task, facts)
         if not verdict.open:
             return verdict

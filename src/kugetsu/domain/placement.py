@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from kugetsu.domain import gates, task_options
-from kugetsu.domain.verdict import Verdict
+from collections import Counter
+
+from kugetsu.domain import gates
+from kugetsu.domain.gate_round import ALIKE, GateRound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kugetsu.domain.facts import ClaimFacts
     from kugetsu.domain.state import Host, State, Task
+    from kugetsu.domain.verdict import Verdict
 
 
 def facts_of(state: State, host: Host, facts: ClaimFacts) -> ClaimFacts:
@@ -35,23 +38,16 @@ def by_host(state: State, task: Task, facts: ClaimFacts) -> list[tuple[Host, Ver
 
 
 class Placement:
-    """Where the tasks of one state may start besides the host of the facts: for a look at many tasks, because what all
-    of them meet alike on a host is asked once."""
+    """Where the tasks of one state may start besides the host of the facts."""
 
     def __init__(self, state: State, facts: ClaimFacts) -> None:
         self._state, self._facts = state, facts
         self._part = [host for host in state.hosts.values() if host.takes_part]
-        others = [host for host in self._part if host.id != facts.get("host")]
-        # One where the task may start is enough to know: the emptiest are asked first.
-        others.sort(key=lambda host: len(state.live_on(host.id)) / max(host.cap, 1))
-        self._others = [(host, facts_of(state, host, facts)) for host in others]
-        self._alike: dict[tuple[str, str, str], Verdict] = {}
-        # Without a limit or an outage no agent is kept back for one task and not for another.
-        self._asked_once = _ALIKE if state.limits else (*_ALIKE, "agent")
+        self._rounds: list[tuple[Host, GateRound]] | None = None
 
     def is_open_elsewhere(self, task: Task) -> bool:
         """Whether another host may start a task that this one may start."""
-        return any(self._first_closed(task, host, known) is None for host, known in self._others)
+        return any(there.first_closed(task) is None for _, there in self._others())
 
     def held_by(self, task: Task, closed: Verdict) -> Verdict | None:
         """The gate to record for a task that ``closed`` keeps from starting on this host; None while another host may
@@ -60,8 +56,8 @@ class Placement:
         if not self._state.hosts or closed.gate not in _OF_HOSTS:
             return closed
         everywhere = []
-        for host, known in self._others:
-            verdict = self._first_closed(task, host, known)
+        for host, there in self._others():
+            verdict = there.first_closed(task)
             if verdict is None:
                 return None
             everywhere.append((verdict, host.id))
@@ -69,24 +65,22 @@ class Placement:
             everywhere.append((closed, self._facts.get("host", "")))
         return min(everywhere, key=lambda one: (-_OF_HOSTS[one[0].gate], one[1]))[0] if everywhere else None
 
-    def _first_closed(self, task: Task, host: Host, facts: ClaimFacts) -> Verdict | None:
-        """As `gates.first_closed`, of the gates that may answer otherwise there."""
-        own = task_options.facts_of(task, facts)
-        for gate in _GATES:
-            name = gate.__name__
-            if name in self._asked_once:
-                key = (host.id, name, task.kind)
-                verdict = self._alike.get(key) or gate(self._state, task, facts)
-                self._alike[key] = verdict
-            else:
-                verdict = gate(self._state, task, own)
-            if not verdict.open:
-                return verdict
-        return None
+    def _others(self) -> list[tuple[Host, GateRound]]:
+        """The other hosts, each with the gates that may answer otherwise there: most plans ask none of them."""
+        if self._rounds is None:
+            used = Counter(attempt.host for attempt in self._state.attempts.values())
+            others = [host for host in self._part if host.id != self._facts.get("host")]
+            # One where the task may start is enough to know: the emptiest are asked first.
+            others.sort(key=lambda host: used[host.id] / max(host.cap, 1))
+            # Without a limit or an outage no agent is kept back for one task and not for another.
+            alike = ALIKE if self._state.limits else (*ALIKE, "agent")
+            self._rounds = [
+                (host, GateRound(self._state, facts_of(self._state, host, self._facts), _GATES, alike))
+                for host in others
+            ]
+        return self._rounds
 
 
 #: The gates that may answer otherwise on another host: those before the first of them read nothing of the host.
 _GATES = gates.SHARED_GATES[gates.SHARED_GATES.index(gates.daemon) :]
 _OF_HOSTS = {gate.__name__: place for place, gate in enumerate(_GATES)}
-#: Those of them that read no more of a task than its kind.
-_ALIKE = (*gates.COMMON, "slots")

@@ -22,9 +22,18 @@ class Verdict:
     until: str | None = None
 
 
+#: The answers that have no values, made once: a plan asks for a dozen of them for each waiting task.
+_PLAIN: dict[tuple[str, str], Verdict] = {}
+
+
 def opened(gate: str, code: str, **values: Any) -> Verdict:
     """The gate does not hold the task back."""
-    return Verdict(gate, True, code, values)
+    if values:
+        return Verdict(gate, True, code, values)
+    found = _PLAIN.get((gate, code))
+    if found is None:
+        found = _PLAIN[gate, code] = Verdict(gate, True, code, values)
+    return found
 
 
 def closed(gate: str, code: str, rests_on: int = 0, until: str | None = None, **values: Any) -> Verdict:

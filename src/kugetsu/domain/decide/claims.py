@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kugetsu.domain import capacity_gates, gates, outages, placement, task_options
+from kugetsu.domain import capacity_gates, gates, outages, task_options
 from kugetsu.domain.decide import queue
 from kugetsu.domain.decision import decision
 from kugetsu.domain.fold.tasks import queued
@@ -235,13 +235,15 @@ def plan(state: State, facts: ClaimFacts, line: WaitingLine | None = None) -> Pl
     If the machine is full, for one reason or another (`gates.FULL`), only the first task in line records it: otherwise
     a long queue would log itself once for every agent that starts.
     """
+    from kugetsu.domain import gate_round, placement  # only dispatchers plan
+
     candidate: str | None = None
     next_in_line = True
     held: list[tuple[str, Verdict]] = []
     looks: list[str] = []
-    place = placement.Placement(state, facts)
+    here, place = gate_round.GateRound(state, facts), placement.Placement(state, facts)
     for task in state.waiting() if line is None else line.contenders(state, facts):
-        closed = gates.first_closed(state, task, facts)
+        closed = here.first_closed(task)
         if closed is None:
             candidate = candidate or task.id
             if line is not None or state.hosts:
@@ -271,6 +273,8 @@ def _holds_the_rest(closed: Verdict, line: WaitingLine, facts: ClaimFacts) -> bo
 @decision("claims.hold")
 def hold(state: State, planned: Plan, facts: ClaimFacts) -> list[NewEvent]:
     """One ``task.held`` for each planned task that a gate holds back for a new reason in ``state``."""
+    from kugetsu.domain import placement
+
     new_events: list[NewEvent] = []
     place = placement.Placement(state, facts)
     for task_id, _ in planned.held:
