@@ -210,6 +210,28 @@ def test_while_a_person_is_at_work_there_nothing_is_judged(stage: Stage, origin:
     assert repos.run(worktree, "show", f"{found['rescue']}:typed") == "x"
 
 
+def test_who_still_works_on_a_host_that_returns_has_the_session_again(
+    stage: Stage, origin: Path, worktree: Path
+) -> None:
+    own = host_id.own(stage.ws)
+    move_back(stage, worktree)
+    held = Lease.create(stage.ws.paths.leases)
+    holder: Identity = {**identity.own(), "host": own}
+    stage.ws.log.transact(partial(persons.attach, key=KEY, lease=held.nonce, holder=holder, user="u", host="one"))
+    stage.ws.paths.make(f"{stage.directory}/attached/{held.nonce}")
+    assert interactive.reclaim(stage.ws) == []
+    lose(stage, own, 2)
+    assert stage.state.sessions[KEY].person is None and interactive.reclaim(stage.ws) == [], "it takes no part yet"
+    join(stage, own, "one", 3)
+    assert interactive.reclaim(stage.ws) == [KEY]
+    person = stage.state.sessions[KEY].person
+    assert person is not None and (person["lease"], person["holder"]) == (held.nonce, holder)
+    lose(stage, own, 3)
+    join(stage, own, "one", 4)
+    held.release()
+    assert interactive.reclaim(stage.ws) == [], "the program has ended"
+
+
 def test_a_claim_that_was_given_away_in_its_preparation_opens_nothing(
     stage: Stage, origin: Path, worktree: Path
 ) -> None:

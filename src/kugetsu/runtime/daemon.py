@@ -31,8 +31,6 @@ from kugetsu.runtime import (
     disk,
     dispatcher,
     host_id,
-    late_outcomes,
-    left_behind,
     liveness,
     log_lines,
     membership,
@@ -41,6 +39,7 @@ from kugetsu.runtime import (
 )
 from kugetsu.runtime.log_relay_supervisor import RelaySupervisor
 from kugetsu.runtime.notifications.notifier_supervisor import NotifierSupervisor
+from kugetsu.runtime.participation import Participation
 from kugetsu.runtime.process import identity
 from kugetsu.runtime.process import lease as leases
 from kugetsu.runtime.process.lease import Lease
@@ -114,10 +113,7 @@ class Daemon:
         self.settings_watch = Watch(ws.paths.root)
         self.secrets_watch = Watch(ws.paths.env, rights=True)
         self.complaint: str | None = None
-        self.took_part = False
-        self.looked_at: set[str] = set()
-        self.given_away: dict[str, Attempt] = {}
-        self.awaited: list[str] = []
+        self.participation = Participation(ws)
         self.children = (RelaySupervisor(ws), NotifierSupervisor(ws), ObserverSupervisor(ws), VerifierSupervisor(ws))
         self.wake_read, self.wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
@@ -235,44 +231,13 @@ class Daemon:
         os.environ[MARK] = lease.nonce
 
     def _take_part(self) -> bool:
-        """Begin a term of this host in a shared log: at the start, and when another host has fenced the last one. True
-        if it cannot yet, because of what still works here."""
+        """Take part in a shared log (`Participation`); True if this host cannot yet."""
         if not is_shared(self.ws.paths.log):
             return False
         if membership.has_left(self.ws, self.ws.state()):
             self.stopping = "this host has left the shared log"
             return False
-        for attempt_id in stop_attempt.stop_given_away(self.ws, self.ws.state()):
-            logger.warning("{} was given away while this host was not heard of: its agent is stopped", attempt_id)
-        for attempt_id in late_outcomes.settle(self.ws, self.ws.state(), self.given_away):
-            logger.warning("{} was given away, and its runner is gone: what came of it is recorded", attempt_id)
-        for one in left_behind.keep(self.ws, self.ws.state(), self.looked_at):
-            kept = f"{one['rescue'] or 'nothing'}{', pushed' if one['pushed'] else ''}"
-            logger.warning("{} moved to another host; what is only here: {}", one["session"], kept)
-        if waits := self._awaited_ends():
-            if waits != self.awaited:
-                logger.warning("{} was given away and still works here: its end is awaited", ", ".join(waits))
-            self.awaited = waits
-            return True
-        term = membership.join_again(self.ws, self.ws.state()) if self.took_part else membership.join(self.ws)
-        self.took_part = True
-        if term is not None:
-            me: Identity = {**identity.own(), "host": self.host}
-            mine = self.lease.nonce
-            # With the host the log counted its daemon as lost.
-            self.ws.log.transact(
-                lambda state: [] if state.daemon_of(self.host).runs else decide.started(state, me, mine)
-            )
-            logger.info("takes part in the shared log, term {}", term)
-        return False
-
-    def _awaited_ends(self) -> list[str]:
-        """What has to end before this host, which was lost, takes part again."""
-        state = self.ws.state()
-        here = state.hosts.get(self.host)
-        return (
-            late_outcomes.at_work(self.ws, state, self.given_away) if here is not None and not here.takes_part else []
-        )
+        return self.participation.step(self.lease.nonce)
 
     def _reload(self) -> None:
         """Read the settings; while they are unreadable, the last good ones apply, and the log file says why."""

@@ -134,9 +134,13 @@ def _start(ws: Workspace, key: str, launch: Launch, lease: Lease) -> Orders:
     )
 
 
+def _folders(ws: Workspace) -> str:
+    return os.path.join(ws.paths.root, "attached")
+
+
 def _folder(ws: Workspace, nonce: str) -> str:
     """Where the supervisor of a person's program keeps what outlives it."""
-    return os.path.join(ws.paths.root, "attached", nonce)
+    return os.path.join(_folders(ws), nonce)
 
 
 # --- the end ----------------------------------------------------------------------------------------------------------
@@ -200,6 +204,28 @@ def settle(ws: Workspace, session: Session, grace: float) -> bool:
     events = leave(ws, session.key, nonce, "lost", "its process was killed", evidence)
     _forget(ws, nonce)
     return bool(events)
+
+
+def reclaim(ws: Workspace) -> list[str]:
+    """Claim again for people whose claim was given away with this host, which is there again, and who still work in
+    sessions that nobody else has taken: else an agent would start beside them. The keys of those sessions."""
+    state, own = ws.state(), host_id.own(ws)
+    known = {session.person["lease"] for session in state.sessions.values() if session.person is not None}
+    with contextlib.suppress(FileNotFoundError):
+        names = set(os.listdir(_folders(ws))) - known
+        nonces = {name for name in names if leases.alive(ws.paths.leases, name)}
+        return [key for key, session in state.sessions.items() if session.host == own and _reclaim(ws, key, nonces)]
+    return []
+
+
+def _reclaim(ws: Workspace, key: str, nonces: set[str]) -> bool:
+    """Claim the session again for one of those leases that had it; False if none had, or somebody else works there."""
+    for event in ws.log.read_key(key) if nonces else ():
+        if event["type"] == "person.attached" and event["data"]["lease"] in nonces:
+            given = {name: event["data"][name] for name in ("lease", "holder", "user", "host")}
+            with contextlib.suppress(Conflict):
+                return bool(ws.log.transact(partial(persons.attach, key=key, **given)))
+    return False
 
 
 def _forget(ws: Workspace, nonce: str) -> None:

@@ -1,0 +1,69 @@
+"""The part of a host in a shared log, as its daemon keeps it: a term at its start, and another one after it was lost.
+
+What was given away meanwhile is stopped first, and what came of it recorded.
+"""
+
+from __future__ import annotations
+
+from loguru import logger
+
+from kugetsu.domain.decide import daemon as decide
+from kugetsu.domain.events import Identity
+from kugetsu.domain.state import Attempt
+from kugetsu.runtime import host_id, late_outcomes, left_behind, membership, stop_attempt
+from kugetsu.runtime.process import identity
+from kugetsu.runtime.runner import interactive
+from kugetsu.runtime.workspace import Workspace
+
+
+class Participation:
+    """What one daemon knows of it, from one turn to the next."""
+
+    def __init__(self, ws: Workspace) -> None:
+        self._ws = ws
+        self._host = host_id.own(ws)
+        self._took_part = False
+        self._looked_at: set[str] = set()
+        self._given_away: dict[str, Attempt] = {}
+        self._awaited: list[str] = []
+
+    def step(self, lease: str) -> bool:
+        """Begin a term of this host: at the start, and when another host has fenced the last one; ``lease`` is the
+        daemon's. True if it cannot yet, because of what still works here."""
+        self._settle()
+        if self._awaits():
+            return True
+        ws, state = self._ws, self._ws.state()
+        term = membership.join_again(ws, state) if self._took_part else membership.join(ws)
+        self._took_part = True
+        if term is None:
+            return False
+        me: Identity = {**identity.own(), "host": self._host}
+        # With the host the log counted its daemon as lost.
+        ws.log.transact(lambda now: [] if now.daemon_of(self._host).runs else decide.started(now, me, lease))
+        logger.info("takes part in the shared log, term {}", term)
+        for key in interactive.reclaim(ws):
+            logger.info("{}: the person who was attached is still at work there, and has the session again", key)
+        return False
+
+    def _settle(self) -> None:
+        """Stop and record what was given away."""
+        for attempt_id in stop_attempt.stop_given_away(self._ws, self._ws.state()):
+            logger.warning("{} was given away while this host was not heard of: its agent is stopped", attempt_id)
+        for attempt_id in late_outcomes.settle(self._ws, self._ws.state(), self._given_away):
+            logger.warning("{} was given away, and its runner is gone: what came of it is recorded", attempt_id)
+        for one in left_behind.keep(self._ws, self._ws.state(), self._looked_at):
+            kept = f"{one['rescue'] or 'nothing'}{', pushed' if one['pushed'] else ''}"
+            logger.warning("{} moved to another host; what is only here: {}", one["session"], kept)
+
+    def _awaits(self) -> bool:
+        """Whether something has to end before this host, which was lost, takes part again."""
+        state = self._ws.state()
+        here = state.hosts.get(self._host)
+        if here is None or here.takes_part:
+            return False
+        working = late_outcomes.at_work(self._ws, state, self._given_away)
+        if working and working != self._awaited:
+            logger.warning("{} was given away and still works here: its end is awaited", ", ".join(working))
+        self._awaited = working
+        return bool(working)
