@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
 import pytest
 
+from kugetsu import cli as kugetsu_cli
 from kugetsu.cli.catalogue import COMMANDS
 
 _LOADED = """
@@ -95,7 +97,14 @@ def test_why_and_history_import_nothing_heavy(long):
 
 def test_enqueue_imports_the_lock_and_nothing_else_that_is_heavy(long):
     loaded = modules_of(long, "queue", "enqueue", "a/b#1", "x")
-    assert not loaded & {"transitions", "loguru", "subprocess", "argparse", "orjson"}
+    assert not loaded & {"transitions", "loguru", "subprocess", "argparse", "orjson", "json"}
+
+
+def test_the_installed_command_imports_nothing_before_ours():
+    """What some versions of pip make of an entry point imports `re` first."""
+    script = os.path.join(os.path.dirname(kugetsu_cli.__file__), "script", "kugetsu")
+    told = subprocess.run([sys.executable, "-X", "importtime", script, "--version"], capture_output=True, check=True)
+    assert told.stdout.startswith(b"kugetsu ") and b" re\n" not in told.stderr, told.stderr
 
 
 def test_a_command_imports_its_own_module_only(long):
