@@ -245,7 +245,7 @@ class Appender(SegmentWriter):
     def __init__(self, directory: str, segment_bytes: int) -> None:
         self._queue_fd = -1
         super().__init__(directory, segment_bytes)
-        # Imported only to write: portalocker takes 15 ms, a fifth of them (29 of 152 million instructions) for its locks
+        # Imported only to write: portalocker takes 15 ms, a fifth of it (29 of 152 million instructions) for locks
         # in redis, which it does without where they cannot be imported.
         sys.modules.setdefault("portalocker.redis", None)  # type: ignore[arg-type]
         import portalocker
