@@ -137,6 +137,7 @@ def test_an_error_500_without_end_is_retried_with_its_reason(house: House) -> No
     house.await_event("attempt.running", issue=500)
 
 
+@pytest.mark.thorough
 def test_the_fork_of_the_base_works_in_its_own_worktree(house: House) -> None:
     house.ok("start", ref(1), commit("one"), "--wait")
     assert (house.worktree(1) / "one.txt").read_text() == "one\n"
@@ -168,6 +169,7 @@ def test_two_at_once_stay_apart(house: House) -> None:
         assert not (house.worktree(issue) / f"file{other}.txt").exists()
 
 
+@pytest.mark.thorough
 def test_a_model_that_hangs_ends_at_the_time_limit(house: House) -> None:
     done = house.run("start", ref(4), script("hang forever"), "--wait", TASK_TIMEOUT_HOURS="0.002", MAX_ATTEMPTS="1")
     assert done.returncode == 1, done.stdout + done.stderr

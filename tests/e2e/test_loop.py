@@ -25,6 +25,7 @@ def work(name: str) -> str:
     return "\n".join((there, "write work", f"| {name}", push, f"say I did {name}."))
 
 
+@pytest.mark.thorough
 def test_the_loop_goes_round_with_opencode(
     loop: Stage, forge: ScriptedForge, opencode_program_path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -96,7 +96,7 @@ def test_server_error_once_is_overcome_and_one_for_ever_is_seen(agent: OpenCode,
     ("fault", "told"),
     [
         ("status 429 forever retry-after=3600", True),
-        ("status 429 forever You exceeded your current quota", False),
+        pytest.param("status 429 forever You exceeded your current quota", False, marks=pytest.mark.thorough),
     ],
 )
 def test_usage_limit_is_seen_while_opencode_waits_in_silence(

@@ -66,6 +66,7 @@ def test_a_broken_configuration_is_named_with_its_file(home: Home) -> None:
     assert "login" not in problem.hint
 
 
+@pytest.mark.thorough
 def test_a_model_that_nobody_knows_is_named_with_the_setting(home: Home) -> None:
     agent = home.agent(KUGETSU_MODEL="scripted/nope")
     outcome = home.turn(agent, agent.make_session(str(home.clone.main), "t"), "say hi")

@@ -52,6 +52,7 @@ def ended(house: House, task: str) -> str:
     return found[0]
 
 
+@pytest.mark.thorough
 def test_an_agent_that_the_pm_agent_starts_outlives_it_and_commits(house: House) -> None:
     task = delegate(house, start(house, 21, commit("twentyone", "sleep 12")))
     running = house.await_event("attempt.running", issue=21)
@@ -114,6 +115,7 @@ def test_opencode_finds_the_skills_that_were_installed(house: House, tmp_path: P
         assert len(found[skill["name"]]["description"]) > 50
 
 
+@pytest.mark.thorough
 def test_an_agent_loads_an_installed_skill(house: House, tmp_path: Path) -> None:
     home = {"XDG_CONFIG_HOME": str(tmp_path / "config")}
     if shutil.which("rg") is None:

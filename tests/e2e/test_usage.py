@@ -81,6 +81,7 @@ def test_database_alone_tells_what_this_turn_used(agent: OpenCode, clone: Clone,
         assert total(run.kill()) == used + 1
 
 
+@pytest.mark.thorough
 def test_commands_of_a_turn_and_its_sub_agents_are_recorded_with_their_exit_codes(
     agent: OpenCode, clone: Clone, runs: Runs
 ) -> None:

@@ -17,8 +17,8 @@ TOOL = Path(__file__).parents[2] / "tools" / "fault_campaign"
 
 @pytest.mark.parametrize(
     ("which", "seed", "seconds"),
-    [((), 11, 6), ((), 23, 6), (("--loop",), 7, 8), (("--hosts", "3", "--ttl", "8"), 5, 8)],
-    ids=["11", "23", "loop", "hosts"],
+    [((), 11, 6), (("--loop",), 7, 8), (("--hosts", "3", "--ttl", "8"), 5, 8)],
+    ids=["11", "loop", "hosts"],
 )
 def test_whatever_is_killed_at_random_everything_holds_at_the_end(
     which: tuple[str, ...], seed: int, seconds: int, tmp_path: Path
