@@ -80,6 +80,22 @@ def test_requests_go_out_again_when_the_limit_has_ended(
     assert process().issue("acme", "web", 1).number == 1
 
 
+def test_a_pause_goes_by_the_clock_that_hosts_agree_on(server: ScriptedForge, process: Process) -> None:
+    """A machine's own may be set back by an hour meanwhile."""
+    server.issue("acme/web", 1)
+    server.limit(0, seconds=600)
+    agreed = [time.time()]
+    clock.follow(lambda: round(agreed[0] * 1e6))
+    try:
+        with pytest.raises(ForgeLimited):
+            process().issue("acme", "web", 1)
+        server.limit(None)
+        agreed[0] += 605
+        assert process().issue("acme", "web", 1).number == 1
+    finally:
+        clock.follow(None)
+
+
 def test_another_token_is_not_held_up(server: ScriptedForge, process: Process) -> None:
     # The remedy for the limit without a token is a token.
     server.issue("acme/web", 1)

@@ -23,6 +23,7 @@ from kugetsu.forge.failures import ForgeBroken, ForgeFailure, ForgeLimited, Forg
 from kugetsu.forge.json_fields import Fields
 from kugetsu.forge.pauses import Pause
 from kugetsu.host.proxies import Network
+from kugetsu.model import clock
 from kugetsu.model.errors import BadInput
 
 TYPE_CHECKING = False
@@ -75,9 +76,9 @@ class Client(responses.Server):
         limits: Limits | None = None,
         network: Network | None = None,
         pause: Pause | None = None,
-        now: Callable[[], float] = time.time,
+        now: Callable[[], float] = clock.seconds,
     ) -> None:
-        """`scheme` is the word before the token in the Authorization header; `now` the wall clock, in seconds."""
+        """`scheme` is the word before the token in the Authorization header; `now` the time, in seconds since 1970."""
         super().__init__(api, host, credential, now)
         self._pause = pause
         self.limits = limits or Limits()

@@ -48,6 +48,12 @@ def now() -> str:
     return from_micros(_own() if there is None else there)
 
 
+def seconds() -> float:
+    """The same in seconds since 1970 UTC: for what others tell in them, and what is kept of that."""
+    there = _agreed() if _agreed is not None else None
+    return (_own() if there is None else there) / _MICRO
+
+
 def ahead() -> float:
     """Seconds by which the clock that is followed is ahead of this machine's own."""
     return _ahead() / _MICRO

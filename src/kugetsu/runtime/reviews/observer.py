@@ -209,7 +209,7 @@ class Observer(DaemonChild):
 
     def _may_ask(self, host: str) -> bool:
         """Whether the time that a forge named to any process is over."""
-        return Pause(self._ws.paths.pause(host)).until(time.time()) is None
+        return Pause(self._ws.paths.pause(host)).until(clock.seconds()) is None
 
     def _tell(self, host: str, key: str, problem: KugetsuError | None) -> None:
         """Log a failure once, and once more when it is over, and keep it for `doctor`."""

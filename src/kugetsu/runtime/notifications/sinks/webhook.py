@@ -6,7 +6,6 @@ a secret, so no message contains it or its host, and errors of the HTTP library 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
@@ -14,6 +13,7 @@ import orjson
 
 from kugetsu import __version__
 from kugetsu.host.proxies import Network, in_words
+from kugetsu.model import clock
 from kugetsu.model.errors import KugetsuError
 from kugetsu.runtime.env_files import WEBHOOK, values
 from kugetsu.runtime.notifications.message import Message
@@ -135,6 +135,6 @@ def _retry_after(text: str) -> float:
     if text.isascii() and text.isdigit() and len(text) < 9:
         return float(text)
     try:
-        return max(parsedate_to_datetime(text).timestamp() - time.time(), 0.0)
+        return max(parsedate_to_datetime(text).timestamp() - clock.seconds(), 0.0)
     except (TypeError, ValueError, OverflowError):
         return 0.0
