@@ -115,8 +115,10 @@ class Hosts(HostsPeople, HostsFaults):
     def _await(self, left: Callable[[], list[str]], patience: float) -> list[str]:
         give_up = time.monotonic() + patience
         while (found := left()) and time.monotonic() < give_up:
+            self.left = found
             self.turn()
             time.sleep(0.2)
+        self.left = []
         return found
 
     def check(self) -> list[str]:

@@ -76,6 +76,7 @@ class HostsSetUp(Campaign):
         self.acknowledged: list[hosts_promises.Acknowledged] = []
         self.messages = itertools.count(1)
         self.broken: list[str] = []
+        self.left: list[str] = []
         self._began = self._next_word = time.monotonic()
         self.forges = [MisbehavingForge(kind, f"acme/{kind}", self.chance, token=TOKEN) for kind in KINDS]
         self.faults = Faults()
@@ -209,7 +210,12 @@ class HostsSetUp(Campaign):
         state = self.ws.state()
         counts = [f"{state.seq} events", f"{state.tasks_made} tasks", f"{len(self.acknowledged)} acknowledged"]
         counts += [f"{sum(self.done.values())} actions and ends of commands"]
-        print(f"{(time.monotonic() - self._began) / 60:.0f} min: {', '.join(counts)}", flush=True)
+        print(
+            f"{(time.monotonic() - self._began) / 60:.0f} min: {', '.join(counts)}",
+            *self.left[:5],
+            sep="; ",
+            flush=True,
+        )
 
     def after(self, seconds: float, what: Callable[[], object]) -> None:
         """Have it done in so many seconds."""
