@@ -452,6 +452,9 @@ def test_a_session_of_another_host_is_not_destroyed(world: World) -> None:
     claim(world, "q1", TWO)
     prepare(world, 0, TWO, "/w/2")
     world.do(lambda state: attempts.finish(state, "q1.2", Ending("succeed", "done", ""), world.outcome_facts()))
+    with pytest.raises(Conflict, match="host_takes_no_part"):
+        world.do(lambda state: sessions.destroying(state, ISSUES[0], True, "destroy", host=ONE))
+    world.do(lambda state: decide.join(state, ONE, 2, "one", [], 2))
     with pytest.raises(Conflict, match="session_moved") as refused:
         world.do(lambda state: sessions.destroying(state, ISSUES[0], True, "destroy", host=ONE))
     assert "two" in refusals.words(refused.value)[0]

@@ -12,6 +12,7 @@ from kugetsu.model.errors import Conflict
 from kugetsu.model.plural import counted
 from kugetsu.runtime import late_outcomes, membership
 from kugetsu.runtime.query import contact
+from kugetsu.runtime.runner import interactive
 from kugetsu.views import hosts as view
 from kugetsu.views.gates import of_host
 from kugetsu.views.text import line
@@ -126,6 +127,7 @@ def _join(call: Call) -> int:
         text = f"{', '.join(ids)} was given away, and still works here"
         raise Conflict(text, "kugetsu queue-daemon start: it ends that first, and takes part again then")
     term = membership.join_again(call.workspace, call.state())
+    interactive.reclaim(call.workspace)
     told = f"host {line(host.name)} takes part in the shared log, term {term or host.term}"
     call.show({"host": host.id, "term": term or host.term, "joined_now": term is not None}, [told])
     if not call.json and term is not None:

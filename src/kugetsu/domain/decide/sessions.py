@@ -225,13 +225,16 @@ def held_by(session: Session) -> dict[str, Any]:
 
 @decision("sessions.destroying")
 def destroying(state: State, key: str, force: bool, reason: str, host: str | None = None) -> list[NewEvent]:
-    """Intent to remove a session; refused while an agent works in it or tasks wait for it, and on another ``host`` of a
-    shared log than its own.
+    """Intent to remove a session; refused while an agent works in it or tasks wait for it, and on a ``host`` of a
+    shared log that does not have it, or was lost.
 
     From here on nothing starts in it until `destroyed`, or `broken` if it could not be removed. An unfinished removal
     continues even if tasks wait: it holds them back, and they get a new session afterwards.
     """
     session = find_session(state, key)
+    here = state.hosts.get(host or "")
+    if here is not None and here.state == "lost":  # what was given away may still work in the worktree
+        raise Conflict.because("host_takes_no_part", host=here.name, state=here.state)
     if host is not None and session.host not in (None, host):
         raise _moved(state, session)
     waiting = unused(state, session, force)

@@ -20,7 +20,7 @@ from kugetsu.domain.facts import Ending
 from kugetsu.domain.state import Attempt, State
 from kugetsu.host import run_files
 from kugetsu.log.files.segments import is_shared
-from kugetsu.model.errors import LogWriteFailed
+from kugetsu.model.errors import KugetsuError, LogWriteFailed
 from kugetsu.runtime import disk, log_lines, pull_opening
 from kugetsu.runtime.facts import outcome_facts
 from kugetsu.runtime.git import scratch
@@ -105,7 +105,8 @@ def conclude(ws: Workspace, attempt_id: str, ending: Ending, lease: str) -> list
     if is_shared(ws.paths.log):
         from kugetsu.runtime import membership
 
-        membership.rest(ws)  # it may have been the last one of a host whose daemon was stopped
+        with contextlib.suppress(KugetsuError, OSError):  # its end is recorded; the limit stays for now
+            membership.rest(ws)  # it may have been the last one of a host whose daemon was stopped
     return events
 
 
