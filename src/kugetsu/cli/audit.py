@@ -248,7 +248,10 @@ waits.gates[].event            the event that began it
 waits.gates[].idle_seconds     slot-seconds empty during these waits
 waits.slots.used_seconds       slot-seconds used
 waits.slots.empty_seconds      slot-seconds empty
-waits.slots.empty_while_waiting_seconds  slot-seconds empty while a task waited""",
+waits.slots.empty_while_waiting_seconds  slot-seconds empty while a task waited
+waits.hosts[].host             a host that shares the log; [] for one host's own
+waits.hosts[].used_seconds     slot-seconds used there
+waits.hosts[].empty_seconds    slot-seconds empty there""",
         examples="kugetsu audit\nkugetsu audit waits --since 12h ago  # what the night was spent on\n"
         "kugetsu audit retries owner/project#14\nkugetsu audit invariants --from kugetsu.tar.gz",
         exits=(4,),

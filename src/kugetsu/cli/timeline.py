@@ -93,6 +93,7 @@ COMMANDS = {
         "[REF|TASK] [--since WHEN] [--until WHEN] [--svg FILE] [--html FILE] [--force] [--from FILE] [--json]",
         "A lane per slot: which attempt prepared or worked, and how it ended. Below, a row per gate, and one for a\n"
         "missing daemon: how many tasks it held at a time. The page zooms with the mouse wheel.\n"
+        "A slot of several hosts that share the log is named with its host: box2:1.\n"
         "WHEN is a seq (214), @ (now), @-3, a time (2026-11-23T10:00) or 10m ago.",
         _arguments,
         _timeline,
@@ -100,12 +101,15 @@ COMMANDS = {
 since       the start of the period (UTC)
 until       its end (UTC)
 seq         the last event included
-slots       how many slots there were
+slots       how many slots there were, of all hosts together
+hosts[].host         a host that shares the log; [] for one host's own
+hosts[].slots        how many slots it had
 holdings[].attempt   the attempt that held a slot
 holdings[].task      its task
 holdings[].issue     host/owner/repo#N; null for the PM agent
 holdings[].title     the title of the issue, or null
-holdings[].slot      its slot; null for the PM agent
+holdings[].host      the host of that slot, in a log that hosts share, or null
+holdings[].slot      its slot there; null for the PM agent
 holdings[].since     when it was claimed (UTC)
 holdings[].ran       when its agent began to work, or null
 holdings[].until     when it ended, or null

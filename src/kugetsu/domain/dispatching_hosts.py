@@ -23,7 +23,9 @@ class DispatchingHosts:
         self.shared = bool(state.hosts)
         daemons = state.daemons.items() if self.shared else [(_ALONE, state.daemon)]
         self._running = {host for host, daemon in daemons if daemon.state == "running"}
-        self._caps = {host.id: host.cap for host in state.hosts.values() if host.takes_part}
+        #: The slots of each host that takes part, and the name of each that ever did.
+        self.caps = {host.id: host.cap for host in state.hosts.values() if host.takes_part}
+        self.names = {host.id: host.name for host in state.hosts.values()}
         self._most = hosts.global_cap(state)
 
     @property
@@ -34,7 +36,7 @@ class DispatchingHosts:
     @property
     def cap(self) -> int:
         """The slots of all hosts together."""
-        total = sum(self._caps.values())
+        total = sum(self.caps.values())
         return total if self._most is None else min(total, self._most)
 
     def first(self, state: State) -> Daemon | None:
@@ -47,8 +49,8 @@ class DispatchingHosts:
         """The slots, after a decision with these facts."""
         if not self.shared or "host" not in facts:
             return int(facts["cap"])
-        if facts["host"] in self._caps:
-            self._caps[facts["host"]] = facts["cap"]
+        if facts["host"] in self.caps:
+            self.caps[facts["host"]] = facts["cap"]
         return self.cap
 
     def started(self, event: Event) -> bool:
@@ -70,12 +72,13 @@ class DispatchingHosts:
             if data["key"] == hosts.GLOBAL_CAP:
                 self._most = int(data["new"]) if (data["new"] or "").isdecimal() else None
         elif event["type"] != "host.joined":
-            self._caps.pop(data["host"], None)
+            self.caps.pop(data["host"], None)
         else:
             if not self.shared:  # what ran until now is of the first host that shares the log
                 self._running = {data["host"] for _ in self._running}
                 self.shared = True
-            self._caps[data["host"]] = data["cap"]
+            self.caps[data["host"]] = data["cap"]
+            self.names[data["host"]] = data["name"]
 
     def _of(self, host: str | None) -> str:
         return host or _ALONE if self.shared else _ALONE

@@ -14,6 +14,7 @@ free. While it owed nothing, its death delayed nothing.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 from typing import Any
@@ -75,7 +76,8 @@ class Wait:
 @record
 class Run:
     """An attempt, from its claim (``seq``) to its end (``end_seq``); ``ran`` is when its agent began to work. ``slot``
-    is None for the PM agent, ``wait`` is the wait that the claim ended."""
+    is None for the PM agent, ``wait`` is the wait that the claim ended, ``host`` the id of the host that claimed it, if
+    recorded."""
 
     attempt: str
     task: str
@@ -94,6 +96,7 @@ class Run:
     #: When its worktree was made ready, and its work verified, if they were.
     set_up: Phase | None = None
     verified: Phase | None = None
+    host: str = ""
 
 
 @record
@@ -135,6 +138,9 @@ class Meter:
     def pass_time(self, span: int, used: int, cap: int | None) -> None:
         """So many microseconds passed, with so many slots used of ``cap`` (None: not known)."""
 
+    def pass_on_host(self, host: str, span: int, used: int, cap: int) -> None:
+        """The part of that on one of the hosts that share the log (by its id)."""
+
     def begin_silence(self) -> None:
         """From here on the daemon owes an answer."""
 
@@ -146,13 +152,16 @@ class Intervals:
     """The open intervals after the latest event: ``waits`` by task, ``runs`` by attempt, ``shift``.
 
     It goes on from ``state``, which was there at ``begins``; ``cap`` is how many slots there were, when known.
+    ``hosts`` are those that share the log.
     """
 
     def __init__(self, state: State, begins: str = "", cap: int | None = None, meter: Meter | None = None) -> None:
         self.waits: dict[str, Wait] = {}
         self.runs: dict[str, Run] = {}
         self.shift: Shift | None = None
-        self.cap = cap
+        self.hosts = DispatchingHosts(state)
+        # What the caller knows is the cap of the host that decided last.
+        self.cap = self.hosts.cap if self.hosts.shared else cap
         self.used_slots = len(state.live("dev"))
         self._meter = meter or Meter()
         self._at = parse(begins) if begins else 0
@@ -160,15 +169,15 @@ class Intervals:
         self._closed: list[Interval] = []
         self._due: list[tuple[int, int, Hold]] = []
         self._holds_made = 0
-        self._hosts = DispatchingHosts(state)
-        self._daemon = self._hosts.any_runs
+        self._daemon = self.hosts.any_runs
         self._silence: Silence | None = None
         #: Open holds that a daemon owes an answer, and those that it owes one as soon as a slot is free.
         self._owed = self._for_slot = 0
-        if (first := self._hosts.first(state)) is not None:
+        if (first := self.hosts.first(state)) is not None:
             self.shift = Shift(first.state, parse(first.changed_at), first.changed)
         for one in state.attempts.values():
             run = Run(one.id, one.task, one.issue, one.slot, parse(one.claimed_at), one.claimed)
+            run.host = one.host or ""
             run.ran = parse(one.running_at) if one.running_at is not None else None
             self.runs[one.id] = run
         for task in state.waiting():
@@ -217,7 +226,7 @@ class Intervals:
         self._seq = event["seq"]
         facts = event.get("facts")
         if facts is not None and "cap" in facts:
-            self.cap = self._hosts.cap_by(facts)
+            self.cap = self.hosts.cap_by(facts)
         return self._taken()
 
     def settle(self, now: str, *, dead: bool = False) -> Sequence[Interval]:
@@ -225,7 +234,7 @@ class Intervals:
         or later. What is open after it stays open."""
         moment = max(parse(now), self._at) if now else self._at
         self._pass_time(moment)
-        if dead and self._daemon and not self._hosts.shared:  # else it is one of several, and others may run
+        if dead and self._daemon and not self.hosts.shared:  # else it is one of several, and others may run
             since, seq = self._found_dead(moment, self._seq)
             if since < moment:
                 self._dispatching(False, since, seq)
@@ -275,9 +284,9 @@ class Intervals:
         wait = self._end_wait(event["task"], now)
         self._end_run(event["attempt"])
         slot = event["data"]["slot"]
-        self.runs[event["attempt"]] = Run(
-            event["attempt"], event["task"], event.get("issue"), slot, now, event["seq"], wait
-        )
+        run = Run(event["attempt"], event["task"], event.get("issue"), slot, now, event["seq"], wait)
+        run.host = (event["data"].get("claimer") or {}).get("host") or ""
+        self.runs[run.attempt] = run
         self.used_slots += slot is not None
 
     def _ended(self, event: Event, now: int) -> None:
@@ -301,14 +310,14 @@ class Intervals:
     # --- the daemon -------------------------------------------------------------------------------------------
 
     def _daemon_started(self, event: Event, now: int) -> None:
-        if self._hosts.started(event) and self._daemon:
+        if self.hosts.started(event) and self._daemon:
             return  # one of another host ran already
         self._end_shift(event, now)
         self.shift = Shift("running", now, event["seq"])
         self._dispatching(True, now, event["seq"])
 
     def _daemon_ended(self, event: Event, now: int) -> None:
-        if self._hosts.ended(event):
+        if self.hosts.ended(event):
             return  # one of another host goes on
         if event["type"] == "daemon.lost" and self._daemon:
             self._dispatching(False, *self._found_dead(now, event["seq"]))
@@ -321,8 +330,8 @@ class Intervals:
 
     def _host_changed(self, event: Event, _now: int) -> None:
         """A host of a shared log joined, left or was lost, or the cap of all was set."""
-        self._hosts.changed(event)
-        self.cap = self._hosts.cap if self._hosts.shared else self.cap
+        self.hosts.changed(event)
+        self.cap = self.hosts.cap if self.hosts.shared else self.cap
 
     def _end_shift(self, event: Event, now: int) -> None:
         if self.shift is not None:
@@ -451,6 +460,10 @@ class Intervals:
             self._listen()
             self._at = now
             self._meter.pass_time(span, self.used_slots, self.cap)
+            if self.hosts.shared:
+                used = Counter(run.host for run in self.runs.values() if run.slot is not None)
+                for host, cap in self.hosts.caps.items():
+                    self._meter.pass_on_host(host, span, used[host], cap)
 
 
 def _within(phase: Phase, since: int, until: int) -> Phase:

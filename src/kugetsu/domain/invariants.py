@@ -32,12 +32,18 @@ def of_slots(state: State) -> list[str]:
             continue
         place = attempt.host if state.hosts else None, attempt.slot
         if place in held:
-            found.append(f"slot {attempt.slot} is held by {held[place]} and {attempt.id}")
+            found.append(f"slot {_slot_name(state, *place)} is held by {held[place]} and {attempt.id}")
         else:
             held[place] = attempt.id
     if len(state.live("pm")) > 1:
         found.append("more than one pm attempt is live")
     return found
+
+
+def _slot_name(state: State, host_id: str | None, slot: int) -> str:
+    """Of a log that hosts share, slots are named with their host: ``box2:1``."""
+    host = state.hosts.get(host_id or "")
+    return f"{host.name}:{slot}" if host is not None else str(slot)
 
 
 def of_attempts(state: State) -> list[str]:

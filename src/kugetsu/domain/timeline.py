@@ -15,15 +15,25 @@ _NAMING = ("task.queued", "issue.read", "pull.opened")
 
 
 @record
+class HostSlots:
+    """A host that shares the log: its name, and the highest number of its slots that was allowed or held."""
+
+    name: str
+    slots: int = 0
+
+
+@record
 class Timeline:
     """Everything between two times (microseconds); what goes on at the end has no ``until``. ``slots`` is the highest
-    number of slots that was allowed or held; ``unheld`` are the tasks that wait at the end although nothing is known to
-    hold them."""
+    number of slots that was allowed or held, in a log that hosts share the sum of ``hosts``; ``unheld`` are the tasks
+    that wait at the end although nothing is known to hold them."""
 
     since: int
     until: int
     seq: int
     slots: int = 0
+    #: The id of each host that took part → its name, and its slots.
+    hosts: dict[str, HostSlots] = field(factory=dict)
     runs: list[Run] = field(factory=list)
     holds: list[Hold] = field(factory=list)
     shifts: list[Shift] = field(factory=list)
@@ -57,12 +67,16 @@ def collect(
     """
     found = Timeline(parse(since), parse(until), state.seq)
     intervals = Intervals(state, since, cap)
+    if intervals.hosts.shared:
+        _note_caps(found, intervals)
     closed: list[Interval] = []
     naming: list[Event] = []
     for event in events:
         closed += intervals.add(event)
         found.seq = event["seq"]
-        if event["type"] == "attempt.claimed":
+        if intervals.hosts.shared:
+            _note_caps(found, intervals)
+        elif event["type"] == "attempt.claimed":
             found.slots = max(found.slots, event.get("facts", {}).get("cap", 0))
         elif event["type"] in _NAMING:
             naming.append(event)
@@ -71,6 +85,8 @@ def collect(
     found.runs.sort(key=lambda run: run.seq)
     _name(found, state, naming)
     found.slots = max([found.slots, *(run.slot or 0 for run in found.runs)])
+    if found.hosts:
+        _by_host(found, intervals)
     found.shifts = [one for one in closed if isinstance(one, Shift)]
     found.shifts += [intervals.shift] if intervals.shift is not None else []
     last = [wait.hold for wait in intervals.waits.values()]
@@ -82,6 +98,25 @@ def collect(
         last = [one for one in last if key in (one.issue or "pm", one.task)]
     found.unheld = [one.task for one in last if one.gate == TURN and one.since < found.until]
     return found
+
+
+def _note_caps(found: Timeline, intervals: Intervals) -> None:
+    for host, cap in intervals.hosts.caps.items():
+        known = found.hosts.setdefault(host, HostSlots(intervals.hosts.names[host]))
+        known.slots = max(known.slots, cap)
+
+
+def _by_host(found: Timeline, intervals: Intervals) -> None:
+    """Each run to a host that is known: one of before the log was shared to the first that shared it."""
+    first = next(iter(found.hosts))
+    for run in found.runs:
+        if run.host not in found.hosts and run.host in intervals.hosts.names:
+            found.hosts[run.host] = HostSlots(intervals.hosts.names[run.host])
+        elif run.host not in found.hosts:
+            run.host = first
+        known = found.hosts[run.host]
+        known.slots = max(known.slots, run.slot or 0)
+    found.slots = sum(host.slots for host in found.hosts.values())
 
 
 def _name(found: Timeline, state: State, events: Iterable[Event]) -> None:

@@ -144,7 +144,12 @@ def waits_data(waits: Waits) -> dict[str, Any]:
         "empty_seconds": waits.slots.empty / MICRO,
         "empty_while_waiting_seconds": waits.slots.empty_while_waiting / MICRO,
     }
-    return {"gates": gates, "slots": slots}
+    names = waits.host_names
+    hosts = [
+        {"host": names[host], "used_seconds": use.used / MICRO, "empty_seconds": use.empty / MICRO}
+        for host, use in sorted(waits.slots.by_host.items(), key=lambda entry: (names[entry[0]], entry[0]))
+    ]
+    return {"gates": gates, "slots": slots, "hosts": hosts}
 
 
 # --- screens ----------------------------------------------------------------------------------------------------
@@ -310,7 +315,7 @@ def _reaction_row(one: dict[str, Any], screen: Screen) -> list[str]:
 def _wait_lines(found: dict[str, Any], screen: Screen, rows: int) -> list[str]:
     gates, slots = found["gates"], found["slots"]
     if not gates:
-        return _headed("waits", "nothing waited", screen)
+        return [*_headed("waits", "nothing waited", screen), *_host_lines(found["hosts"], screen, rows)]
     whole = sum(gate["seconds"] for gate in gates)
     said = f"{_span(whole)} in all; slots: {_span(slots['used_seconds'])} used, "
     said += f"{_span(slots['empty_while_waiting_seconds'])} empty while tasks waited"
@@ -326,7 +331,22 @@ def _wait_lines(found: dict[str, Any], screen: Screen, rows: int) -> list[str]:
     shown += _more(len(gates), rows, screen.command("kugetsu audit waits"))
     if rows == LONG:
         shown += _legend(gates, screen)
-    return shown
+    return [*shown, *_host_lines(found["hosts"], screen, rows)]
+
+
+def _host_lines(hosts: list[dict[str, Any]], screen: Screen, rows: int) -> list[str]:
+    """The use of the slots of each host that shares the log, by the cap that it had at the time."""
+    if not hosts:
+        return []
+    heads = [Column("HOST", names=True)]
+    heads += [Column(name, right=True) for name in ("SLOTS USED", "EMPTY", "BUSY")]
+    told = [[one["host"], _span(one["used_seconds"]), _span(one["empty_seconds"]), _busy(one)] for one in hosts[:rows]]
+    return [*table(screen, heads, told, indent="  "), *_more(len(hosts), rows, screen.command("kugetsu audit waits"))]
+
+
+def _busy(host: dict[str, Any]) -> str:
+    whole = host["used_seconds"] + host["empty_seconds"]
+    return f"{100 * host['used_seconds'] / whole:.0f} %" if whole else "-"
 
 
 def _wait_row(gate: dict[str, Any]) -> list[str]:

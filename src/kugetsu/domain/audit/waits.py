@@ -43,11 +43,21 @@ class Spans:
         return ordered[len(ordered) // 2] if ordered else 0
 
 
+@record
+class HostUse:
+    """Slot-microseconds of one host, ``used`` and ``empty``, by the cap that it had at the time."""
+
+    used: int = 0
+    empty: int = 0
+
+
 class SlotUse(Meter):
     """Slot-microseconds: ``used``, ``empty``, ``empty_while_waiting`` (for a dev task), and of these ``idle`` by the
-    gate that was waited for. ``only``: of the waits those of this issue or task; slots are those of all tasks."""
+    gate that was waited for. ``only``: of the waits those of this issue or task; slots are those of all tasks.
+    ``by_host``: by the id of each host that shares the log."""
 
     def __init__(self, only: str | None) -> None:
+        self.by_host: dict[str, HostUse] = {}
         self.used = self.empty = self.empty_while_waiting = 0
         self.idle: dict[str, int] = {}
         self._only = only
@@ -81,6 +91,12 @@ class SlotUse(Meter):
         self._of_daemon += min(free, doubtful) * span
         self.empty_while_waiting += min(free, sum(self._waiting.values())) * span
 
+    def pass_on_host(self, host: str, span: int, used: int, cap: int) -> None:
+        """Count those of one host."""
+        use = self.by_host.setdefault(host, HostUse())
+        use.used += used * span
+        use.empty += max(cap - used, 0) * span
+
     def begin_silence(self) -> None:
         """Remember what counts otherwise if the daemon is dead."""
         self._doubtful, self._of_daemon = {}, 0
@@ -107,6 +123,11 @@ class Waits:
         self.by_gate: dict[str, Spans] = {}
         self.slots = SlotUse(only)
         self._intervals = Intervals(state, begins, cap, self.slots)
+
+    @property
+    def host_names(self) -> dict[str, str]:
+        """The name of each host that shared the log, by its id."""
+        return self._intervals.hosts.names
 
     def add(self, event: Event) -> None:
         """Take the next event in."""

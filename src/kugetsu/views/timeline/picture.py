@@ -18,12 +18,11 @@ from kugetsu.views.timeline.shape import (
     about_run,
     gate_row,
     gates,
-    lane,
+    lanes,
     outcome,
     outcomes,
     parts,
     parts_of,
-    slots,
     time_of_day,
     tried_again,
 )
@@ -87,7 +86,8 @@ class Drawing:
 
     def name(self, text: str) -> None:
         """The name of the lane that begins here."""
-        self.pieces.append(f'<text class="lane" x="{MARGIN - 10}" y="{self.y + 19}">{_escaped(text)}</text>')
+        narrow = f' textLength="{MARGIN - 24}" lengthAdjust="spacingAndGlyphs"' if len(text) > 12 else ""
+        self.pieces.append(f'<text class="lane" x="{MARGIN - 10}" y="{self.y + 19}"{narrow}>{_escaped(text)}</text>')
 
     def axis(self, bottom: float) -> None:
         """The marks of time, from the top to the bottom."""
@@ -158,9 +158,9 @@ def page(found: Timeline) -> str:
 
 def _slots(drawing: Drawing, found: Timeline) -> None:
     scale = drawing.scale
-    for slot in slots(found):
-        drawing.name(lane(slot))
-        for one in (run for run in found.runs if run.slot == slot):
+    for lane in lanes(found):
+        drawing.name(lane.name)
+        for one in lane.runs:
             a, b = scale.place(one.since), scale.place(one.until)
             title = f"{about_run(one, found, scale)}\nevents {one.seq} to {one.end_seq or 'now'}"
             ran = scale.place(one.ran) if one.ran is not None else b

@@ -12,10 +12,14 @@ from kugetsu.model.record import record
 from kugetsu.views import times
 from kugetsu.views.gates import reason
 from kugetsu.views.results import result_words
-from kugetsu.views.text import line
+from kugetsu.views.text import cut, line
 
 #: Seconds between two marks of the axis, the smallest that leaves enough room is taken.
 STEPS = (1, 5, 10, 30, 60, 300, 600, 1800, 3600, 7200, 21_600, 43_200, 86_400, 7 * 86_400)
+
+
+#: Columns of a host's name before its slots; the list below the picture has all of it.
+NAME_WIDTH = 16
 
 
 class Scale:
@@ -62,10 +66,36 @@ def time_of_day(at: int) -> str:
     return times.time_of_day(from_micros(at))
 
 
-def slots(found: Timeline) -> list[int | None]:
-    """The slots that have a lane, in order; None, last, is the PM session's when it was used."""
-    numbered: list[int | None] = list(range(1, found.slots + 1))
-    return [*numbered, None] if any(run.slot is None for run in found.runs) else numbered
+@record
+class Lane:
+    """What a slot was used for, or (last, if it ran) the PM agent; of a log that hosts share, those of each host."""
+
+    name: str
+    runs: list[Run]
+
+
+def lanes(found: Timeline) -> list[Lane]:
+    """The lanes, in order."""
+    if not found.hosts:
+        return _lanes(found.slots, found.runs, "slot ", "")
+    drawn = []
+    for host_id, host in sorted(found.hosts.items(), key=lambda entry: (entry[1].name, entry[0])):
+        here = [run for run in found.runs if run.host == host_id]
+        before = f"{cut(host.name, NAME_WIDTH)}:"
+        drawn += _lanes(host.slots, here, before, before)
+    return drawn
+
+
+def _lanes(slots: int, runs: list[Run], before: str, before_pm: str) -> list[Lane]:
+    numbered = [Lane(f"{before}{slot}", [run for run in runs if run.slot == slot]) for slot in range(1, slots + 1)]
+    of_pm = [run for run in runs if run.slot is None]
+    return [*numbered, Lane(f"{before_pm}pm", of_pm)] if of_pm else numbered
+
+
+def slot_of(run: Run, found: Timeline) -> str:
+    """The name of the slot that a run held: ``1``, ``box2:1``, ``pm``."""
+    slot = str(run.slot) if run.slot is not None else "pm"
+    return f"{found.hosts[run.host].name}:{slot}" if found.hosts else slot
 
 
 def gates(found: Timeline) -> dict[str, list[Hold]]:
@@ -79,11 +109,6 @@ def gates(found: Timeline) -> dict[str, list[Hold]]:
 def gate_row(gate: str) -> str:
     """The name of a gate's row: the daemon has one of its own, of when it was there."""
     return "no daemon" if gate == DAEMON else gate
-
-
-def lane(slot: int | None) -> str:
-    """The name of a slot's lane."""
-    return f"slot {slot}" if slot is not None else "pm"
 
 
 def tried_again(run: Run) -> bool:
@@ -211,10 +236,12 @@ def data(found: Timeline) -> dict[str, Any]:
     hold, shift = ("task", "issue", "since", "until", "seq"), ("state", "since", "until", "end", "seq")
     return {
         **with_times(found, ("since", "until", "seq", "slots")),
+        "hosts": [{"host": one.name, "slots": one.slots} for one in found.hosts.values()],
         "holdings": [
             with_times(
                 one,
                 run,
+                host=found.hosts[one.host].name if found.hosts else None,
                 title=title_of(one, found) or None,
                 turn=found.turns.get(one.task),
                 set_up=phase(one.set_up),

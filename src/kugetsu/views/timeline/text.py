@@ -16,12 +16,12 @@ from kugetsu.views.timeline.shape import (
     ended,
     gate_row,
     gates,
-    lane,
+    lanes,
     outcome,
     outcomes,
     parts,
     parts_of,
-    slots,
+    slot_of,
     time_of_day,
     tried_again,
     turn_of,
@@ -50,13 +50,12 @@ def lines(found: Timeline, screen: Screen) -> list[str]:
 
 
 def _picture(found: Timeline, scale: Scale, screen: Screen, width: int) -> list[str]:
-    names = [lane(slot) for slot in slots(found)] + [*map(gate_row, gates(found)), "daemon"]
+    names = [lane.name for lane in lanes(found)] + [*map(gate_row, gates(found)), "daemon"]
     margin = max(map(len, names)) + 2
     room = width - margin
     shown = [screen.dim(" " * margin + _axis(scale, room))]
-    for slot in slots(found):
-        held = [one for one in found.runs if one.slot == slot]
-        shown.append(f"{lane(slot):<{margin}}{_lane(held, scale, room)}".rstrip())
+    for lane in lanes(found):
+        shown.append(f"{lane.name:<{margin}}{_lane(lane.runs, scale, room)}".rstrip())
     for gate, holds in gates(found).items():
         shown.append(screen.yellow(f"{gate_row(gate):<{margin}}{_counts(holds, scale, room)}".rstrip()))
     shown.append(screen.dim(f"{'daemon':<{margin}}{_daemon(found, scale, room)}".rstrip()))
@@ -150,7 +149,7 @@ def _list(found: Timeline, scale: Scale, screen: Screen) -> list[str]:
     ]
     rows = [
         [
-            str(one.slot) if one.slot is not None else "pm",
+            slot_of(one, found),
             one.attempt,
             screen.issue(one.issue) if one.issue else "-",
             time_of_day(one.since),
