@@ -180,7 +180,7 @@ class Daemon:
         if self.stopping is not None:
             return 0.0
         trouble = self._reconcile() or waits
-        started, next_look = dispatcher.dispatch(self.ws)
+        started, next_look = dispatcher.dispatch(self.ws) if not waits else ([], None)
         for attempt in started:
             logger.info("started {}", attempt)
         state = self.ws.state()
