@@ -576,6 +576,12 @@ def test_a_log_is_taken_back_when_nothing_runs_elsewhere(world: World) -> None:
     world.do(
         partial(attempts.finish, attempt_id="q1.1", ending=Ending("fail", "give_up", "x"), facts=world.outcome_facts())
     )
+    who = {**PROCESS, "host": TWO}
+    world.do(partial(persons.attach, key=ISSUES[0], lease="p", holder=who, user="mia", host="two"))
+    with pytest.raises(Conflict) as refused:
+        world.do(lambda state: decide.take_back(state, ONE, "taken back"))
+    assert refusals.words(refused.value)[0] == f"a person works on two, in {ISSUES[0]}"
+    world.do(lambda state: persons.leave(state, ISSUES[0], "p", "ended", "ended by its user", {}))
     (left,) = world.do(lambda state: decide.take_back(state, ONE, "taken back"))
     assert left["data"]["host"] == TWO and [host.id for host in world.state.hosts.values() if host.takes_part] == [ONE]
 

@@ -61,17 +61,22 @@ def leave(state: State, host: str, term: int, reason: str) -> list[NewEvent]:
     live = state.live_on(host)
     if live:
         raise Conflict.because("host_busy", host=known.name, attempts=[attempt.id for attempt in live])
-    attended = [session.key for session in state.sessions.values() if persons.works_on(session, host)]
-    if attended:
-        raise Conflict.because("host_attended", host=known.name, sessions=attended)
+    _require_unattended(state, known)
     left = NewEvent("host.left", {"host": host, "term": term, "reason": reason}, cause=known.changed)
     return [left, *_not_removed(state, host, reason, 1)]
+
+
+def _require_unattended(state: State, known: Host) -> None:
+    attended = [session.key for session in state.sessions.values() if persons.works_on(session, known.id)]
+    if attended:
+        raise Conflict.because("host_attended", host=known.name, sessions=attended)
 
 
 @decision("hosts.take_back")
 def take_back(state: State, host: str, reason: str) -> list[NewEvent]:
     """The log becomes ``host``'s own again, and every other one leaves for that ``reason``. Raises Conflict while an
-    attempt is live, or a dispatcher of another host runs: it would go on in a log that takes nothing any more."""
+    attempt is live, or a dispatcher of another host runs: it would go on in a log that takes nothing any more. So too
+    while a person works on another host: nobody could give back what they have claimed."""
     others = [known for known in state.hosts.values() if known.takes_part and known.id != host]
     if state.attempts:
         where = ", ".join(dict.fromkeys(_name(state, attempt.host) for attempt in state.attempts.values()))
@@ -79,6 +84,7 @@ def take_back(state: State, host: str, reason: str) -> list[NewEvent]:
     for known in others:
         if state.daemon_of(known.id).runs:
             raise Conflict.because("host_dispatches", host=known.name)
+        _require_unattended(state, known)
     new_events: list[NewEvent] = []
     for known in others:
         data = {"host": known.id, "term": known.term, "reason": reason}
