@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from functools import partial
 from pathlib import Path
@@ -258,6 +259,46 @@ def test_a_push_that_is_refused_is_told_with_the_line_to_type(stage: Stage, orig
     hook.unlink()
     subprocess.run(line, shell=True, check=True, stderr=subprocess.DEVNULL)
     assert rescued(origin) == [found["rescue"]]
+
+
+def large(worktree: Path) -> Path:
+    """A commit with a file that git-lfs keeps; where it keeps its content."""
+    repos.run(worktree, "lfs", "install")
+    (worktree / ".gitattributes").write_text("*.bin filter=lfs diff=lfs merge=lfs -text\n")
+    repos.commit(worktree, "a.bin", "large" * 100)
+    repos.run(worktree, "add", ".gitattributes")
+    repos.run(worktree, "commit", "-qm", "large files")
+    return Path(repos.run(worktree, "rev-parse", "--path-format=absolute", "--git-common-dir")) / "lfs" / "objects"
+
+
+def contents(folder: Path) -> list[bytes]:
+    return [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
+
+
+@pytest.mark.skipif(shutil.which("git-lfs") is None, reason="git-lfs is not installed here")
+def test_the_large_files_of_a_rescue_branch_are_pushed_with_it(stage: Stage, origin: Path, worktree: Path) -> None:
+    kept = large(worktree)
+    assert contents(kept) == [b"large" * 100]
+    found = keep(stage)
+    assert found["pushed"] is True, found
+    assert rescued(origin) == [found["rescue"]]
+    assert contents(origin / "lfs" / "objects") == [b"large" * 100]
+
+
+@pytest.mark.skipif(shutil.which("git-lfs") is None, reason="git-lfs is not installed here")
+@pytest.mark.parametrize("by", [".lfsconfig", "its clone sets lfs.url"])
+def test_large_files_go_to_no_server_that_an_agent_named(
+    stage: Stage, origin: Path, worktree: Path, tmp_path: Path, by: str
+) -> None:
+    large(worktree)
+    where = ["-f", ".lfsconfig"] if by == ".lfsconfig" else []
+    repos.run(worktree, "config", *where, "lfs.url", f"file://{tmp_path}/elsewhere")
+    if where:
+        repos.run(worktree, "add", ".lfsconfig")
+        repos.run(worktree, "commit", "-qm", "another server")
+    found = keep(stage)
+    assert found["pushed"] is False and by in found["not_pushed"], found
+    assert rescued(origin) == [] and not (tmp_path / "elsewhere").exists()
 
 
 @pytest.mark.parametrize(

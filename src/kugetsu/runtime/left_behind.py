@@ -7,6 +7,7 @@ tells of it. Killed at any point, the next daemon does it again and comes to the
 from __future__ import annotations
 
 import os
+import time
 
 from kugetsu.domain.decide import hosts as decide
 from kugetsu.domain.events.hosts import LeftWork
@@ -18,6 +19,7 @@ from kugetsu.runtime.git import checkouts, command, remotes, rescue, transport
 from kugetsu.runtime.git.rescue import Rescue
 from kugetsu.runtime.process import lease
 from kugetsu.runtime.workspace import Workspace
+from kugetsu.runtime.worktree_setup import large_files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +28,8 @@ if TYPE_CHECKING:
 _REASON_LENGTH = 300
 
 PUSH_SECONDS = 25.0
-"""Seconds for one push: the daemon starts nothing meanwhile, and a person who stops it waits for 30."""
+"""Seconds for one push, with its files of git-lfs: the daemon starts nothing meanwhile, and a person who stops it waits
+for 30."""
 
 
 def keep(ws: Workspace, state: State, done: set[str]) -> list[LeftWork]:
@@ -131,8 +134,13 @@ def _push(ws: Workspace, one: LeftWork, silent: dict[str, str]) -> None:
             one["not_pushed"] = silent[repository]
         else:
             ref = f"refs/heads/{one['rescue']}"
+            deadline = time.monotonic() + PUSH_SECONDS
+            session = ws.state().sessions.get(one["session"])
+            base_commit = session.base_commit if session is not None else None
+            large_files.push(one["worktree"], base_commit, remote, str(one["rescue"]), deadline)
             options = ["--quiet", "--no-verify", "--no-follow-tags", "--recurse-submodules=no"]
-            transport.git(["push", *options, remote, f"{ref}:{ref}"], one["worktree"], timeout=PUSH_SECONDS)
+            left = max(deadline - time.monotonic(), 1.0)
+            transport.git(["push", *options, remote, f"{ref}:{ref}"], one["worktree"], timeout=left)
             one["pushed"] = True
     except (KugetsuError, OSError) as problem:
         one["not_pushed"] = redact(str(problem), limit=_REASON_LENGTH)

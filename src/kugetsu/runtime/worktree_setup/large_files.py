@@ -10,11 +10,13 @@ from kugetsu.agents import error_lines
 from kugetsu.host import run_files
 from kugetsu.model.errors import GitFailed
 from kugetsu.model.plural import counted, listed
-from kugetsu.runtime.git import transport
+from kugetsu.runtime.git import pins, transport
 from kugetsu.runtime.git.command import ask, git
 
 _POINTER = b"version https://git-lfs.github.com/spec/v1"
 SETTINGS = ".lfsconfig"
+_PLACES = r"^lfs\.((.*\.)?(push)?url|.*transfer.*)$|^remote\..*\.lfs(push)?url$"
+"""Settings by which git-lfs goes to another server, or runs a program."""
 _MOST = 20_000
 """Files that are looked at; a pointer among the first shows that the others are pointers too."""
 
@@ -51,9 +53,28 @@ def fetch(worktree: str, base_commit: str, deadline: float) -> list[str]:
     return [f"{counted(len(left), 'file')} ({listed(left)}) have no content after git lfs pull"] if left else []
 
 
-def _has_settings_of(base_commit: str, worktree: str) -> bool:
+def push(worktree: str, base_commit: str | None, remote: str, branch: str, deadline: float) -> None:
+    """Give the server the content of the files that a branch gives to git-lfs, before it gets the branch: what the hook
+    of git-lfs does. Nothing is done without git-lfs, which had kept none then.
+
+    Raises GitFailed if the server does not take it, or if an agent may have named another server: as `fetch`, and in
+    the clone's own configuration.
+    """
+    if not uses_lfs(worktree) or shutil.which("git-lfs") is None:
+        return
+    own = sorted({name for scope, name, _ in pins.settings_of(_PLACES, worktree) if scope in pins.OWN_SCOPES})
+    if own or not _has_settings_of(base_commit, worktree):
+        what = f"its clone sets {own[0]}" if own else f"{SETTINGS} is not as the base branch has it"
+        raise GitFailed(f"files kept by git-lfs are not pushed: {what}")
+    answer = transport.ask(["lfs", "push", remote, branch], worktree, timeout=max(deadline - time.monotonic(), 1.0))
+    if answer.code != 0:
+        cause = error_lines.cause(answer.err.splitlines()) or f"exit code {answer.code}"
+        raise GitFailed(f"git lfs push failed: {cause}")
+
+
+def _has_settings_of(base_commit: str | None, worktree: str) -> bool:
     """Whether git-lfs finds the base commit's settings wherever it reads them: in the worktree, the index, HEAD."""
-    wanted = _blob(f"{base_commit}:{SETTINGS}", worktree)
+    wanted = _blob(f"{base_commit}:{SETTINGS}", worktree) if base_commit else None
     found = {_blob(f"{place}:{SETTINGS}", worktree) for place in ("", "HEAD")}
     if os.path.lexists(f"{worktree}/{SETTINGS}"):
         found.add(git(["hash-object", "--no-filters", "--", SETTINGS], worktree))
