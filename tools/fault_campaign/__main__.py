@@ -47,8 +47,8 @@ def main(arguments: list[str] | None = None) -> int:
 
         return claims.race(options.claims)
     seed = options.seed if options.seed is not None else random.SystemRandom().randrange(10**6)
-    print(f"seed {seed}", flush=True)
     folder = tempfile.mkdtemp(prefix="kugetsu-campaign-")
+    print(f"seed {seed}, pid {os.getpid()}, in {folder}", flush=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what was begun is ended
     try:
         return _run(options, folder, seed, seconds)
@@ -107,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=None, help="of the chance (default: another one each time)")
     parser.add_argument("--cap", type=int, default=3, help="MAX_CONCURRENT_AGENTS (default 3)")
     parser.add_argument(
-        "--patience", type=float, default=240.0, help="seconds for finishing what is open (default 240)"
+        "--patience", type=float, default=600.0, help="seconds for finishing what is open (default 600)"
     )
     parser.add_argument("--keep", action="store_true", help="leave the directory, and say where it is")
     return parser

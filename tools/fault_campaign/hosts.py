@@ -11,7 +11,6 @@ from collections.abc import Callable
 
 from fault_campaign import hosts_promises
 from fault_campaign.campaign import Action
-from fault_campaign.host import all_do
 from fault_campaign.hosts_faults import HostsFaults
 from fault_campaign.hosts_people import HostsPeople
 from fault_campaign.people import People
@@ -90,13 +89,15 @@ class Hosts(HostsPeople, HostsFaults):
         if self.server.ended:
             self.server.start()
         left = self._await(lambda: [" ".join(one.words) for _, one in self.commands], LONGEST_COMMAND)
-        if left:
-            return [f"commands that do not end: {', '.join(left)}"]
-        if self.ws.state().paused:
-            self.hosts[0].do("queue", "resume", "--json")
+        broken = [f"a command that does not end: {text}" for text in left]
+        self.type("queue", "resume", "--json", host=self.hosts[0])
         left = self._await(self._unrest, patience)
-        all_do(self.hosts, "queue-daemon", "stop")
-        return [f"not at rest after {patience:.0f} s: {text}" for text in left]
+        broken += [f"not at rest after {patience:.0f} s: {text}" for text in left]
+        for host, command in [(host, host.type("queue-daemon", "stop")) for host in self.hosts]:
+            code, out, err = command.answer()
+            if code != 0:
+                broken.append(f"{host.name}: kugetsu queue-daemon stop: exit {code}: {out}{err}")
+        return broken
 
     def _unrest(self) -> list[str]:
         """What is still to be done by itself."""
@@ -125,8 +126,7 @@ class Hosts(HostsPeople, HostsFaults):
         """Beside the rest: what hosts promise, by the table, by each mirror, and by what agents did."""
         for host in self.hosts:
             host.ws.log.pull()  # type: ignore[attr-defined]
-        broken = self.broken + super().check()
-        return broken + hosts_promises.broken(self)
+        return self.broken + super().check() + hosts_promises.broken(self)
 
     def clean_up(self) -> None:
         """End what is left."""
