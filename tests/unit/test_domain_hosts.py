@@ -272,7 +272,7 @@ def test_a_person_attaches_where_the_session_is_or_may_be_prepared(world: World)
     assert attach(TWO) == f"the session {key} is on host one by now"
     lose(world)
     assert attach(ONE) == "host 1111 takes no part in the shared log: it is lost"
-    assert attach("3" * 32) == "host 3333 takes no part in the shared log: it is not joined"
+    assert attach("3" * 32) == "host 3333 takes no part in the shared log: it never joined"
     assert attach(TWO) is None
 
 

@@ -220,7 +220,8 @@ _WORDS: dict[str, Callable[[Values], Words]] = {
         "kugetsu history --all",
     ),
     "host_takes_no_part": lambda v: (
-        f"host {v['host']} takes no part in the shared log: it is {v['state']}",
+        f"host {v['host']} takes no part in the shared log: it "
+        + (f"is {v['state']}" if v["state"] != "absent" else "never joined"),
         "kugetsu host join, or: kugetsu queue-daemon start",
     ),
     "host_busy": lambda v: (

@@ -38,7 +38,7 @@ def _require_host(state: State, session: Session, host: str, name: str) -> None:
 
     here, home = state.hosts.get(host), hosts.home_of(state, session)
     if here is None or not here.takes_part:
-        is_now = here.state if here is not None else "not joined"
+        is_now = here.state if here is not None else "absent"
         raise Conflict.because("host_takes_no_part", host=name, state=is_now)
     if home is not None and home.id != host:
         raise Conflict.because("session_moved", session=session.key, host=home.name)
