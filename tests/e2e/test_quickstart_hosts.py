@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def test_the_scene_of_three_hosts_ends_well_and_leaves_nothing_running(
     scene = show(StandIn, tmp_path, "opencode")
     shown = capsys.readouterr().out
     assert "host box2 is lost: 1 task given to the others" in shown
-    assert "1 commit on kugetsu/rescue/issue-2" in shown
+    assert re.search(r"1 commit on kugetsu/rescue/issue-\d", shown), shown  # which task was there is not ours to say
     assert "the same on all" in shown
     assert not [pid for box in scene.boxes for pid in box.processes()]
     assert scene.postgres is not None

@@ -163,9 +163,12 @@ def test_a_daemon_under_a_limit_on_files_that_it_may_raise_works(stage: Stage) -
 
 
 def daemon_under(soft: int, hard: int) -> subprocess.CompletedProcess[str]:
-    """`queue-daemon start` under limits on the size of files."""
+    """`queue-daemon start` under limits on the size of files.
+
+    -B: what Python compiles before kugetsu is there would be cut at the limit, for every later process of these tests.
+    """
     return subprocess.run(
-        [sys.executable, "-m", "kugetsu", "queue-daemon", "start"],
+        [sys.executable, "-B", "-m", "kugetsu", "queue-daemon", "start"],
         capture_output=True,
         text=True,
         check=False,
