@@ -158,7 +158,7 @@ def test_two_attempts_in_one_slot_of_a_host_break_an_invariant(world: World) -> 
     for number, host in ((0, ONE), (1, ONE)):
         claim(world, enqueue(world, number), host)
     world.state.attempts["q2.1"].slot = 1
-    assert invariants.broken(world.state) == ["slot 1 is held by q1.1 and q2.1"]
+    assert invariants.broken(world.state) == ["slot one:1 is held by q1.1 and q2.1"]
 
 
 def test_a_task_that_needs_a_label_starts_where_it_is_offered(world: World) -> None:
