@@ -300,6 +300,7 @@ class Traces:
             "kugetsu.task.kind": data["kind"],
             "kugetsu.issue": claimed.get("issue"),
             "kugetsu.slot": data["slot"],
+            "kugetsu.host": self._intervals.hosts.names.get((data.get("claimer") or {}).get("host") or ""),
             "kugetsu.cap": facts.get("cap"),
             "kugetsu.live": len(data["live"]),
             "kugetsu.reaction.turn": reaction["turn"] if reaction is not None else None,

@@ -329,9 +329,10 @@ def _wait_lines(found: dict[str, Any], screen: Screen, rows: int) -> list[str]:
     ]
     shown += table(screen, heads, [_wait_row(gate) for gate in gates[:rows]], indent="  ")
     shown += _more(len(gates), rows, screen.command("kugetsu audit waits"))
+    shown += _host_lines(found["hosts"], screen, rows)
     if rows == LONG:
         shown += _legend(gates, screen)
-    return [*shown, *_host_lines(found["hosts"], screen, rows)]
+    return shown
 
 
 def _host_lines(hosts: list[dict[str, Any]], screen: Screen, rows: int) -> list[str]:
@@ -339,7 +340,7 @@ def _host_lines(hosts: list[dict[str, Any]], screen: Screen, rows: int) -> list[
     if not hosts:
         return []
     heads = [Column("HOST", names=True)]
-    heads += [Column(name, right=True) for name in ("SLOTS USED", "EMPTY", "BUSY")]
+    heads += [Column(name, right=True) for name in ("SLOTS USED", "SLOTS EMPTY", "BUSY")]
     told = [[one["host"], _span(one["used_seconds"]), _span(one["empty_seconds"]), _busy(one)] for one in hosts[:rows]]
     return [*table(screen, heads, told, indent="  "), *_more(len(hosts), rows, screen.command("kugetsu audit waits"))]
 

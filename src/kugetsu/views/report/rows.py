@@ -376,7 +376,7 @@ def facts_of(row: RowData) -> list[str]:
     elif row["state"] == "cancelled" and row["reason"]:
         parts.append(reason_words(row["reason"]))
     parts += [row["words"], results.size_words(row["result"])]
-    parts += [f"on host {line(row['host'])}"] if row["host"] and row["group"] in ("asks", "review") else []
+    parts += [f"on host {line(row['host'])}"] if row["host"] and row["group"] in ("asks", "review", "failed") else []
     parts += row["remarks"]
     if row["cost"]:
         parts.append(money(row["cost"]))
