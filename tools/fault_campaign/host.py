@@ -160,12 +160,6 @@ class Host:
         self.network.close()
 
 
-def all_do(hosts: Sequence[Host], *words: str) -> None:
-    """Run a command on each host at once. Raises RuntimeError unless all exit with 0."""
-    for host, command in [(host, host.type(*words)) for host in hosts]:
-        host.expect(command)
-
-
 def send(processes: Sequence[identity.Identity], number: signal.Signals) -> None:
     """Signal each that still lives."""
     for who in processes:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from fault_campaign import clock, hosts_promises
 from fault_campaign.campaign import Campaign, git
-from fault_campaign.host import Command, Host, all_do
+from fault_campaign.host import Command, Host
 from fault_campaign.journal import Faults, uptime
 from fault_campaign.misbehaving import LABEL, TIMEOUT, MisbehavingForge
 from fault_campaign.network import Network
@@ -121,7 +121,8 @@ class HostsSetUp(Campaign):
             host.find({forge.url: self.folder for forge in self.forges})
         self._share()
         self.ws = self.hosts[0].ws
-        all_do(self.hosts, "queue-daemon", "start")
+        for command in [host.type("queue-daemon", "start") for host in self.hosts]:
+            command.answer()  # on a busy machine one may be late; it is started again, as each that ends
 
     def _bare(self, forge: MisbehavingForge) -> str:
         """The repository of a forge, with a first commit."""
