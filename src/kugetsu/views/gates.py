@@ -291,8 +291,15 @@ _COMMANDS: dict[str, Callable[[Values], str]] = {
     "all_slots_full": lambda v: f"kugetsu config set MAX_AGENTS {v['used'] + 1}",
     "repository_full": _raise_repository_cap,
     "repository_full_everywhere": _raise_shared_cap,
+    "host_not_joined": lambda _: "kugetsu init --join URL",
+    "host_term_over": lambda _: "kugetsu queue-daemon restart, where it is to go on",
     "host_draining": lambda v: of_host("undrain", v["host"]),
     "host_left": lambda _: "kugetsu host join",
+    "host_lost": lambda _: "kugetsu queue-daemon start",
+    "labels_lacking": lambda v: (
+        f"add {' '.join(v['labels'])} to HOST_LABELS of a host that has it, then there: kugetsu queue-daemon restart"
+    ),
+    "repository_elsewhere": lambda _: "kugetsu init --repo PATH, with its folder on this host",
     # A little below: what is free goes up and down all the time.
     "memory_low": lambda v: f"kugetsu config set MIN_FREE_MEMORY_MB {v['free'] * 9 // 10}",
     "disk_low": lambda _: "kugetsu prune",

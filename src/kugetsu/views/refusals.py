@@ -53,6 +53,8 @@ def _gate_closed(v: Values) -> Words:
         return message, f"{unblock}, or start it all the same: --anyway, or queue it: --queue"
     if gate in ("slots", "repository", "stagger"):
         return message, "wait for one to end (kugetsu status), or queue it: kugetsu start --queue …"
+    if code == "session_elsewhere":
+        return message, f"queue it, then that host starts it: kugetsu queue enqueue {values['session']} …"
     if gate in ("agent", "provider") and otherwise:
         return message, f"{otherwise}, then: {unblock}"
     return message, ", or: ".join(filter(None, (unblock, otherwise))) or None
