@@ -236,7 +236,8 @@ class Comparison:
 
     def _set(self, data: Any, seq: int) -> None:
         of = f" [{data['repository']}]" if data.get("repository") else ""
-        key = ("setting", f"{data.get('key')}{of}")
+        host = self.state.hosts.get(data.get("host", ""))
+        key = ("setting", f"{f'{host.name}:' if host is not None else ''}{data.get('key')}{of}")
         self._start.setdefault(key, (data.get("old"),))
         self._now[key] = (data.get("new"),)
         self._seqs.setdefault(key, {})["value"] = seq

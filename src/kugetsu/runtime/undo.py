@@ -17,9 +17,10 @@ from kugetsu.domain.new_event import NewEvent
 from kugetsu.host.config import Config, load
 from kugetsu.host.config_file import set_value, unset_value
 from kugetsu.log import transactions
-from kugetsu.model.errors import BadInput, Conflict, NotFound
+from kugetsu.model.errors import BadInput, Conflict, LogUnreachable, NotFound
 from kugetsu.model.settings import SETTINGS
 from kugetsu.redaction.funnel import redact
+from kugetsu.runtime import host_id
 from kugetsu.runtime.query.points import LOOKS
 from kugetsu.runtime.workspace import Workspace
 
@@ -61,6 +62,7 @@ def latest(ws: Workspace) -> list[Event]:
     for size in LOOKS:
         after = max(0, head - size)
         standing = _standing(ws.log.read(after=after, until=head))
+        standing = [event for event in standing if host_id.is_own(ws, _host_of(event))]
         here = [event for event in standing if _own(event, ws.by, here=True)]
         if here:
             return [event for event in find(ws, here[-1]["seq"], whole=True) if event in here]
@@ -94,6 +96,11 @@ def _standing(events: Iterable[Event]) -> list[Event]:
         if (event["type"] in undo.KINDS or event["type"] == SETTING) and (target is None or target in undos):
             left[event["seq"]] = event
     return list(left.values())
+
+
+def _host_of(event: Event) -> str | None:
+    """Whose file a setting is in, if hosts share the log."""
+    return event["data"].get("host") if event["type"] == SETTING else None
 
 
 def _own(event: Event, by: dict[str, Any], *, here: bool) -> bool:
@@ -148,6 +155,7 @@ class Undoing:
         self._setting = events[0] if [event["type"] for event in events] == [SETTING] else None
         self._undone: list[undo.Undone] = []
         if self._setting is not None:
+            self._require_own(self._setting)
             return
         for event in events:
             before = ws.log.state_at(seq=event["seq"] - 1)
@@ -166,9 +174,24 @@ class Undoing:
         value = self._old_value(self._setting)
         draft = self._setting_draft(self._setting, value)
         self._write(self._setting["data"], value)
-        return self._ws.log.append([draft])
+        try:
+            return self._ws.log.append([draft])
+        except LogUnreachable as problem:
+            key = self._setting["data"]["key"]
+            text = f"{key} has its old value again, but the log does not tell who did it: {problem.message}"
+            raise LogUnreachable(text, problem.hint) from problem
 
     # -- settings ----------------------------------------------------------------------------------------------------
+
+    def _require_own(self, event: Event) -> None:
+        """Raise Conflict for the setting of another host: its file is there."""
+        host = event["data"].get("host")
+        if not host_id.is_own(self._ws, host):
+            state, seq = self._ws.state(), event["seq"]
+            whose = f"it changed {event['data']['key']} of {host_id.name_of(state, host)}"
+            raise Conflict(
+                f"event {seq} cannot be undone here: {whose}", host_id.line_there(state, host, f"kugetsu undo {seq}")
+            )
 
     def _old_value(self, event: Event) -> str:
         key, of = event["data"]["key"], event["data"].get("repository")
@@ -183,12 +206,17 @@ class Undoing:
         later = undo.standing(
             one
             for one in changes
-            if one["type"] == SETTING and one["data"].get("key") == key and one["data"].get("repository") == of
+            if one["type"] == SETTING
+            and one["data"].get("key") == key
+            and one["data"].get("repository") == of
+            and host_id.is_own(self._ws, one["data"].get("host"))
         )
         return undo.setting(event, current, later)
 
     def _setting_draft(self, event: Event, value: str) -> NewEvent:
         data = {"key": event["data"]["key"], "old": event["data"]["new"], "new": value}
+        if host := host_id.sharing(self._ws, self._ws.state()):
+            data["host"] = host
         if of := event["data"].get("repository"):
             data |= {"repository": of, "inherited": not self._in_file(of).is_own(data["key"])}
             if event["data"].get("inherited"):

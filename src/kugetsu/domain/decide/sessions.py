@@ -293,12 +293,20 @@ def set_pr(state: State, key: str, url: str, source: str) -> list[NewEvent]:
 
 
 def setting_changed(
-    key: str, old: str | None, new: str, repository: str | None = None, *, inherited: bool = False
+    key: str,
+    old: str | None,
+    new: str,
+    repository: str | None = None,
+    *,
+    inherited: bool = False,
+    host: str | None = None,
 ) -> list[NewEvent]:
-    """Record a written setting (`events.system.SettingChanged`)."""
+    """Record a written setting (`events.system.SettingChanged`); ``host``: in a log that hosts share."""
     data: dict[str, Any] = {"key": key, "old": old, "new": new}
     if repository is not None:
         data |= {"repository": repository, "inherited": inherited}
+    if host is not None:
+        data["host"] = host
     return [NewEvent("setting.changed", data)]
 
 

@@ -59,11 +59,12 @@ class RepositoryRegistered(TypedDict):
     host: NotRequired[str]
 
 
-@event("setting.changed", observed=True, folded=False, undoable=True)
+@event("setting.changed", exempt="host", observed=True, folded=False, undoable=True)
 class SettingChanged(TypedDict):
     """`kugetsu config set` wrote the file. The file stays authoritative; this records who changed it and when.
 
-    ``repository``: it is that one's own value. ``inherited``: before, that had the general value.
+    ``repository``: it is that one's own value. ``inherited``: before, that had the general value. ``host``: whose file
+    it is, in a log that several share.
     """
 
     key: str
@@ -71,6 +72,7 @@ class SettingChanged(TypedDict):
     new: str
     repository: NotRequired[str]
     inherited: NotRequired[bool]
+    host: NotRequired[str]
 
 
 @event("setting.shared", irrevocable="setting_of_all")
