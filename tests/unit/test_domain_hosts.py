@@ -14,9 +14,11 @@ from kugetsu.domain.decide import hosts as decide
 from kugetsu.domain.facts import Ending
 from kugetsu.domain.fold import fold
 from kugetsu.domain.state import empty
+from kugetsu.domain.verdict import Verdict
 from kugetsu.model import clock
 from kugetsu.model.errors import BadInput, Conflict, NotFound
 from kugetsu.model.record import values
+from kugetsu.runtime.notifications.notice import located, notice_of
 from kugetsu.runtime.reviews import owed
 from kugetsu.views import gates as gate_words
 from kugetsu.views import refusals
@@ -276,6 +278,15 @@ def test_a_person_attaches_where_the_session_is_or_may_be_prepared(world: World)
     assert attach(TWO) is None
 
 
+def test_a_notification_names_the_host_and_not_its_id(world: World) -> None:
+    claim(world, enqueue(world, 0), ONE)
+    told = [located(notice, world.state, {}).text for event in lose(world) if (notice := notice_of(event)) is not None]
+    assert told[:2] == [
+        "host one was not heard of since 2026-11-23 09:00 UTC: its tasks go to the others",
+        "the daemon of host one exited without recording a reason",
+    ]
+
+
 def test_every_answer_of_the_gate_has_words(world: World) -> None:
     values = {"host": "one", "term": 2, "labels": ["gpu"], "session": ISSUES[0], "used": 1, "cap": 1, "attempts": []}
     values |= {"repository": "h/o/r", "named": ""}
@@ -283,6 +294,9 @@ def test_every_answer_of_the_gate_has_words(world: World) -> None:
     codes += ("session_elsewhere", "labels_lacking", "repository_elsewhere")
     for code in (*codes, "all_slots_full", "repository_full_everywhere"):
         assert " " in gate_words.reason(code, values), code
+    for code in codes[1:]:
+        refused = claims.refusal(Verdict("host", False, code, values))
+        assert refusals.words(refused)[1], f"{code}: what to do about it"
 
 
 # --- what is recorded of waits ----------------------------------------------------------------------------------------

@@ -314,7 +314,8 @@ def _why_event(call: Call, seq: int) -> int:
         raise BadInput("--at does not apply to an event", f"kugetsu why {seq}")
     event = _event(call.workspace, seq)
     event["holds"] = _held_by(call, seq)
-    call.show(event, [] if call.json else view.event_lines(event, call.screen))
+    names = {host.id: host.name for host in call.state().hosts.values()}
+    call.show(event, [] if call.json else view.event_lines(event, call.screen, names))
     return 0
 
 

@@ -62,8 +62,8 @@ def _who(by: dict[str, Any]) -> str:
     return f"by the agent of {line(str(by['attempt']))}" if by.get("attempt") else name
 
 
-def event_lines(data: WhyEvent, screen: Screen) -> list[str]:
-    """The text of `why` for an event."""
+def event_lines(data: WhyEvent, screen: Screen, hosts: Mapping[str, str] | None = None) -> list[str]:
+    """The text of `why` for an event; ``hosts`` as `Rows` takes it."""
     event = data["event"]
     by = event.get("by") or {}
     agent = f" (the agent of {line(str(by['attempt']))})" if by.get("attempt") else ""
@@ -72,7 +72,7 @@ def event_lines(data: WhyEvent, screen: Screen) -> list[str]:
     )
     title += f"{agent}, pid {by.get('pid', '?')}: {line(str(by.get('cmd', '?')))}"
     shown = [screen.bold(cut(title, screen.cuts_at))]
-    rows = Rows(screen, subjects=True)  # shared by all parts: the date appears once
+    rows = Rows(screen, subjects=True, hosts=hosts)  # shared by all parts: the date appears once
     shown += [screen.bold("causes"), *_chain(data["because"], rows, screen)] if data["because"] else []
     shown += [screen.bold("the event"), *rows.lines(event)]
     if not data["because"]:

@@ -9,10 +9,10 @@ from kugetsu.domain.state import ENDS, Task, Usage
 from kugetsu.domain.verdict import Verdict
 from kugetsu.model import clock
 from kugetsu.model.plural import counted
-from kugetsu.views import gates, times
+from kugetsu.views import gates, host_wording, times
 from kugetsu.views.results import result_words
 from kugetsu.views.screen import Screen
-from kugetsu.views.text import columns, cut, line, pad
+from kugetsu.views.text import columns, cut, pad
 from kugetsu.views.wording import verb, who, words
 
 TYPE_CHECKING = False
@@ -115,7 +115,7 @@ class Rows:
         hosts: Mapping[str, str] | None = None,
     ) -> None:
         """``subjects``: rows name their task; ``issues``: and, where a task or session begins and where there is no
-        task, its issue; ``hosts``: the names of those that share the log, for claims."""
+        task, its issue; ``hosts``: the names of those that share the log, by their ids."""
         self._hosts = hosts or {}
         self._screen = screen
         self._seq_width = seq_width
@@ -193,10 +193,8 @@ class Rows:
 
     def _text(self, event: Event) -> str:
         text = words(event)
-        if self._hosts and event["type"] == "attempt.claimed":
-            slot, comma, rest = text.partition(", ")
-            name = self._hosts.get((event["data"].get("claimer") or {}).get("host", ""))
-            text = f"{slot} on {line(name)}{comma}{rest}" if name is not None else text
+        if self._hosts:
+            text = host_wording.on_host(event, text, self._hosts)
         if self._issues and event["type"] == "task.queued" and event.get("issue"):
             text = f"{self._screen.issue(event['issue'])} {text}"
         elif self._issues and event["type"].startswith("session.") and event.get("session"):

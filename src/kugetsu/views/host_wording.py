@@ -5,12 +5,35 @@ from __future__ import annotations
 from kugetsu.model.plural import counted
 from kugetsu.model.result_words import line_to_push
 from kugetsu.views import times
+from kugetsu.views.text import line
+
+_ON_HOST = ("daemon.started", "daemon.draining", "daemon.stopped", "daemon.lost", "setting.changed")
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kugetsu.domain.events import Event
     from kugetsu.domain.events.attempts import AttemptLate
     from kugetsu.domain.events.hosts import HostJoined, HostLost, HostReturned, LeftWork
     from kugetsu.domain.events.system import DaemonLost, SettingShared
+
+
+def on_host(event: Event, text: str, names: Mapping[str, str]) -> str:
+    """The words of an event with the name of its host, for events that are of one; ``names`` of those that share the
+    log, by their ids. The log has the ids, since a name may change."""
+    kind, data = event["type"], event["data"]
+    process = data.get("claimer") or data.get("identity") or {}
+    host = data.get("host") or process.get("host") or ""
+    name = names.get(host)
+    if name is None:
+        return text
+    if kind.startswith("host."):
+        return text.replace(f"host {host:.8}", f"host {line(name)}", 1)
+    if kind == "attempt.claimed":
+        slot, comma, rest = text.partition(", ")
+        return f"{slot} on {line(name)}{comma}{rest}"
+    return f"{text} on {line(name)}" if kind in _ON_HOST else text
 
 
 def joined(data: HostJoined) -> str:

@@ -134,5 +134,5 @@ def _state(row: dict[str, Any]) -> str:
 
 def work_left(one: dict[str, Any]) -> str:
     """Work that may be on a lost host alone."""
-    at = f" at {one['head'][:10]}" if one["head"] else ""
+    at = f", last known at {one['head'][:10]}" if one["head"] else ""
     return line(f"{one['session']}, {one['branch'] or 'no branch'}{at}, in {one['worktree']}")

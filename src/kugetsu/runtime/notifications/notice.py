@@ -62,6 +62,8 @@ class Notice:
     title: str | None = None
     result: str | None = None
     words: str | None = None
+    #: The id of the host that it is about, in a log that several share.
+    host: str | None = None
 
     def json(self) -> dict[str, Any]:
         """As `--json` and webhooks show it."""
@@ -95,7 +97,8 @@ def notice_of(event: Event) -> Notice | None:
     if applies is not None and not applies(event, data):
         return None
     issue, task, attempt = (event.get(name) for name in ("issue", "task", "attempt"))
-    return Notice(event["seq"], event["at"], type, one_line(text(data)), issue, task, attempt)
+    host = data.get("host") if event["type"] in _OF_HOSTS else None
+    return Notice(event["seq"], event["at"], type, one_line(text(data)), issue, task, attempt, host=host)
 
 
 def one_line(text: object) -> str:
@@ -116,6 +119,12 @@ def located(notice: Notice, state: State, servers: Mapping[str, str]) -> Notice:
     task = state.tasks.get(notice.task) if notice.task is not None else None
     title = (session.title if session is not None else None) or (task.title if task is not None else None)
     notice.title = one_line(title) if title else None
+    host = state.hosts.get(notice.host or "")
+    if host is not None:
+        named = f"host {one_line(host.name)}"
+        notice.text = notice.text.replace(f"host {host.id:.8}", named).replace(
+            "the daemon ", f"the daemon of {named} ", 1
+        )
     if task is not None and task.result is not None and task.changed == notice.seq and notice.type in _ENDS:
         notice.result = task.result_kind
         notice.words = one_line(result_words.words(task.result)) if notice.type == "task_completed" else None
@@ -218,7 +227,8 @@ def _lost(data: dict[str, Any]) -> str:
     reason, head = str(data.get("reason", "")), work.get("head") if isinstance(work, dict) else None
     if not isinstance(work, dict) or not isinstance(head, str) or work.get("pushed"):
         return reason
-    return f"{reason}; {work.get('branch')} at {head[:10]} is only there, in {work.get('worktree')}"
+    branch, worktree = work.get("branch"), work.get("worktree")
+    return f"{reason}; {branch}, last known at {head[:10]}, may have more that is only there, in {worktree}"
 
 
 def _left_commits(event: Event, data: dict[str, Any]) -> bool:  # noqa: ARG001  one signature
@@ -237,7 +247,7 @@ def _left(data: dict[str, Any]) -> list[dict[str, Any]]:
 def _returned(data: dict[str, Any]) -> str:
     """Where the commits are that only a host has which was lost, and is there again."""
     return "; ".join(
-        f"{one.get('session')}: {counted(one['commits'], 'commit')} on a host that was lost, {_kept_on(one)}"
+        f"{one.get('session')}: {counted(one['commits'], 'commit')} on {_named(data)} that was lost, {_kept_on(one)}"
         for one in _left(data)
     )
 
@@ -254,7 +264,12 @@ def _kept_on(one: dict[str, Any]) -> str:
 def _host_lost(data: dict[str, Any]) -> str:
     since = data.get("silent_since")
     how = f"was not heard of since {since[:10]} {since[11:16]} UTC" if isinstance(since, str) else "is gone"
-    return f"a host {how}: its tasks go to the others"
+    return f"{_named(data)} {how}: its tasks go to the others"
+
+
+def _named(data: dict[str, Any]) -> str:
+    """The host by its id, which `located` replaces by its name."""
+    return f"host {data.get('host')!s:.8}"
 
 
 def _values(data: dict[str, Any]) -> dict[str, Any]:
@@ -266,6 +281,8 @@ def _values(data: dict[str, Any]) -> dict[str, Any]:
 def _claimed(data: dict[str, Any]) -> str:
     return f"slot {data['slot']}" if data.get("slot") is not None else "the PM agent takes it"
 
+
+_OF_HOSTS = ("host.lost", "host.returned", "daemon.lost")
 
 _KINDS: dict[str, tuple[str, Callable[[Event, dict[str, Any]], bool] | None, Callable[[dict[str, Any]], object]]] = {
     "task.queued": ("task_queued", _waits, lambda data: data.get("title")),
