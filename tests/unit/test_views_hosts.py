@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from kugetsu.domain.decide import claims, daemon, hosts, queue
 from kugetsu.domain.scheduling import forecast
+from kugetsu.host.paths import Paths
+from kugetsu.model import clock
+from kugetsu.runtime import heard
 from kugetsu.runtime.query import contact
 from kugetsu.runtime.query.points import Probes
 from kugetsu.views import hosts as view
@@ -56,6 +61,20 @@ def test_why_says_what_holds_a_task_back_on_each_host() -> None:
     lines = why.task_lines(data, Screen(now=world.now, width=80))
     assert "  on one  host: one does not offer gpu" in lines
     assert "  on two  nothing holds it back there" in lines
+
+
+def test_a_host_whose_daemon_has_just_started_was_heard_of_since(tmp_path: Path, monkeypatch: Any) -> None:
+    world = World()
+    for host, name in ((ONE, "one"), (TWO, "two")):
+        world.do(partial(hosts.join, host=host, term=1, name=name, labels=[], cap=2))
+    world.do(partial(daemon.started, identity={**PROCESS, "host": TWO}, lease="d-two"))
+    paths = Paths(str(tmp_path))
+    os.makedirs(paths.leases)
+    heard.write(paths.leases, heard.Heard(world.now, world.now, {ONE: 190.0, TWO: 217.0}))
+    monkeypatch.setattr(contact, "is_shared", lambda _: True)
+    monkeypatch.setattr(contact.lease, "alive", lambda *_: True)
+    since = clock.add_seconds(world.state.daemon_of(TWO).changed_at, 3.0)
+    assert contact.known(paths, world.state, since).silent == {ONE: 190.0, TWO: 3.0}
 
 
 def test_one_host_sees_no_hosts() -> None:

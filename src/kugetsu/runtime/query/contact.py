@@ -43,9 +43,10 @@ def known(paths: Paths, state: State, now: str) -> Contact:
         return Contact({})
     last: Heard = heard.read(paths.leases)
     if lease.alive(paths.leases, _RELAY):
+        silent = {host: _since_its_start(state, host, known, now) for host, known in last.silent.items()}
         if last.trouble is None:
-            return Contact(last.silent)
-        return Contact(last.silent, "away", last.mirrored or last.at or state.at or None, last.trouble)
+            return Contact(silent)
+        return Contact(silent, "away", last.mirrored or last.at or state.at or None, last.trouble)
     if is_kept(paths.log):
         return Contact({})
     if not liveness.daemon(paths, state):
@@ -54,3 +55,10 @@ def known(paths: Paths, state: State, now: str) -> Contact:
     if clock.seconds_between(started, now) < _STARTING_SECONDS:
         return Contact({})
     return Contact({}, "relay", last.mirrored or last.at or state.at or None)
+
+
+def _since_its_start(state: State, host: str, silent: float, now: str) -> float:
+    """For how many seconds a host has been silent, by the last look at the database or, if that is later, by the start
+    of its daemon in the log: there it is known at once, the database is looked at only with each beat."""
+    daemon = state.daemon_of(host)
+    return max(min(silent, clock.seconds_between(daemon.changed_at, now)), 0.0) if daemon.runs else silent
