@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import psycopg
 import pytest
@@ -13,6 +16,9 @@ from cli.conftest import Command
 from cli.test_completion import words as candidates
 from cli.test_json_shapes import compare, documented
 from cli.test_other_hosts import share
+from kugetsu.cli import settings
+from kugetsu.domain.state import empty
+from kugetsu.model.errors import LogUnreachable
 
 
 def minutes_to_live(database: str) -> float:
@@ -39,6 +45,43 @@ def second(tmp_path: Path, shared: Command, database: str) -> Iterator[Command]:
 
 def listed(kugetsu: Command) -> dict[str, tuple[str, str]]:
     return {one["key"]: (one["value"], one["source"]) for one in kugetsu("config", "list", "--json").json["shared"]}
+
+
+def test_a_setting_that_is_written_while_the_database_is_away_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "log").mkdir()
+    (tmp_path / "config").touch()
+    away = LogUnreachable("the database cannot be reached; nothing was appended", "kugetsu doctor")
+    monkeypatch.setattr(settings, "_record", Mock(side_effect=away))
+    notes: list[str] = []
+    call: Any = SimpleNamespace(
+        environment={"KUGETSU_DIR": str(tmp_path)}, workspace=None, state=empty, note=notes.append
+    )
+    assert settings.write(call, "KUGETSU_MODEL", "a/b") == ("", "a/b", None)
+    assert "a/b" in (tmp_path / "config").read_text()
+    assert notes[0].startswith("written, but") and notes[1] == "hint: kugetsu doctor"
+
+
+def test_each_host_undoes_the_settings_of_its_own_file(shared: Command, second: Command) -> None:
+    first = shared("config", "set", "KUGETSU_MODEL", "a/b", "--json").json["seq"]
+    other = second("config", "set", "KUGETSU_MODEL", "c/d", "--json").json["seq"]
+    assert second("undo", str(first), "--yes").code == 5
+    refused = second("undo", str(first), "--yes").err
+    assert f"kugetsu undo {first}" in refused and "it changed KUGETSU_MODEL of host" in refused
+    undone = shared("undo", str(first), "--yes")
+    assert undone.code == 0, undone.err
+    assert shared("config", "get", "KUGETSU_MODEL").out == "\n"
+    assert second("config", "get", "KUGETSU_MODEL").out == "c/d\n"
+    assert second("undo", "--yes").code == 0, "the latest of its own"
+    name = socket.gethostname()
+    rows = second("history", "--all").out.splitlines()
+    assert [row.split("  because")[0].split("KUGETSU_MODEL ")[1] for row in rows if "KUGETSU_MODEL" in row][:2] == [
+        f"(default) → a/b on {name}",
+        f"(default) → c/d on {name}",
+    ]
+    assert other > first
+    assert "kugetsu queue-daemon restart" in second("config", "set", "HOST_LABELS", "gpu").err
 
 
 def test_what_one_host_sets_all_hosts_have(shared: Command, second: Command, database: str) -> None:

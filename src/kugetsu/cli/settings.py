@@ -13,10 +13,11 @@ from kugetsu.domain.new_event import NewEvent
 from kugetsu.host.config import Config, load, load_leniently
 from kugetsu.host.config_file import set_value, unset_value
 from kugetsu.host.paths import Paths
-from kugetsu.model.errors import BadInput, NotSetUp
+from kugetsu.model.errors import BadInput, LogUnreachable, NotSetUp
 from kugetsu.model.plural import listed
 from kugetsu.model.settings import OF_REPOSITORY, SETTINGS, known, require_own, require_servers
 from kugetsu.redaction.funnel import redact
+from kugetsu.runtime import host_id
 from kugetsu.runtime.query import subjects
 from kugetsu.views.tables import Column, table
 from kugetsu.views.text import line
@@ -136,7 +137,7 @@ def _set(call: Call) -> int:
     call.show(data, [f"{key}={call.args.value if new is None else new}{of}"])
     call.note_undo_of(seq)
     warn_of_environment(call, key)
-    shared_settings.note_of_both(call, key)
+    shared_settings.note(call, key)
     _warn_of_unknown(call, repository)
     return 0
 
@@ -203,7 +204,8 @@ def write(
     call: Call, key: str, value: str | None, repository: str | None = None
 ) -> tuple[str | None, str | None, int | None]:
     """Write a setting, or a repository's own value of it, into the file (None: take it out) and record who did it: the
-    value before, the value now, and the event's seq (None when nothing changed). Raises BadInput for a value that it
+    value before, the value now, and the event's seq (None when nothing changed or it could not be recorded, because the
+    database of a shared log is away). Raises BadInput for a value that it
     cannot have, LogDamaged before anything is written."""
     path = file_of(call)
     _require_log(call)
@@ -219,9 +221,14 @@ def write(
     try:
         if old != (new or "") or (before is not None and after is not None and before.is_own(key) != after.is_own(key)):
             inherited = before is not None and not before.is_own(key)
-            seq = _record(call, setting_changed(key, _logged(old), redact(new or ""), repository, inherited=inherited))
+            known = (key, _logged(old), redact(new or ""), repository)
+            host = host_id.sharing(call.workspace, call.state())
+            seq = _record(call, setting_changed(*known, inherited=inherited, host=host))
     except BadInput as problem:  # another line of the file: this one is written all the same
         call.note(f"written, but the file is not usable yet: {problem.message}")
+    except LogUnreachable as problem:  # the file counts: it has the value all the same
+        call.note(f"written, but the log does not tell who did it: {problem.message}")
+        call.note(f"hint: {problem.hint}")
     return old, new, seq
 
 

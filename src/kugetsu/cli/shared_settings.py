@@ -12,6 +12,8 @@ from kugetsu.model.settings import SETTINGS, SHARED
 from kugetsu.runtime import shared_settings as settings
 from kugetsu.views.text import line
 
+_TOLD = ("HOST_NAME", "HOST_LABELS")
+
 
 def argument(parser: Parser) -> None:
     """Declare ``--shared``."""
@@ -71,7 +73,12 @@ def rows(call: Call) -> list[dict[str, Any]]:
     return found
 
 
-def note_of_both(call: Call, key: str) -> None:
-    """Say of a setting that a host and all hosts can have, that it was this host's."""
-    if key in SHARED and is_shared(call.workspace.paths.log):
+def note(call: Call, key: str) -> None:
+    """Say of a setting that a host and all hosts can have, that it was this host's; of one that the others are told
+    when a daemon starts, that it is not known to them yet."""
+    if not is_shared(call.workspace.paths.log):
+        return
+    if key in _TOLD:
+        call.note("the other hosts are told when the daemon starts: kugetsu queue-daemon restart")
+    if key in SHARED:
         call.note(f"for the agents of this host only; of all hosts: kugetsu config set --shared {key} VALUE")
