@@ -93,7 +93,7 @@ def test_a_daemon_starts_the_relay_and_commands_go_through_it(
     for words in (("queue", "enqueue", TASK, "without the relay"), ("log", "unshare"), ("log", "push")):
         alone = ready(*words, real=True)
         assert alone.code == 1, words
-        assert "kugetsu[hosts]" in alone.err
+        assert "pipx install --force '.[hosts]'" in alone.err
 
 
 def _paths(kugetsu: Command) -> Any:

@@ -488,7 +488,7 @@ def test_commands_of_one_host_work_without_the_driver(tmp_path: Path) -> None:
     assert run("status").returncode == 0
     refused = run("queue", "enqueue", "host/o/r#1", "words")
     assert refused.returncode == 1
-    assert b"kugetsu[hosts]" in refused.stderr
+    assert b"pipx install --force '.[hosts]'" in refused.stderr
 
 
 def test_the_server_ends_on_a_signal_of_its_own(postgres: Any) -> None:

@@ -43,7 +43,7 @@ def _list(call: Call) -> int:
         }
         for host in state.hosts.values()
     ]
-    call.show({"hosts": rows}, [] if call.json else view.listed(call.screen, rows))
+    call.show({"hosts": rows}, view.listed(call.screen, rows) if rows and not call.json else [])
     if not call.json:
         lack = view.lack(known, call.screen.now)
         if lack is not None and rows:

@@ -78,7 +78,7 @@ COMMANDS = {
         "before, what is appended goes to the database first. Stop the daemon and let the agents end before. The role\n"
         "of the URL owns the schema kugetsu; hosts log in as roles of their own (GRANT kugetsu_writer TO …). The\n"
         "password goes to ~/.pgpass, or comes with the URL on stdin: then it is kept in log/shared, mode 0600.\n"
-        "Needs pip install 'kugetsu[hosts]'.",
+        "Needs the driver: pipx install --force '.[hosts]', in kugetsu's checkout.",
         _share_arguments,
         _share,
         json=f"{_HEAD}\nschema  the version of the database's schema\nroles   whether its roles exist now",
@@ -108,8 +108,8 @@ COMMANDS = {
     "log push": Command(
         "[--json]",
         "After the database was restored from an older backup, or failed over to a standby that was behind: appends\n"
-        "the events that this host's mirror has and the database lost, line for line. Run it on the host that has\n"
-        "the most (kugetsu log seal shows the number). If the database has other events in their place, nothing is\n"
+        "the events that this host's mirror has and the database lost, line for line. Stop the daemons of all hosts,\n"
+        "then run it on each of them, in any order. If the database has other events in their place, nothing is\n"
         "changed.",
         _arguments,
         _push,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from kugetsu.domain.decide import hosts as decide
+from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import Host, Session, State
 from kugetsu.model.errors import Conflict, KugetsuError
 from kugetsu.model.plural import counted
@@ -24,9 +25,14 @@ def leave(ws: Workspace, *, force: bool) -> tuple[Host, bool]:
     host = membership.find(ws, None)
     now = host.takes_part
     if now:
+
+        def left(state: State) -> list[NewEvent]:
+            return decide.leave(state, host.id, state.hosts[host.id].term, "it left")
+
         if not force:
+            left(ws.state())  # refused while somebody works here: only then it is time to push
             _require_pushed(ws.state(), host)
-        ws.log.transact(lambda state: decide.leave(state, host.id, state.hosts[host.id].term, "it left"))
+        ws.log.transact(left)
     elif host.state == "lost":
         raise Conflict(f"host {host.name} was lost, and takes part no more", "to take part again: kugetsu host join")
     daemon_control.stop(ws, drain=False)

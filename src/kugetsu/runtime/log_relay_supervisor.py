@@ -14,7 +14,7 @@ class RelaySupervisor(ChildSupervisor):
     module = "kugetsu.runtime.log_relay"
     lease = RELAY
     name = "relay"
-    purpose = "appends to the shared log"
+    purpose = "takes the appends of this host"
 
     def needed(self, state: State) -> bool:  # noqa: ARG002 - whatever is in the log
         """Whether the log is shared."""

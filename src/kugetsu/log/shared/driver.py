@@ -10,7 +10,8 @@ try:
 except ImportError as missing:
     raise LogUnreachable(
         f"a log that is shared over PostgreSQL needs its driver, which is missing ({missing})",
-        "install it beside kugetsu: pip install 'kugetsu[hosts]'",
+        "in kugetsu's checkout: pipx install --force '.[hosts]', or with the pip of its environment: "
+        "pip install '.[hosts]'",
     ) from missing
 
 __all__ = ["conninfo", "psycopg"]
