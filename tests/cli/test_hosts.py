@@ -58,7 +58,8 @@ def test_a_host_drains_leaves_and_joins_again(ready: Command, tmp_path: Path) ->
     assert again.code == 0 and "already" in again.out
     daemon = ready("queue-daemon", "start")
     assert daemon.code != 0 and "kugetsu host join" in daemon.err
-    assert "kugetsu host join" in ready("status").out
+    shown = ready("status").out
+    assert "kugetsu host join" in shown and "kugetsu queue-daemon start" not in shown, "it would be refused"
     joined = ready("host", "join", "--json")
     compare(joined.json, documented("host join"))
     assert joined.json["joined_now"] is True and ready("host", "join", "--json").json["joined_now"] is False

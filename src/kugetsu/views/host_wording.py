@@ -33,7 +33,7 @@ def on_host(event: Event, text: str, names: Mapping[str, str]) -> str:
     if kind == "attempt.claimed":
         slot, comma, rest = text.partition(", ")
         return f"{slot} on {line(name)}{comma}{rest}"
-    return f"{text} on {line(name)}" if kind in _ON_HOST else text
+    return f"{line(name)}: {text}" if kind in _ON_HOST else text
 
 
 def joined(data: HostJoined) -> str:

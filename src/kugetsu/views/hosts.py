@@ -101,6 +101,9 @@ def lack(contact: Contact, now: str) -> tuple[str, str, str, str] | None:
     if contact.lack == "relay":
         text = f"what other hosts did is shown {as_of}: the daemon's relay is not running"
         return "log", "behind", text, "kugetsu queue-daemon logs"
+    if contact.lack == "left":
+        text = f"what other hosts did is shown {as_of}: this host has left the shared log"
+        return "log", "behind", text, "kugetsu host join"
     text = f"what other hosts did is shown {as_of}: no daemon keeps this host's mirror up to date"
     return "log", "behind", text, "kugetsu queue-daemon start"
 

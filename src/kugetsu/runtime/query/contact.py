@@ -5,6 +5,7 @@ Small: `kugetsu status` loads it where hosts share a log.
 
 from __future__ import annotations
 
+from kugetsu.host import host_file
 from kugetsu.log.files.segments import is_shared
 from kugetsu.log.shared.kept import is_kept
 from kugetsu.model import clock
@@ -28,8 +29,8 @@ _STARTING_SECONDS = 10.0
 class Contact:
     """``silent``: for how many seconds each host had been silent when the database last answered; empty where nobody
     asks it. ``lack`` is None while this host's mirror is kept up to date, else "away" (the database, for ``trouble``),
-    "relay" (the daemon's is not running) or "daemon" (none is running); it is as of ``as_of`` then: the last look, or
-    the mirror's last event."""
+    "relay" (the daemon's is not running), "daemon" (none is running) or "left" (nor can one be started); it is as of
+    ``as_of`` then: the last look, or the mirror's last event."""
 
     silent: dict[str, float]
     lack: str | None = None
@@ -50,7 +51,9 @@ def known(paths: Paths, state: State, now: str) -> Contact:
     if is_kept(paths.log):
         return Contact({})
     if not liveness.daemon(paths, state):
-        return Contact({}, "daemon", last.mirrored or last.at or state.at or None)
+        here = state.hosts.get(host_file.read(paths.root) or "")
+        lack = "left" if here is not None and here.state == "left" else "daemon"
+        return Contact({}, lack, last.mirrored or last.at or state.at or None)
     started = liveness.daemon_here(paths, state).changed_at
     if clock.seconds_between(started, now) < _STARTING_SECONDS:
         return Contact({})
