@@ -8,10 +8,11 @@ import os
 import shutil
 import struct
 import subprocess
+import time
 
 _SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "skewed_clock.c")
 _BILLION = 1_000_000_000
-_FORM = struct.Struct("qq")
+_FORM = struct.Struct("qqq")
 
 
 class Clock:
@@ -19,7 +20,7 @@ class Clock:
     ahead. Without a C compiler (``library`` is None) they stay those of the machine."""
 
     def __init__(self, path: str, library: str | None, wall: float) -> None:
-        self._path, self._library = path, library
+        self._path, self._library, self._made = path, library, int(time.time())
         self.wall, self.awake = (wall, 0.0) if library is not None else (0.0, 0.0)
         with open(path, "wb") as file:
             file.write(bytes(_FORM.size))
@@ -47,7 +48,7 @@ class Clock:
         return True
 
     def _show(self) -> None:
-        self._numbers[:] = _FORM.pack(round(self.wall * _BILLION), round(self.awake * _BILLION))
+        self._numbers[:] = _FORM.pack(round(self.wall * _BILLION), round(self.awake * _BILLION), self._made)
 
 
 @functools.cache

@@ -1,8 +1,10 @@
 /* A host's own clock for several hosts on one machine: preloaded (LD_PRELOAD) into all that a host starts.
  *
- * The file that SKEWED_CLOCK names holds two numbers of 64 bits, in nanoseconds: what is added to the wall clock and to
- * the times of files, and what is added to the clock that counts on while a machine sleeps (CLOCK_BOOTTIME). It is
- * mapped, so that the clocks of processes that run can be set. CLOCK_MONOTONIC stays as it is: the kernel wakes by it.
+ * The file that SKEWED_CLOCK names holds three numbers of 64 bits, the first two in nanoseconds: what is added to the
+ * wall clock and to the times of files, and what is added to the clock that counts on while a machine sleeps
+ * (CLOCK_BOOTTIME). It is mapped, so that the clocks of processes that run can be set. CLOCK_MONOTONIC stays as it is:
+ * the kernel wakes by it. The third is when the clock was made, in seconds: files that are older, as the modules of
+ * Python are, belong to the machine and keep their times.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -26,7 +28,7 @@ __attribute__((constructor)) static void open_clock(void)
     int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
     if (fd < 0)
         return;
-    void *mapped = mmap(NULL, 2 * sizeof *offsets, PROT_READ, MAP_SHARED, fd, 0);
+    void *mapped = mmap(NULL, 3 * sizeof *offsets, PROT_READ, MAP_SHARED, fd, 0);
     close(fd);
     if (mapped != MAP_FAILED)
         offsets = mapped;
@@ -69,12 +71,12 @@ time_t time(time_t *into)
     return now.tv_sec;
 }
 
-#define SHIFT(status)                          \
-    if (result == 0 && offsets) {              \
-        add(&(status)->st_atim, offsets[0]);   \
-        add(&(status)->st_mtim, offsets[0]);   \
-        add(&(status)->st_ctim, offsets[0]);   \
-    }                                          \
+#define SHIFT(status)                                                          \
+    if (result == 0 && offsets && (status)->st_mtim.tv_sec >= offsets[2]) {   \
+        add(&(status)->st_atim, offsets[0]);                                   \
+        add(&(status)->st_mtim, offsets[0]);                                   \
+        add(&(status)->st_ctim, offsets[0]);                                   \
+    }                                                                          \
     return result;
 
 #define BY_PATH(name, type)                                             \
