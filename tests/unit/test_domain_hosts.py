@@ -13,6 +13,7 @@ from kugetsu.domain.decide import attempts, claims, daemon, pauses, persons, que
 from kugetsu.domain.decide import hosts as decide
 from kugetsu.domain.facts import Ending
 from kugetsu.domain.fold import fold
+from kugetsu.domain.gate_round import GateRound
 from kugetsu.domain.state import empty
 from kugetsu.domain.verdict import Verdict
 from kugetsu.model import clock
@@ -335,9 +336,10 @@ def test_what_is_asked_once_for_many_tasks_is_what_each_would_be_told(world: Wor
     def compare() -> None:
         for host in (ONE, TWO, third):
             known = facts(world, host)
-            place = placement.Placement(world.state, known)
+            place, here = placement.Placement(world.state, known), GateRound(world.state, known)
             for task in world.state.waiting():
-                closed = gates.first_closed(world.state, task, known)
+                closed, once = gates.first_closed(world.state, task, known), here.first_closed(task)
+                assert (once and (once.code, once.values)) == (closed and (closed.code, closed.values))
                 there = placement.by_host(world.state, task, known)
                 others = [verdict for other, verdict in there if other.id != host]
                 if closed is None:
