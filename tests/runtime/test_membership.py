@@ -410,9 +410,11 @@ def test_a_host_that_was_given_up_and_lives_stops_its_agents_and_joins_again(
     membership.lose(first.ws, "two")
     assert eventually(lambda: types(second, "attempt.late") == ["attempt.late"], PATIENCE)
     assert eventually(lambda: second.state().hosts[there].takes_part, PATIENCE)
-    assert second.state().hosts[there].term == host_file.term(second.paths.root) == 3
-    assert second.state().hosts[there].away == {}
-    assert daemon_control.status(second).running, "its daemon, which was counted as lost, is there again"
+    assert eventually(lambda: host_file.term(second.paths.root) == 3, PATIENCE)
+    assert second.state().hosts[there].term == 3 and second.state().hosts[there].away == {}
+    assert eventually(lambda: daemon_control.status(second).running, PATIENCE), (
+        "its daemon, which was counted as lost, is there again"
+    )
 
 
 def daemon_died(ws: Workspace) -> None:
