@@ -9,7 +9,6 @@ started there is none, and its own clock counts.
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 
 from kugetsu.host import run_files
 from kugetsu.model import clock
@@ -42,10 +41,11 @@ def renew(leases: str, before: float, after: float, there: int) -> None:
 def read(file: str) -> int | None:
     """What the agreed clock showed when this machine started, in microseconds; None if the file tells nothing of that
     start."""
-    with suppress(OSError, ValueError):
+    try:  # start-up: contextlib would be 8 % of `kugetsu status` here (14 of 162 million instructions)
         boot, at_start = run_files.read(file, 200).split()
         return int(at_start) if boot.decode() == identity.boot_id() else None
-    return None
+    except (OSError, ValueError):
+        return None
 
 
 def follow(leases: str) -> None:
