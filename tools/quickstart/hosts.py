@@ -225,7 +225,8 @@ class HostsDemonstration(Demonstration):
             self._until(lambda: self._told("host.returned"))
         for event in self._told("host.returned"):
             for one in event["data"]["worktrees"]:
-                screen.note(f"· {one['session']}: {one['commits']} commit on {one['rescue']}")
+                pushed = ", pushed" if one["pushed"] else ""
+                screen.note(f"· {one['session']}: {one['commits']} commit on {one['rescue']}{pushed}")
                 git = ["git", "-C", one["worktree"], "log", "--oneline", "-1", one["rescue"]]
                 screen.output(screen.run(git, dying.environment, at=dying.name))
         screen.output(self._kugetsu("host", "list"))

@@ -76,6 +76,7 @@ _REMEDIES: dict[str, str] = {
     "service file": "correct PGSERVICEFILE, or make that file",
     "does not support SSL": "switch ssl on at the server, or take sslmode out of the URL (then whoever is on the "
     "network reads the log)",
+    "invalid response to SSL": "check host and port in the URL: what answers there is not PostgreSQL",
     "resolve": "correct the host in the URL: this machine knows no {host}",
     "connection refused": "check host and port in the URL, that the server runs, and that it listens to other "
     "machines (listen_addresses)",

@@ -139,7 +139,7 @@ def _mirror(context: Context, asked: Health) -> Iterator[Finding]:
     behind = asked.head.seq - own.seq
     if behind < 0:
         text = f"the database lacks {counted(-behind, 'event')} that this host's mirror has: its end was lost"
-        yield found.problem("mirror", text, "kugetsu log push, on the host that has the most")
+        yield found.problem("mirror", text, "stop the daemons of all hosts, then on each of them: kugetsu log push")
     elif behind == 0 and own != asked.head:
         yield found.problem("mirror", "the database has another log than this host's mirror", "kugetsu log verify")
     elif behind and not RELAY.alive(context.paths):
