@@ -127,11 +127,12 @@ def test_slots_are_used_by_host_with_the_cap_of_the_time() -> None:
 
 def test_a_timeline_has_the_slots_of_each_host() -> None:
     world = three_at_work()
+    world.do(partial(hosts.join, host=ONE, term=2, name="first", labels=[], cap=2))
     found = timeline.collect(empty(), world.memory.events, world.memory.events[0]["at"], world.now)
-    assert {host.name: host.slots for host in found.hosts.values()} == {"one": 2, "two": 3}
+    assert {host.name: host.slots for host in found.hosts.values()} == {"first": 2, "two": 3}
     held = {lane.name: [run.attempt for run in lane.runs] for lane in shape.lanes(found)}
-    assert held == {"one:1": ["q1.1"], "one:2": [], "two:1": ["q2.1"], "two:2": ["q3.1"], "two:3": []}
-    assert [shape.slot_of(run, found) for run in found.runs] == ["one:1", "two:1", "two:2"]
+    assert held == {"first:1": ["q1.1"], "first:2": [], "two:1": ["q2.1"], "two:2": ["q3.1"], "two:3": []}
+    assert [shape.slot_of(run, found) for run in found.runs] == ["first:1", "two:1", "two:2"]
 
 
 def test_what_ran_before_is_in_a_lane_of_the_first_host() -> None:

@@ -103,6 +103,7 @@ def collect(
 def _note_caps(found: Timeline, intervals: Intervals) -> None:
     for host, cap in intervals.hosts.caps.items():
         known = found.hosts.setdefault(host, HostSlots(intervals.hosts.names[host]))
+        known.name = intervals.hosts.names[host]  # it may have joined anew under another one
         known.slots = max(known.slots, cap)
 
 
