@@ -135,6 +135,12 @@ def test_a_timeline_has_the_slots_of_each_host() -> None:
     assert [shape.slot_of(run, found) for run in found.runs] == ["first:1", "two:1", "two:2"]
 
 
+def test_a_timeline_has_the_titles_of_tasks_that_were_queued_on_a_shared_log() -> None:
+    world = three_at_work()
+    found = timeline.collect(empty(), world.memory.events, world.memory.events[0]["at"], world.now)
+    assert found.titles == {"q1": "go", "q2": "go", "q3": "go"}
+
+
 def test_what_ran_before_is_in_a_lane_of_the_first_host() -> None:
     world = World()
     world.do(partial(queue.enqueue, kind="dev", issue=ISSUES[0], message="go", via="enqueue"))

@@ -78,7 +78,7 @@ def collect(
             _note_caps(found, intervals)
         elif event["type"] == "attempt.claimed":
             found.slots = max(found.slots, event.get("facts", {}).get("cap", 0))
-        elif event["type"] in _NAMING:
+        if event["type"] in _NAMING:
             naming.append(event)
     closed += intervals.settle(until, dead=dead)
     found.runs = [one for one in closed if isinstance(one, Run)] + list(intervals.runs.values())
