@@ -76,7 +76,8 @@ def refusals(ws: Workspace, key: str, known: Known) -> list[KugetsuError]:
     if session.kind == "issue":
         checks.append(lambda: _require_not_open(key, known.seen))
         checks.append(lambda: _require_not_owed(session, known))
-        checks.append(lambda: _require_kept_elsewhere(ws, session, care))
+        if host_id.is_own(ws, session.host):  # the path of another host's worktree is another thing here
+            checks.append(lambda: _require_kept_elsewhere(ws, session, care))
     for check in checks:
         try:
             check()
