@@ -174,7 +174,8 @@ def pull_page(mirror: Mirror, arbiter: Arbiter, at: Head) -> bool:
         tail = arbiter.tail(at, most)
         if not tail.lines:
             if tail.head != at:
-                raise diverged(min(tail.head.seq, at.seq), f"its head is {tail.head}, the mirror's {at}")
+                same = min(tail.head.seq, at.seq - (tail.head.seq == at.seq))
+                raise diverged(same, f"its head is {tail.head}, the mirror's {at}")
             return False
         whole = verified(at, tail.lines)
         if whole:
@@ -186,6 +187,7 @@ def pull_page(mirror: Mirror, arbiter: Arbiter, at: Head) -> bool:
 def diverged(seq: int, why: str = "the digests do not follow") -> LogDiverged:
     """The error for a database that has another event after ``seq`` than this host's mirror fits to."""
     return LogDiverged(
-        f"the shared log's database is not the log of this host's mirror, from event {seq + 1} on: {why}",
-        "nothing was changed; `kugetsu log verify` compares the two. Keep both until a person has decided",
+        f"the shared log's database is not the log of this host's mirror, from event {seq + 1} on at the latest: {why}",
+        "nothing was changed; `kugetsu log verify` compares the two. Keep both until a person has decided: "
+        "kugetsu help many-hosts",
     )

@@ -248,7 +248,7 @@ def _require_a_beginning(directory: str, head: Head, own: Head) -> None:
         return
     event = next(iter(read_lines(directory, head.seq - 1, head.seq)), None) if head.seq <= own.seq else None
     if event is None or event[0]["sha"] != head.sha:
-        raise diverged(min(head.seq, own.seq), f"the database holds another log; its head is {head}")
+        raise diverged(min(head.seq - 1, own.seq), f"the database holds another log; its head is {head}")
 
 
 def _copy(connection: psycopg.Connection[Any], directory: str, at: Head) -> Head:
