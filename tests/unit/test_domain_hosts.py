@@ -22,7 +22,7 @@ from kugetsu.model.record import values
 from kugetsu.runtime.notifications.notice import located, notice_of
 from kugetsu.runtime.reviews import owed
 from kugetsu.views import gates as gate_words
-from kugetsu.views import refusals
+from kugetsu.views import host_wording, refusals
 from kugetsu.views.wording import words
 from property.simulation import ISSUES, PROCESS, Event, World
 
@@ -277,6 +277,18 @@ def test_a_person_attaches_where_the_session_is_or_may_be_prepared(world: World)
     assert attach(ONE) == "host 1111 takes no part in the shared log: it is lost"
     assert attach("3" * 32) == "host 3333 takes no part in the shared log: it never joined"
     assert attach(TWO) is None
+
+
+def test_history_names_the_host_of_what_only_a_host_does() -> None:
+    named = partial(host_wording.on_host, names={ONE: "one"})
+    lost: Event = {"type": "host.lost", "v": 1, "data": {"host": ONE, "silent_since": None}}
+    assert named(lost, words(lost)) == "host one: a person said that it is gone"
+    back: Event = {"type": "host.returned", "v": 1, "data": {"host": ONE, "worktrees": []}}
+    assert named(back, words(back)) == "one: no unpushed commits were left there"
+    start: Event = {"type": "daemon.started", "v": 1, "data": {"identity": {"pid": 7, "host": ONE}}}
+    assert named(start, words(start)) == "one: pid 7"
+    other: Event = {"type": "daemon.draining", "v": 1, "data": {"host": TWO, "reason": "SIGTERM"}}
+    assert named(other, words(other)) == "SIGTERM", "one that nobody knows"
 
 
 def test_a_notification_names_the_host_and_not_its_id(world: World) -> None:

@@ -7,7 +7,7 @@ from kugetsu.model.result_words import line_to_push
 from kugetsu.views import times
 from kugetsu.views.text import line
 
-_ON_HOST = ("daemon.started", "daemon.draining", "daemon.stopped", "daemon.lost", "setting.changed")
+_ON_HOST = ("host.returned", "daemon.started", "daemon.draining", "daemon.stopped", "daemon.lost", "setting.changed")
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,12 +28,14 @@ def on_host(event: Event, text: str, names: Mapping[str, str]) -> str:
     name = names.get(host)
     if name is None:
         return text
+    if kind in _ON_HOST:
+        return f"{line(name)}: {text}"
     if kind.startswith("host."):
         return text.replace(f"host {host:.8}", f"host {line(name)}", 1)
     if kind == "attempt.claimed":
         slot, comma, rest = text.partition(", ")
         return f"{slot} on {line(name)}{comma}{rest}"
-    return f"{line(name)}: {text}" if kind in _ON_HOST else text
+    return text
 
 
 def joined(data: HostJoined) -> str:
