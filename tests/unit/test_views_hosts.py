@@ -75,6 +75,9 @@ def test_a_host_whose_daemon_has_just_started_was_heard_of_since(tmp_path: Path,
     monkeypatch.setattr(contact.lease, "alive", lambda *_: True)
     since = clock.add_seconds(world.state.daemon_of(TWO).changed_at, 3.0)
     assert contact.known(paths, world.state, since).silent == {ONE: 190.0, TWO: 3.0}
+    heard.write(paths.leases, heard.Heard(world.now, world.now, refused="this kugetsu is too old"))
+    told = view.lack(contact.known(paths, world.state, since), since)
+    assert told == ("log", "read-only", "this kugetsu is too old", "kugetsu doctor")
 
 
 def test_one_host_sees_no_hosts() -> None:

@@ -24,18 +24,20 @@ _MOST_BYTES = 1 << 20
 class Heard:
     """``at``: when the database last answered, by the clock that the hosts agree on, and ``silent``: for how many
     seconds each host had been silent then. ``mirrored``: until when the mirror was up to date. ``trouble``: why that is
-    not now, and ``remedy``; None if it is, as far as the relay knows."""
+    not now, and ``remedy``; None if it is, as far as the relay knows. ``refused``: why the
+    database takes nothing from this host, though it answers."""
 
     at: str | None = None
     mirrored: str | None = None
     silent: dict[str, float] = field(factory=dict)
     trouble: str | None = None
     remedy: str | None = None
+    refused: str | None = None
 
 
 def write(leases: str, known: Heard) -> None:
     """Keep it for others. Raises OSError."""
-    text = {name: getattr(known, name) for name in ("at", "mirrored", "silent", "trouble", "remedy")}
+    text = {name: getattr(known, name) for name in ("at", "mirrored", "silent", "trouble", "remedy", "refused")}
     run_files.replace(os.path.join(leases, NAME), jsontext.dumps(text) + b"\n")
 
 
@@ -43,6 +45,7 @@ def read(leases: str) -> Heard:
     """What was heard; nothing if no relay has run here yet, or its file is not whole."""
     try:
         found: dict[str, Any] = jsontext.loads(run_files.read(os.path.join(leases, NAME), _MOST_BYTES))
-        return Heard(found["at"], found["mirrored"], found["silent"], found["trouble"], found["remedy"])
+        known = (found["at"], found["mirrored"], found["silent"], found["trouble"], found["remedy"])
+        return Heard(*known, found.get("refused"))
     except (OSError, ValueError, KeyError, TypeError):
         return Heard()

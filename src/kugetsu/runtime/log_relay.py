@@ -46,6 +46,7 @@ class LogRelay(DaemonChild):
         self._unheard = Trouble(self.write)
         self._next_beat = 0.0
         self._beat_trouble: LogUnreachable | None = None
+        self._refusal: KugetsuError | None = None
         self._heard = heard.read(ws.paths.leases)
         self._silence = Silence()
 
@@ -75,6 +76,7 @@ class LogRelay(DaemonChild):
         try:
             ttl = membership.beat(self._ws, self._database)
             beats = self._database.beats()
+            self._refusal = self._database.refusal()
             self._beat_trouble = None
             self._tell(clock.now(), {beat.host: beat.ago for beat in beats})
             for name in membership.expect_the_missing(self._ws, self._database, beats):
@@ -104,6 +106,7 @@ class LogRelay(DaemonChild):
             silent,
             redact(trouble.message) if trouble is not None else None,
             trouble.hint if trouble is not None else None,
+            redact(self._refusal.message) if self._refusal is not None else None,
         )
         if (known.at, known.trouble) == (self._heard.at, self._heard.trouble):
             return

@@ -92,6 +92,8 @@ def lack(contact: Contact, now: str) -> tuple[str, str, str, str] | None:
     """Subject, state, text and command of what keeps the screen from being of now; None if nothing does."""
     if contact.lack is None:
         return None
+    if contact.lack == "refused":
+        return "log", "read-only", str(contact.trouble), "kugetsu doctor"
     as_of = "as of an unknown time"
     if contact.as_of is not None:
         ago = times.duration(times.since(contact.as_of, now))

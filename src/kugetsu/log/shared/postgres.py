@@ -330,6 +330,12 @@ class Database:
         """What the database knows of each host, in the order of their names."""
         return [Beat(*row) for row in self._asked(_BEATS).fetchall()]
 
+    def refusal(self) -> KugetsuError | None:
+        """Why the database takes nothing from this program, though it answers: too old, or the log was closed."""
+        closed, least = self._asked("SELECT closed, min_client FROM kugetsu.meta").fetchall()[0]
+        code = "KG005" if closed else "KG004" if least > CLIENT else None
+        return remedies.of_code(code, place_of(self._url), "") if code is not None else None
+
     def connection(self) -> psycopg.Connection[tuple[Any, ...]]:
         """The open connection (autocommit), for what has no method here. Raises LogUnreachable."""
         return self._open(time.monotonic() + self._patience)

@@ -30,7 +30,8 @@ class Contact:
     """``silent``: for how many seconds each host had been silent when the database last answered; empty where nobody
     asks it. ``lack`` is None while this host's mirror is kept up to date, else "away" (the database, for ``trouble``),
     "relay" (the daemon's is not running), "daemon" (none is running) or "left" (nor can one be started); it is as of
-    ``as_of`` then: the last look, or the mirror's last event."""
+    ``as_of`` then: the last look, or the mirror's last event. "refused": the mirror is kept up to date, and the
+    database takes nothing from this host, for ``trouble``."""
 
     silent: dict[str, float]
     lack: str | None = None
@@ -46,7 +47,7 @@ def known(paths: Paths, state: State, now: str) -> Contact:
     if lease.alive(paths.leases, _RELAY):
         silent = {host: _since_its_start(state, host, known, now) for host, known in last.silent.items()}
         if last.trouble is None:
-            return Contact(silent)
+            return Contact(silent, "refused", None, last.refused) if last.refused else Contact(silent)
         return Contact(silent, "away", last.mirrored or last.at or state.at or None, last.trouble)
     if is_kept(paths.log):
         return Contact({})
