@@ -9,7 +9,8 @@ from loguru import logger
 
 from kugetsu.domain.decide import daemon as decide
 from kugetsu.domain.events import Identity
-from kugetsu.domain.state import Attempt
+from kugetsu.domain.new_event import NewEvent
+from kugetsu.domain.state import Attempt, State
 from kugetsu.runtime import host_id, late_outcomes, left_behind, membership, stop_attempt
 from kugetsu.runtime.process import identity
 from kugetsu.runtime.runner import interactive
@@ -23,6 +24,8 @@ class Participation:
         self._ws = ws
         self._host = host_id.own(ws)
         self._took_part = False
+        #: Whether `_resume` is to be done, and whether the daemon is to stop once its last agent has ended.
+        self._returns, self._drains = True, False
         self._looked_at: set[str] = set()
         self._given_away: dict[str, Attempt] = {}
         self._awaited: list[str] = []
@@ -36,15 +39,32 @@ class Participation:
         ws, state = self._ws, self._ws.state()
         term = membership.join_again(ws, state) if self._took_part else membership.join(ws)
         self._took_part = True
-        if term is None:
-            return False
-        me: Identity = {**identity.own(), "host": self._host}
-        # With the host the log counted its daemon as lost.
-        ws.log.transact(lambda now: [] if now.daemon_of(self._host).runs else decide.started(now, me, lease))
-        logger.info("takes part in the shared log, term {}", term)
+        if term is not None:
+            logger.info("takes part in the shared log, term {}", term)
+        if self._returns:
+            self._resume(lease)
+            self._returns = False
+        return False
+
+    def _resume(self, lease: str) -> None:
+        """Record what the log counts as lost with the host, and is not: this daemon, and the people who are attached.
+        Tried again if the database goes away in the middle."""
+        ws, host = self._ws, self._host
+        me: Identity = {**identity.own(), "host": host}
+
+        def started(state: State) -> list[NewEvent]:
+            known = state.daemon_of(host)
+            return [] if known.runs or known.lease != lease else decide.started(state, me, lease)
+
+        def drains(state: State) -> list[NewEvent]:
+            reason = "asked for before this host was lost"
+            return decide.drain(state, reason, host) if state.daemon_of(host).lease == lease else []
+
+        ws.log.transact(started)
+        if self._drains:
+            ws.log.transact(drains)
         for key in interactive.reclaim(ws):
             logger.info("{}: the person who was attached is still at work there, and has the session again", key)
-        return False
 
     def _settle(self) -> None:
         """Stop and record what was given away."""
@@ -59,7 +79,10 @@ class Participation:
     def _awaits(self) -> bool:
         """Whether something has to end before this host, which was lost, takes part again."""
         state = self._ws.state()
-        here = state.hosts.get(self._host)
+        here, daemon = state.hosts.get(self._host), state.daemon_of(self._host)
+        # A person may have let it join again before this daemon saw that it was lost.
+        self._returns = self._returns or daemon.state == "lost"
+        self._drains = daemon.state == "draining" or (self._drains and self._returns)
         if here is None or here.takes_part:
             return False
         working = late_outcomes.at_work(self._ws, state, self._given_away)

@@ -1,0 +1,70 @@
+"""A daemon whose host was lost takes part again, whatever cuts it off meanwhile."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import pytest
+
+from kugetsu.domain.decide import daemon
+from kugetsu.domain.events import Identity
+from kugetsu.model.errors import LogUnreachable
+from kugetsu.runtime import host_id, membership
+from kugetsu.runtime.participation import Participation
+from kugetsu.runtime.process import identity
+from kugetsu.runtime.runner import interactive
+from runtime.stage import Stage, bare_stage, stage
+from runtime.test_late_outcomes import join, lose
+
+__all__ = ["bare_stage", "stage"]
+
+LEASE = "the daemon's"
+
+
+@pytest.fixture
+def own(stage: Stage) -> str:
+    """This host, which takes part; its daemon runs."""
+    own = host_id.own(stage.ws)
+    join(stage, own, "one", 1)
+    nobody: Any = {"boot": "before", "pid": 7, "start": 1}
+    stage.monkeypatch.setattr(identity, "own", lambda: nobody)
+    me: Identity = {**nobody, "host": own}
+    stage.ws.log.transact(partial(daemon.started, identity=me, lease=LEASE))
+    stage.monkeypatch.setattr(membership, "join", lambda _: None)
+    stage.monkeypatch.setattr(membership, "join_again", lambda _ws, _state: None)
+    return own
+
+
+def test_what_is_cut_off_after_the_join_is_done_in_the_next_turn(stage: Stage, own: str) -> None:
+    reclaimed: list[int] = []
+    stage.monkeypatch.setattr(interactive, "reclaim", lambda _: reclaimed.append(stage.state.seq) or [])
+    part = Participation(stage.ws)
+    assert not part.step(LEASE) and len(reclaimed) == 1
+    assert not part.step(LEASE) and len(reclaimed) == 1, "once"
+    lose(stage, own)
+
+    def join_unanswered(*_: Any) -> int:
+        join(stage, own, "one", 2)
+        raise LogUnreachable("the append may or may not have happened")
+
+    with stage.monkeypatch.context() as cut_off:
+        cut_off.setattr(membership, "join_again", join_unanswered)
+        with pytest.raises(LogUnreachable):
+            part.step(LEASE)
+    assert stage.state.daemon_of(own).state == "lost" and len(reclaimed) == 1
+    assert not part.step(LEASE)
+    assert (stage.state.daemon_of(own).state, stage.state.daemon_of(own).lease) == ("running", LEASE)
+    assert len(reclaimed) == 2, "who is still attached has the session again"
+
+
+def test_a_daemon_that_drained_when_its_host_was_lost_drains_on(stage: Stage, own: str) -> None:
+    part = Participation(stage.ws)
+    part.step(LEASE)
+    stage.ws.log.transact(partial(daemon.drain, reason="stop --drain", host=own))
+    part.step(LEASE)
+    lose(stage, own)
+    join(stage, own, "one", 2)
+    for _ in range(2):
+        part.step(LEASE)
+        assert [event["type"] for event in stage.ws.log.read()][-2:] == ["daemon.started", "daemon.draining"]
