@@ -185,6 +185,41 @@ def test_a_host_that_died_while_it_began_a_term_is_lost_after_its_silence(
     assert membership.join(second) == 3, "it comes back"
 
 
+def test_a_host_that_was_lost_while_it_began_a_term_begins_another(
+    first: Stage, joined: Callable[..., Workspace], database: str, postgres: Any
+) -> None:
+    second = joined("two")
+    daemon_died(second)
+    first.ws.log.pull()  # type: ignore[attr-defined]
+    live_for(postgres, database, 0.1)
+    renew = membership._renew
+
+    def sleep_after(ws: Workspace, asked: Any, host: str, term: int) -> float:
+        ttl = renew(ws, asked, host, term)
+        if term == 2:
+            run(postgres, database, "UPDATE kugetsu.hosts SET expires_at = beat_at")
+            assert membership.fence_the_silent(first.ws, asked.beats()) == ["two"]
+        return ttl
+
+    first.monkeypatch.setattr(membership, "_renew", sleep_after)
+    assert membership.join(second) == 3, "term 2 renews nothing"
+    assert heard(postgres, database)[1] == ("two", 3, False) and membership.takes_part(second, second.state())
+
+
+def test_a_join_whose_answer_was_lost_counts(first: Stage, joined: Callable[..., Workspace]) -> None:
+    second = joined("two")
+    transact = second.log.transact
+
+    def unanswered(decide: Any) -> Any:
+        transact(decide)
+        raise LogUnreachable("the append may or may not have happened")
+
+    with first.monkeypatch.context() as cut_off, pytest.raises(LogUnreachable):
+        cut_off.setattr(second.log, "transact", unanswered)
+        membership.join(second)
+    assert second.state().hosts[host_id.own(second)].term == host_file.term(second.paths.root) == 2
+
+
 def test_nothing_limits_a_host_once_the_last_agent_of_a_stopped_daemon_has_ended(first: Stage) -> None:
     membership.join(first.ws)
     ending = Ending("succeed", "done", "")

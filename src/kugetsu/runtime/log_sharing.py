@@ -6,7 +6,6 @@ import sys
 
 from kugetsu.domain.decide.queue import require_initialised
 from kugetsu.domain.state import State
-from kugetsu.host import host_file
 from kugetsu.log import DomainProjection
 from kugetsu.log.files.segments import Head, is_shared
 from kugetsu.log.shared import marker, sharing
@@ -22,10 +21,11 @@ def share(ws: Workspace, url: str) -> tuple[Migrated, Head]:
     """Share this directory's log, as its first host; see `sharing.share`. One that was killed after the log was in the
     database is completed. Raises Conflict while something here appends to its files."""
     url = sharing.url_from(url, sys.stdin)
-    require_initialised(ws.state())
-    _require_quiet(ws, ws.state())
+    state = ws.state()
+    require_initialised(state)
+    _require_quiet(ws, state)
     ws.close()
-    if _is_half_shared(ws, url):
+    if _is_half_shared(ws, state, url):
         migrated = _migrated(url)
     else:
         migrated, _ = sharing.share(ws.paths.log, url, DomainProjection())
@@ -33,10 +33,10 @@ def share(ws: Workspace, url: str) -> tuple[Migrated, Head]:
     return migrated, ws.log.head()
 
 
-def _is_half_shared(ws: Workspace, url: str) -> bool:
+def _is_half_shared(ws: Workspace, state: State, url: str) -> bool:
     """Whether the log is in this very database, and this host never came to join it."""
     found = marker.read(ws.paths.log)
-    return found is not None and found.url == url and host_file.term(ws.paths.root) is None
+    return found is not None and found.url == url and host_id.own(ws) not in state.hosts
 
 
 def migrate(url: str) -> Migrated:

@@ -48,9 +48,14 @@ def join(ws: Workspace) -> int:
     with closing(database_of(ws.paths.log)) as database:
         term = database.join_host(host, name, identity.boot_id(), known.term if known is not None else 0)
         _renew(ws, database, host, term)
-    host_clock.follow(ws.paths.leases)
-    ws.log.transact(lambda state: decide.join(state, host, term, name, labels, cap))
-    host_file.write_term(ws.paths.root, host, term)
+        host_clock.follow(ws.paths.leases)
+        host_file.write_term(ws.paths.root, host, term)  # before the append, whose answer may be lost
+        ws.log.transact(lambda state: decide.join(state, host, term, name, labels, cap))
+        fenced = any((row.host, row.term, row.fenced) == (host, term, True) for row in database.beats())
+    if fenced:
+        ws.log.transact(lambda _: [])  # the mirror has by then what came with the fence
+        if takes_part(ws, ws.state()):  # it slept in the middle, past the loss of its last term, and renews nothing
+            return join(ws)
     return term
 
 
