@@ -28,6 +28,7 @@ from kugetsu.runtime import (
     host_leave,
     log_sharing,
     membership,
+    participation,
     stop_attempt,
     submit,
 )
@@ -218,6 +219,14 @@ def test_a_join_whose_answer_was_lost_counts(first: Stage, joined: Callable[...,
         cut_off.setattr(second.log, "transact", unanswered)
         membership.join(second)
     assert second.state().hosts[host_id.own(second)].term == host_file.term(second.paths.root) == 2
+
+
+def test_a_host_that_was_lost_without_a_daemon_joins_on_request(first: Stage, joined: Callable[..., Workspace]) -> None:
+    second = joined("two")
+    membership.lose(first.ws, "two")
+    assert second.state().hosts[host_id.own(second)].takes_part, "its mirror does not tell yet"
+    assert participation.join_on_request(second) == 2
+    assert participation.join_on_request(second) is None
 
 
 def test_nothing_limits_a_host_once_the_last_agent_of_a_stopped_daemon_has_ended(first: Stage) -> None:

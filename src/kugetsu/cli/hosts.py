@@ -8,11 +8,9 @@ from kugetsu.cli.call import Call, Command
 from kugetsu.cli.parser import Parser
 from kugetsu.domain import hosts
 from kugetsu.host import host_file
-from kugetsu.model.errors import Conflict
 from kugetsu.model.plural import counted
-from kugetsu.runtime import late_outcomes, membership
+from kugetsu.runtime import membership
 from kugetsu.runtime.query import contact
-from kugetsu.runtime.runner import interactive
 from kugetsu.views import hosts as view
 from kugetsu.views.gates import of_host
 from kugetsu.views.text import line
@@ -121,15 +119,14 @@ def _join_arguments(parser: Parser) -> None:
 
 
 def _join(call: Call) -> int:
-    state = call.ready()
+    from kugetsu.runtime import participation  # it loads what a daemon needs
+
+    call.ready()
+    membership.find(call.workspace, None)
+    term = participation.join_on_request(call.workspace)
     host = membership.find(call.workspace, None)
-    if not host.takes_part and (ids := late_outcomes.at_work(call.workspace, state, {})):
-        text = f"{', '.join(ids)} was given away, and still works here"
-        raise Conflict(text, "kugetsu queue-daemon start: it ends that first, and takes part again then")
-    term = membership.join_again(call.workspace, call.state())
-    interactive.reclaim(call.workspace)
-    told = f"host {line(host.name)} takes part in the shared log, term {term or host.term}"
-    call.show({"host": host.id, "term": term or host.term, "joined_now": term is not None}, [told])
+    told = f"host {line(host.name)} takes part in the shared log, term {host.term}"
+    call.show({"host": host.id, "term": host.term, "joined_now": term is not None}, [told])
     if not call.json and term is not None:
         call.note("next: kugetsu queue-daemon start")
     return 0

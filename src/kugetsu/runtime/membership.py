@@ -213,21 +213,27 @@ def lose(ws: Workspace, text: str) -> tuple[Host, list[dict[str, Any]]]:
 
 
 def find(ws: Workspace, text: str | None) -> Host:
-    """The host of that name, or whose id begins so; without a text this one. Raises NotFound, Conflict."""
+    """The host of that name, or whose id begins so; without a text this one. Raises NotFound, Conflict, and
+    LogUnreachable if it is not known here and the database cannot be asked."""
     if not is_shared(ws.paths.log):
         raise Conflict("the log is not shared: it is in files, on this host only", "kugetsu help many-hosts")
-    known = ws.state().hosts.values()
-    if text is None:
-        own = host_id.own(ws)
-        named = [host for host in known if host.id == own]
-    else:
-        named = [host for host in known if host.name == text] or [host for host in known if host.id.startswith(text)]
+    named = _named(ws, text)
+    if not named:
+        ws.log.transact(lambda _: [])  # the mirror may lack that it joined: without a daemon nobody keeps it
+        named = _named(ws, text)
     if not named:
         what = f"no host {text}" if text is not None else "no host of this directory"
         raise NotFound(f"{what} shares this log", "kugetsu host list")
     if len(named) > 1:
         raise Conflict(f"{len(named)} hosts are named {text}", "name one by its id: kugetsu host list --json")
     return named[0]
+
+
+def _named(ws: Workspace, text: str | None) -> list[Host]:
+    known = ws.state().hosts.values()
+    if text is None:
+        return [host for host in known if host.id == host_id.own(ws)]
+    return [host for host in known if host.name == text] or [host for host in known if host.id.startswith(text)]
 
 
 def drain(ws: Workspace, text: str | None) -> tuple[Host, list[dict[str, Any]]]:

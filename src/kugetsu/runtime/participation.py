@@ -11,10 +11,25 @@ from kugetsu.domain.decide import daemon as decide
 from kugetsu.domain.events import Identity
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import Attempt, State
+from kugetsu.model.errors import Conflict
 from kugetsu.runtime import host_id, late_outcomes, left_behind, membership, stop_attempt
 from kugetsu.runtime.process import identity
 from kugetsu.runtime.runner import interactive
 from kugetsu.runtime.workspace import Workspace
+
+
+def join_on_request(ws: Workspace) -> int | None:
+    """Take part again because a person says so, where no daemon does it; the new term, None if this host takes part.
+    Raises Conflict while something that was given away still works here, LogUnreachable."""
+    ws.log.transact(lambda _: [])  # nobody keeps the mirror: it may lack that this host was lost
+    state = ws.state()
+    here = state.hosts.get(host_id.own(ws))
+    if here is not None and not here.takes_part and (ids := late_outcomes.at_work(ws, state, {})):
+        text = f"{', '.join(ids)} was given away, and still works here"
+        raise Conflict(text, "kugetsu queue-daemon start: it ends that first, and takes part again then")
+    term = membership.join_again(ws, state)
+    interactive.reclaim(ws)
+    return term
 
 
 class Participation:
