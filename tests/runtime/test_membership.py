@@ -21,6 +21,7 @@ from kugetsu.log.shared.opening import database_of
 from kugetsu.model.errors import Conflict, LogUnreachable
 from kugetsu.model.refs import parse_ref
 from kugetsu.runtime import (
+    daemon,
     daemon_control,
     dispatcher,
     host_id,
@@ -506,3 +507,15 @@ def run(postgres: Any, database: str, statement: str) -> None:
 def heard(postgres: Any, database: str) -> list[tuple[Any, ...]]:
     with psycopg.connect(database) as connection:
         return connection.execute("SELECT name, term, fenced FROM kugetsu.hosts ORDER BY name").fetchall()
+
+
+def test_no_daemon_starts_where_the_host_has_left_and_its_mirror_is_behind(
+    first: Stage, joined: Callable[..., Workspace]
+) -> None:
+    second = joined("second")
+    known, term = host_id.own(second), second.state().hosts[host_id.own(second)].term
+    first.ws.log.transact(lambda state: decide_hosts.leave(state, known, term, "the log was taken back"))
+    with pytest.raises(Conflict, match="has left") as refused:
+        daemon.take_over(second)
+    assert refused.value.hint == "to take part in it again: kugetsu host join"
+    assert not second.state().daemon_of(known).runs

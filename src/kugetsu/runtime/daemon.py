@@ -66,8 +66,7 @@ def take_over(ws: Workspace) -> Lease:
     """Become the daemon: append `daemon.started`. Raises Conflict if one lives."""
     membership.ask_the_time(ws)
     me: Identity = {**identity.own(), "host": host_id.own(ws)}
-    if membership.has_left(ws, ws.state()):
-        raise Conflict("this host has left the shared log", hint="to take part in it again: kugetsu host join")
+    _require_part(ws, ws.state())
     membership.wake(ws)
     lease = Lease.create(ws.paths.leases)
     while True:
@@ -79,6 +78,7 @@ def take_over(ws: Workspace) -> Lease:
         def start(
             state: State, named: str | None = named, lives: bool = lives, ended: str | None = ended
         ) -> list[NewEvent]:
+            _require_part(ws, state)  # without a daemon the mirror may have been behind
             daemon = state.daemon_of(me["host"])
             if daemon.lease != named:
                 raise _RetakenError
@@ -97,6 +97,11 @@ def take_over(ws: Workspace) -> Lease:
         if named is not None:
             leases.forget(ws.paths.leases, named)
         return lease
+
+
+def _require_part(ws: Workspace, state: State) -> None:
+    if membership.has_left(ws, state):
+        raise Conflict("this host has left the shared log", hint="to take part in it again: kugetsu host join")
 
 
 class Daemon:
