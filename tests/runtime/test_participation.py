@@ -9,11 +9,14 @@ import pytest
 
 from kugetsu.domain.decide import daemon
 from kugetsu.domain.events import Identity
-from kugetsu.model.errors import LogUnreachable
-from kugetsu.runtime import host_id, membership
+from kugetsu.model.errors import Conflict, LogUnreachable
+from kugetsu.runtime import daemon as daemons
+from kugetsu.runtime import daemon_control, host_id, membership
 from kugetsu.runtime.participation import Participation
 from kugetsu.runtime.process import identity
+from kugetsu.runtime.process.lease import Lease
 from kugetsu.runtime.runner import interactive
+from kugetsu.views.status import daemon_data
 from runtime.stage import Stage, bare_stage, stage
 from runtime.test_late_outcomes import join, lose
 
@@ -68,3 +71,18 @@ def test_a_daemon_that_drained_when_its_host_was_lost_drains_on(stage: Stage, ow
     for _ in range(2):
         part.step(LEASE)
         assert [event["type"] for event in stage.ws.log.read()][-2:] == ["daemon.started", "daemon.draining"]
+
+
+def test_a_daemon_lives_though_its_host_was_lost(stage: Stage, own: str) -> None:
+    held = Lease.create(stage.ws.paths.leases)
+    me: Identity = {**identity.own(), "host": own}
+    stage.ws.log.transact(partial(daemon.started, identity=me, lease=held.nonce))
+    lose(stage, own)
+    status = daemon_control.status(stage.ws)
+    assert (status.running, status.state) == (True, "running")
+    assert daemon_data(stage.state, alive=True, host=own)["state"] == "running", "nobody is told to start it"
+    with pytest.raises(Conflict, match="already running"):
+        daemons.take_over(stage.ws)
+    held.release()
+    status = daemon_control.status(stage.ws)
+    assert (status.running, status.state) == (False, "lost")

@@ -82,7 +82,7 @@ def take_over(ws: Workspace) -> Lease:
             daemon = state.daemon_of(me["host"])
             if daemon.lease != named:
                 raise _RetakenError
-            if lives and daemon.runs:
+            if lives and daemon.state != "stopped":
                 pid = daemon.identity["pid"] if daemon.identity is not None else "unknown"
                 raise Conflict(f"a daemon is already running (pid {pid})", hint="kugetsu queue-daemon status")
             return decide.started(state, me, lease.nonce, ended)

@@ -44,7 +44,9 @@ def of_state(ws: Workspace, state: State) -> DaemonStatus:
     """The daemon in a state already read."""
     daemon = liveness.daemon_here(ws.paths, state)
     running = liveness.daemon(ws.paths, state)
-    shown = daemon.state if running or daemon.state in ("stopped", "lost") else "lost"
+    shown = "lost" if not running and daemon.runs else daemon.state
+    if running and shown == "lost":  # with its host, which it lets take part again
+        shown = "running"
     since = daemon.changed_at or None
     if shown == "lost" and liveness.daemon_stopped(ws.paths, state) is not None:
         shown, since = "stopped", None

@@ -44,19 +44,20 @@ def daemon_here(paths: Paths, state: State) -> Daemon:
 
 
 def daemon(paths: Paths, state: State) -> bool:
-    """Whether the daemon that the log names for this host is running or draining.
+    """Whether the daemon that the log names for this host lives: running or draining, or counted as lost with its host,
+    which is to take part again.
 
     If its lease file was deleted, the process itself is checked.
     """
     here = daemon_here(paths, state)
     held, who = here.lease, here.identity
-    if held is None or not here.runs:
+    if held is None or here.state == "stopped":
         return False
     from kugetsu.runtime.process import identity, lease
 
     if lease.alive(paths.leases, held):
         return True
-    return who is not None and not lease.exists(paths.leases, held) and identity.alive(who)
+    return here.runs and who is not None and not lease.exists(paths.leases, held) and identity.alive(who)
 
 
 def daemon_stopped(paths: Paths, state: State) -> str | None:

@@ -118,11 +118,13 @@ def _agent(state: State, attempt: Attempt, probes: Probes) -> AgentData:
 
 
 def daemon_data(state: State, alive: bool, host: str | None = None, *, stopped: bool = False) -> DaemonData:
-    """The daemon of a host as the log and its lease show it; ``stopped``: it is not lost, as its lease tells."""
+    """The daemon of a host as the log and its lease show it; ``stopped``: it is not lost, as its lease tells. One that
+    lives runs, also if it counts as lost with its host."""
     daemon = state.daemon_of(host)
-    runs = daemon.runs and not stopped
+    runs = (daemon.runs or alive) and not stopped
+    shown = "running" if alive and daemon.state == "lost" else daemon.state
     return {
-        "state": daemon.state if alive or not daemon.runs else "stopped" if stopped else "lost",
+        "state": shown if alive or not daemon.runs else "stopped" if stopped else "lost",
         "pid": daemon.identity.get("pid") if runs and daemon.identity is not None else None,
         # When one that nobody has recorded yet was lost is not known.
         "since": (daemon.changed_at or None) if alive or not daemon.runs else None,
