@@ -228,6 +228,8 @@ def test_a_host_that_was_lost_without_a_daemon_joins_on_request(first: Stage, jo
     assert second.state().hosts[host_id.own(second)].takes_part, "its mirror does not tell yet"
     assert participation.join_on_request(second) == 2
     assert participation.join_on_request(second) is None
+    host, _ = membership.lose(first.ws, "two")
+    assert host.term == 2, "whose mirror does not tell of that term"
 
 
 def test_nothing_limits_a_host_once_the_last_agent_of_a_stopped_daemon_has_ended(first: Stage) -> None:

@@ -11,11 +11,12 @@ from kugetsu.domain.decide import daemon
 from kugetsu.domain.events import Identity
 from kugetsu.model.errors import Conflict, LogUnreachable
 from kugetsu.runtime import daemon as daemons
-from kugetsu.runtime import daemon_control, host_id, membership
+from kugetsu.runtime import daemon_control, host_id, late_outcomes, membership
 from kugetsu.runtime.participation import Participation
 from kugetsu.runtime.process import identity
 from kugetsu.runtime.process.lease import Lease
 from kugetsu.runtime.runner import interactive
+from kugetsu.runtime.workspace import Workspace
 from kugetsu.views.status import daemon_data
 from runtime.stage import Stage, bare_stage, stage
 from runtime.test_late_outcomes import join, lose
@@ -86,3 +87,21 @@ def test_a_daemon_lives_though_its_host_was_lost(stage: Stage, own: str) -> None
     held.release()
     status = daemon_control.status(stage.ws)
     assert (status.running, status.state) == (False, "lost")
+
+
+def test_nothing_starts_beside_what_was_given_away_while_the_host_joined(stage: Stage, own: str) -> None:
+    part = Participation(stage.ws)
+    working = ["q1.1"]
+    stage.monkeypatch.setattr(late_outcomes, "at_work", lambda *_: working)
+    given_away = {"q1.1": {"task": "q1", "issue": None, "session": "s"}}
+
+    def lost_meanwhile(ws: Workspace) -> int:
+        lose(stage, own)
+        join(stage, own, "one", 2)
+        stage.monkeypatch.setattr(stage.state.hosts[own], "away", given_away)
+        return 2
+
+    stage.monkeypatch.setattr(membership, "join", lost_meanwhile)
+    assert part.step(LEASE), "the next attempt in its session would find it in its worktree"
+    working.clear()
+    assert not part.step(LEASE)

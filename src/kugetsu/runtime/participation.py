@@ -47,7 +47,7 @@ class Participation:
 
     def step(self, lease: str) -> bool:
         """Begin a term of this host: at the start, and when another host has fenced the last one; ``lease`` is the
-        daemon's. True if it cannot yet, because of what still works here."""
+        daemon's. True if it cannot yet, or may start nothing, because of what still works here."""
         self._settle()
         if self._awaits():
             return True
@@ -59,7 +59,7 @@ class Participation:
         if self._returns:
             self._resume(lease)
             self._returns = False
-        return False
+        return self._awaits()  # it may have been lost since, and its agents given away, before it joined
 
     def _resume(self, lease: str) -> None:
         """Record what the log counts as lost with the host, and is not: this daemon, and the people who are attached.
@@ -92,13 +92,13 @@ class Participation:
             logger.warning("{} moved to another host; what is only here: {}", one["session"], kept)
 
     def _awaits(self) -> bool:
-        """Whether something has to end before this host, which was lost, takes part again."""
+        """Whether something that was given away has to end before this host takes part again, and starts anything."""
         state = self._ws.state()
         here, daemon = state.hosts.get(self._host), state.daemon_of(self._host)
         # A person may have let it join again before this daemon saw that it was lost.
         self._returns = self._returns or daemon.state == "lost"
         self._drains = daemon.state == "draining" or (self._drains and self._returns)
-        if here is None or here.takes_part:
+        if here is None or not here.away:
             return False
         working = late_outcomes.at_work(self._ws, state, self._given_away)
         if working and working != self._awaited:
