@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 
 from kugetsu.domain.facts import Ending
 from kugetsu.domain.state import Attempt, State
@@ -28,22 +29,15 @@ def settle(ws: Workspace, state: State, known: dict[str, Attempt]) -> list[str]:
     folder here is left alone: nothing is known of it. Raises LogWriteFailed, LogDamaged; what cannot be settled
     otherwise is tried again.
     """
-    host = state.hosts.get(host_id.own(ws)) if state.hosts else None
     settled = []
-    for attempt_id in [*host.away] if host is not None else ():
-        if not os.path.isdir(ws.paths.run(attempt_id)):
-            continue
-        attempt = known.get(attempt_id) or finalize.before_it_was_lost(ws, attempt_id)
-        if attempt is None:
-            continue
-        known[attempt_id] = attempt
+    for attempt in _given_away(ws, state, known):
         try:
             if not reconcile.supervised(ws, attempt) and host_id.may_judge(ws, attempt) and _settle(ws, attempt):
-                settled.append(attempt_id)
+                settled.append(attempt.id)
         except (LogWriteFailed, LogDamaged):
             raise
         except (KugetsuError, OSError) as problem:
-            log_lines.note(f"what came of {attempt_id} cannot be recorded yet: {problem}")
+            log_lines.note(f"what came of {attempt.id} cannot be recorded yet: {problem}")
     return settled
 
 
@@ -53,20 +47,25 @@ def at_work(ws: Workspace, state: State, known: dict[str, Attempt]) -> list[str]
     Before they have ended the host does not take part again: the next attempt in their session would find them in its
     worktree. A runner that was stopped (SIGSTOP) is continued: it reacts to nothing else.
     """
-    host = state.hosts.get(host_id.own(ws)) if state.hosts else None
     found = []
-    for attempt_id in host.away if host is not None else ():
-        if not os.path.isdir(ws.paths.run(attempt_id)):
-            continue
-        attempt = known.get(attempt_id) or finalize.before_it_was_lost(ws, attempt_id)
-        if attempt is None:
-            continue
-        known[attempt_id] = attempt
+    for attempt in _given_away(ws, state, known):
         if lease.alive(ws.paths.leases, attempt.lease):
-            found.append(attempt_id)
+            found.append(attempt.id)
             if attempt.runner is not None and identity.stopped(attempt.runner):
                 identity.signal(attempt.runner, signal.SIGCONT)
     return found
+
+
+def _given_away(ws: Workspace, state: State, known: dict[str, Attempt]) -> Iterator[Attempt]:
+    """This host's attempts that were given away, as they were before; ``known`` as in `settle`."""
+    host = state.hosts.get(host_id.own(ws)) if state.hosts else None
+    for attempt_id in [*host.away] if host is not None else ():
+        if not os.path.isdir(ws.paths.run(attempt_id)):
+            continue
+        attempt = known.get(attempt_id) or finalize.before_it_was_lost(ws, attempt_id)
+        if attempt is not None:
+            known[attempt_id] = attempt
+            yield attempt
 
 
 def _settle(ws: Workspace, attempt: Attempt) -> bool:
