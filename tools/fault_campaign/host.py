@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -53,6 +54,22 @@ class Command:
         self.read()
         self.hang_up()
         return code, "", self.terminal.seen
+
+
+@dataclass
+class Acknowledged:
+    """An event that a command said it had appended."""
+
+    command: str
+    pid: int
+    seq: int
+
+
+def acknowledged(command: str, pid: int, out: str) -> list[Acknowledged]:
+    """What a command's JSON says it appended."""
+    said = json.loads(out)
+    rows = said if isinstance(said, list) else [said]
+    return [Acknowledged(command, pid, row["seq"]) for row in rows if isinstance(row.get("seq"), int)]
 
 
 class Host:

@@ -6,40 +6,21 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psycopg
 
 from fault_campaign import hosts_members, hosts_outside, journal
 from fault_campaign.campaign import ENDS, git
 from fault_campaign.host import Host
+from fault_campaign.hosts_set_up import HostsSetUp
 from fault_campaign.journal import Run
 from kugetsu.domain.machines import FINISHED_TASK
 from kugetsu.domain.state import State
 
-if TYPE_CHECKING:
-    from fault_campaign.hosts import Hosts
-
 #: Seconds after which a supervisor that runs has seen that its host may not work any more, and ended its agent.
 NOTICED = 8.0
-
-
-@dataclass
-class Acknowledged:
-    """An event that a command said it had appended."""
-
-    command: str
-    pid: int
-    seq: int
-
-
-def acknowledged(command: str, pid: int, out: str) -> list[Acknowledged]:
-    """What a command's JSON says it appended."""
-    said = json.loads(out)
-    rows = said if isinstance(said, list) else [said]
-    return [Acknowledged(command, pid, row["seq"]) for row in rows if isinstance(row.get("seq"), int)]
 
 
 # --- while it goes on -------------------------------------------------------------------------------------------------
@@ -69,7 +50,7 @@ def unrest(hosts: Sequence[Host]) -> list[str]:
 # --- at the end -------------------------------------------------------------------------------------------------------
 
 
-def broken(campaign: Hosts) -> list[str]:
+def broken(campaign: HostsSetUp) -> list[str]:
     """The promises that were not kept."""
     table = _table(campaign)
     events = [json.loads(line) for line in table]
@@ -100,14 +81,14 @@ def broken(campaign: Hosts) -> list[str]:
     return found
 
 
-def _table(campaign: Hosts) -> list[str]:
+def _table(campaign: HostsSetUp) -> list[str]:
     with psycopg.connect(campaign.server.url(campaign.database)) as connection:
         rows = connection.execute("SELECT seq, line FROM kugetsu.events ORDER BY seq").fetchall()
     assert [row[0] for row in rows] == list(range(1, len(rows) + 1))
     return [row[1] for row in rows]
 
 
-def _mirrors(campaign: Hosts, table: list[str]) -> Iterator[str]:
+def _mirrors(campaign: HostsSetUp, table: list[str]) -> Iterator[str]:
     """Every mirror has the bytes of the table, and both its lines and its decisions verify."""
     lines = "".join(f"{line}\n" for line in table).encode()
     for host in campaign.hosts:
@@ -121,7 +102,7 @@ def _mirrors(campaign: Hosts, table: list[str]) -> Iterator[str]:
                 yield f"{host.name}: kugetsu {' '.join(words)}: exit {code}: {out}{err}"
 
 
-def _acknowledged(campaign: Hosts, events: list[dict[str, Any]]) -> Iterator[str]:
+def _acknowledged(campaign: HostsSetUp, events: list[dict[str, Any]]) -> Iterator[str]:
     """What a command said is in the table, by that very command."""
     campaign.done["acknowledged"] = len(campaign.acknowledged)
     for one in campaign.acknowledged:
@@ -156,7 +137,7 @@ def _attempts(events: list[dict[str, Any]]) -> Iterator[str]:
 # --- agents that really ran -------------------------------------------------------------------------------------------
 
 
-def _overlaps(campaign: Hosts, events: list[dict[str, Any]], runs: list[Run]) -> list[str]:
+def _overlaps(campaign: HostsSetUp, events: list[dict[str, Any]], runs: list[Run]) -> list[str]:
     """Two agents at work on one issue, except where the guide's limits say that it may be."""
     claims = {event["attempt"]: event for event in events if event["type"] == "attempt.claimed"}
     sure = {event["seq"] for event in events if event["type"] == "host.lost" and event["data"]["by"] is None}
@@ -188,7 +169,7 @@ def _overlaps(campaign: Hosts, events: list[dict[str, Any]], runs: list[Run]) ->
     return found
 
 
-def _excuse(campaign: Hosts, earlier: Run, host: Host, both: list[float]) -> str | None:
+def _excuse(campaign: HostsSetUp, earlier: Run, host: Host, both: list[float]) -> str | None:
     """The limit that lets the earlier attempt's agent go on until the last of these moments; None for none."""
     began, last = earlier.moments[0], both[-1]
     for fault in campaign.faults.of(host.name):
@@ -206,7 +187,7 @@ def _excuse(campaign: Hosts, earlier: Run, host: Host, both: list[float]) -> str
     return None
 
 
-def _commits(campaign: Hosts, events: list[dict[str, Any]], state: State, runs: list[Run]) -> list[str]:
+def _commits(campaign: HostsSetUp, events: list[dict[str, Any]], state: State, runs: list[Run]) -> list[str]:
     """No commit is lost: it is on the server, or on the host that has the session, or on a branch that was told of."""
     pushed = {sha for forge in campaign.forges for sha in git(campaign.bare(forge), "rev-list", "--all").split()}
     here = {host.name: _commits_of(host) for host in campaign.hosts}

@@ -11,9 +11,9 @@ import threading
 import time
 from collections.abc import Callable
 
-from fault_campaign import clock, hosts_promises
+from fault_campaign import clock
 from fault_campaign.campaign import Campaign, git
-from fault_campaign.host import Command, Host
+from fault_campaign.host import Acknowledged, Command, Host, acknowledged
 from fault_campaign.journal import Faults, uptime
 from fault_campaign.misbehaving import LABEL, TIMEOUT, MisbehavingForge
 from fault_campaign.network import Network
@@ -74,7 +74,7 @@ class HostsSetUp(Campaign):
         self.ttl, self.skew, self.cap = ttl, skew, cap
         self.hosts: list[Host] = []
         self.commands: list[tuple[Host, Command]] = []
-        self.acknowledged: list[hosts_promises.Acknowledged] = []
+        self.acknowledged: list[Acknowledged] = []
         self.messages = itertools.count(1)
         self.broken: list[str] = []
         self.left: list[str] = []
@@ -248,7 +248,7 @@ class HostsSetUp(Campaign):
         if code not in HARMLESS:
             self.breaks(f"{shown}: exit {code}: {out}{err}")
         if code == 0 and "--json" in command.words:
-            self.acknowledged += hosts_promises.acknowledged(shown, command.process.pid, out)
+            self.acknowledged += acknowledged(shown, command.process.pid, out)
 
     def breaks(self, text: str) -> None:
         """Something does not hold."""
