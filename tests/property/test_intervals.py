@@ -10,7 +10,8 @@ import pytest
 from kugetsu.domain.audit.waits import Waits
 from kugetsu.domain.decide import daemon
 from kugetsu.domain.fold import fold
-from kugetsu.domain.intervals import MICRO, Hold, Interval, Intervals, Shift
+from kugetsu.domain.interval_fold import Intervals
+from kugetsu.domain.intervals import MICRO, Hold, Interval, Shift
 from kugetsu.domain.simulation import comparison
 from kugetsu.domain.simulation.metrics import Measured, figures
 from kugetsu.domain.state import empty

@@ -9,7 +9,8 @@ from kugetsu.domain import invariants, timeline
 from kugetsu.domain.audit.waits import Waits
 from kugetsu.domain.decide import claims, daemon, hosts, queue
 from kugetsu.domain.fold import fold
-from kugetsu.domain.intervals import Intervals, Shift
+from kugetsu.domain.interval_fold import Intervals
+from kugetsu.domain.intervals import Shift
 from kugetsu.domain.state import empty
 from kugetsu.model.clock import parse
 from kugetsu.views.timeline import shape

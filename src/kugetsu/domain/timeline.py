@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from kugetsu.domain.events import Event
-from kugetsu.domain.intervals import OF_DAEMON, TURN, Hold, Interval, Intervals, Run, Shift
+from kugetsu.domain.interval_fold import Intervals
+from kugetsu.domain.intervals import OF_DAEMON, TURN, Hold, Interval, Run, Shift
 from kugetsu.domain.state import State
 from kugetsu.model.clock import parse
 from kugetsu.model.record import field, record

@@ -15,7 +15,8 @@ from typing import Any
 
 from kugetsu.domain import phases
 from kugetsu.domain.events import Event
-from kugetsu.domain.intervals import Intervals, Run
+from kugetsu.domain.interval_fold import Intervals
+from kugetsu.domain.intervals import Run
 from kugetsu.domain.phases import Phase
 from kugetsu.domain.state import empty
 from kugetsu.model.clock import parse

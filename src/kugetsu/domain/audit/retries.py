@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from kugetsu.domain.events import Event
-from kugetsu.domain.intervals import MICRO, Intervals, Run
+from kugetsu.domain.interval_fold import Intervals
+from kugetsu.domain.intervals import MICRO, Run
 from kugetsu.domain.state import ENDS, State, Usage
 from kugetsu.model.clock import parse
 from kugetsu.model.record import field, record

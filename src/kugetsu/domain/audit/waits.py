@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from kugetsu.domain.events import Event
-from kugetsu.domain.intervals import DAEMON, OF_DAEMON, Hold, Interval, Intervals, Meter
+from kugetsu.domain.interval_fold import Intervals, Meter
+from kugetsu.domain.intervals import DAEMON, OF_DAEMON, Hold, Interval
 from kugetsu.domain.state import State
 from kugetsu.model.record import field, record
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from kugetsu.domain.events import Event
-from kugetsu.domain.intervals import Intervals, Wait
+from kugetsu.domain.interval_fold import Intervals
+from kugetsu.domain.intervals import Wait
 from kugetsu.domain.state import ENDS, FINISHES, Usage, empty
 from kugetsu.model.record import field, record
 

@@ -238,7 +238,7 @@ def daemon_found_dead(ws: Workspace, seq: int) -> bool:
 
     Of an exported log only its events and its host probe count.
     """
-    from kugetsu.domain.intervals import heartbeat
+    from kugetsu.domain.interval_fold import heartbeat
 
     for event in ws.log.read(after=seq):
         if event["type"] == "daemon.lost":
