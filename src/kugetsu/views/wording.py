@@ -16,16 +16,7 @@ from kugetsu.domain.events.attempts import (
     Outcome,
     Unfinished,
 )
-from kugetsu.domain.events.reviews import PullFailed, PullObserved, PullOpened, PullOpening
-from kugetsu.domain.events.sessions import (
-    IssueRead,
-    SessionDestroyed,
-    SessionDestroying,
-    SessionPr,
-    SessionPrepared,
-    SessionPreparing,
-    SessionRescued,
-)
+from kugetsu.domain.events.sessions import IssueRead
 from kugetsu.domain.events.system import (
     FilesPruned,
     NoticeFailed,
@@ -53,7 +44,7 @@ from kugetsu.domain.state import ENDS
 from kugetsu.model import result_words
 from kugetsu.model.plural import counted
 from kugetsu.redaction.funnel import redact
-from kugetsu.views import gates, host_wording, intake, loops, parks, queue, times, verification
+from kugetsu.views import gates, host_wording, intake, loops, parks, queue, session_wording, times, verification
 from kugetsu.views.results import review_words
 from kugetsu.views.text import line
 
@@ -112,13 +103,6 @@ def _malformed(data: dict[str, Any]) -> str:
 
 def _raw(data: dict[str, Any]) -> str:
     return ", ".join(f"{name} {value}"[:80] for name, value in data.items())[:200]
-
-
-def _short(session: str | None) -> str:
-    """An agent's session id, cut to fit a row."""
-    if not session:
-        return ""
-    return session if len(session) <= 14 else session[:12] + "…"
 
 
 def reason_words(reason: str) -> str:
@@ -228,7 +212,7 @@ def _lost(data: ClaimLost) -> str:
 
 
 def _running(data: AttemptRunning) -> str:
-    return f"{_short(data['agent_session'])}, pid {data['agent']['pid']}"
+    return f"{session_wording.short(data['agent_session'])}, pid {data['agent']['pid']}"
 
 
 def _ended(data: AttemptEnded) -> str:
@@ -264,32 +248,6 @@ def _unfinished(outcome: Outcome) -> str:
         return ""
     bound = f"at most {times.amount(most)} tokens more" if most is not None else "its tokens are not known"
     return f"{counted(calls, 'model call')} cut off: {bound}"
-
-
-def _prepared(data: SessionPrepared) -> str:
-    made = "made" if data["created"] else "found"
-    branch = f", branch {data['branch']}" if data["branch"] else ""
-    base = f" from {data['base_branch']}" if data["base_branch"] else ""
-    notes = "".join(f"; {note}" for note in data.get("notes") or [])
-    follows = data.get("follows")
-    if follows:
-        notes += f"; a fresh branch, because {follows['branch']} is merged"
-    return f"{made} {_short(data['agent_session'])}{branch}{base}{notes}"
-
-
-def _preparing(data: SessionPreparing) -> str:
-    branch = f", branch {data['branch']}" if data["branch"] else ""
-    return f"worktree and {data['agent']} session{branch}"
-
-
-def _destroyed(data: SessionDestroyed) -> str:
-    parts = ["removed worktree" if data["worktree"] else "no worktree to remove"]
-    if data["rescue"]:
-        parts.append(f"work kept on {data['rescue']}")
-    parts += [f"kept {what}" for what in data["kept"]]
-    if ignored := data.get("ignored"):
-        parts.append(f"deleted ignored files: {', '.join(ignored)}")
-    return ", ".join(parts)
 
 
 def _registered(data: RepositoryRegistered) -> str:
@@ -333,45 +291,6 @@ def _undelivered(data: NoticeFailed) -> str:
     if data["not_before"] is None:
         return f"{data['sink']}: {data['reason']}; given up after {tries}"
     return f"{data['sink']}: {data['reason']}; again at {times.time_of_day(data['not_before'])}"
-
-
-def _rescued(data: SessionRescued) -> str:
-    return f"work of {data['of']} {'kept on ' + data['branch'] if data['branch'] else 'no longer exists'}"
-
-
-def _destroying(data: SessionDestroying) -> str:
-    return f"{data['reason']}{', forced' if data['force'] else ''}"
-
-
-def _pull_request(data: SessionPr) -> str:
-    return data["url"] or "no pull request"
-
-
-def _observed(data: PullObserved) -> str:
-    checks = (data["checks"] or "").replace("_", " ")
-    parts = [
-        data["state"],
-        "draft" if data["draft"] else "",
-        "no checks" if checks == "none" else f"checks {checks}" if checks else "",
-        (data["review"] or "").replace("_", " ") + (" review" if data["review"] == "outdated" else ""),
-        "conflicts" if data["mergeable"] is False else "",
-    ]
-    return f"#{data['number']} {', '.join(part for part in parts if part)}"
-
-
-def _opening(data: PullOpening) -> str:
-    return f"{'draft ' if data['draft'] else ''}{data['branch']} into {data['base']}: {data['title']}"
-
-
-def _opened(data: PullOpened) -> str:
-    return f"#{data['number']} {'was open already' if data['found'] else 'opened'}, {data['url']}"
-
-
-def _not_opened(data: PullFailed) -> str:
-    if data["not_before"] is None:
-        over = "not tried again" if data["tries"] == 1 else f"given up after {counted(data['tries'], 'try')}"
-        return "; ".join((data["reason"], over, *((data["remedy"],) if data.get("remedy") else ())))
-    return f"{data['reason']}; again at {times.time_of_day(data['not_before'])}"
 
 
 def _requeued(data: TaskRequeued) -> str:
@@ -431,20 +350,20 @@ _UNTIL: dict[str, Callable[[Any, str], str]] = {
 _TELL: dict[str, Callable[[Any], str]] = {
     "repository.registered": _registered,
     "setting.changed": _setting,
-    "session.preparing": _preparing,
-    "session.prepared": _prepared,
-    "session.rescued": _rescued,
+    "session.preparing": session_wording.preparing,
+    "session.prepared": session_wording.prepared,
+    "session.rescued": session_wording.rescued,
     "session.forwarded": loops.forwarded,
-    "session.destroying": _destroying,
-    "session.destroyed": _destroyed,
-    "session.pr": _pull_request,
+    "session.destroying": session_wording.destroying,
+    "session.destroyed": session_wording.destroyed,
+    "session.pr": session_wording.pull_request,
     "person.attached": lambda data: f"{data['user']} took the session, pid {data['holder']['pid']} on {data['host']}",
     "person.left": lambda data: data["reason"],
     "issue.read": _read,
-    "pull.observed": _observed,
-    "pull.opening": _opening,
-    "pull.opened": _opened,
-    "pull.failed": _not_opened,
+    "pull.observed": session_wording.observed,
+    "pull.opening": session_wording.opening,
+    "pull.opened": session_wording.opened,
+    "pull.failed": session_wording.not_opened,
     "review.done": lambda data: f"was {review_words(data['was'])}",
     "review.reopened": lambda data: f"{review_words(data['to'])} again",
     "intake.seen": lambda data: intake.seen(data["title"], data["code"], data.get("values") or {}),
