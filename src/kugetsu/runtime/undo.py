@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from kugetsu.domain.decide import undo
+from kugetsu.domain.decide.undone import UNDO, Undone
 from kugetsu.domain.events import Event
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.host.config import Config, load
@@ -153,7 +154,7 @@ class Undoing:
     def __init__(self, ws: Workspace, events: Sequence[Event], now: str) -> None:
         self._ws = ws
         self._setting = events[0] if [event["type"] for event in events] == [SETTING] else None
-        self._undone: list[undo.Undone] = []
+        self._undone: list[Undone] = []
         if self._setting is not None:
             self._require_own(self._setting)
             return
@@ -221,7 +222,7 @@ class Undoing:
             data |= {"repository": of, "inherited": not self._in_file(of).is_own(data["key"])}
             if event["data"].get("inherited"):
                 data["new"] = self._in_file(None).as_text(data["key"])
-        return NewEvent(SETTING, data, cause=event["seq"], facts={undo.UNDO: event["seq"]})
+        return NewEvent(SETTING, data, cause=event["seq"], facts={UNDO: event["seq"]})
 
     def _in_file(self, repository: str | None) -> Config:
         """The settings of the file alone. Raises BadInput."""

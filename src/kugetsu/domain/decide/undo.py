@@ -11,29 +11,21 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Any
 
-from kugetsu.domain.decide import pauses, queue, registrations
+from kugetsu.domain.decide import pauses, queue, registrations, undo_holds
+from kugetsu.domain.decide.undone import NOT_UNDONE, UNDO, Undone, refused, since
 from kugetsu.domain.decision import decision
-from kugetsu.domain.events import CATALOGUE, Event
+from kugetsu.domain.events import Event
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import Session, State, Task
 from kugetsu.model import REDACTED
-from kugetsu.model.errors import Conflict, KugetsuError
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    #: The result of `described`: ``undo`` (the event's seq), ``type``, ``now``, and the data that its kind needs.
-    Undone = dict[str, Any]
-
-#: The name, in the facts of an event that undoes, of the seq that it undoes.
-UNDO = "undo"
-_NOT_UNDONE = "not_undone"
+from kugetsu.model.errors import KugetsuError
 
 
 def described(event: Event, before: State, now: str, live: Container[str] = ()) -> Undone:
     """The facts for undoing ``event``; ``before`` is the state right before it, ``live`` the attempts live now.
     Raises Conflict if it can never be undone, with the reason and an alternative."""
     if event["type"] not in _BY_KIND:
-        raise _refused(event, live)
+        raise refused(event, live)
     describe, _ = _BY_KIND[event["type"]]
     return {UNDO: event["seq"], "type": event["type"], "now": now, **describe(event, before)}
 
@@ -49,10 +41,10 @@ def _compensate(state: State, undone: Undone) -> list[NewEvent]:
         _, undo = _BY_KIND[undone["type"]]
         new_events = undo(state, undone)
     except KugetsuError as problem:
-        if problem.refusal is None or problem.refusal == _NOT_UNDONE:
+        if problem.refusal is None or problem.refusal == NOT_UNDONE:
             raise
         # a refusal of the queue's own decision
-        raise _since(undone, problem.refusal, **problem.values) from problem
+        raise since(undone, problem.refusal, **problem.values) from problem
     new_events[0].facts = undone
     return new_events
 
@@ -63,33 +55,10 @@ def undoes(event: Event) -> int | None:
     return seq
 
 
-def _refused(event: Event, live: Container[str] = (), why: str | None = None) -> Conflict:
-    """The error for an event that cannot be undone; ``live``: the attempts live now."""
-    kind = CATALOGUE.get(event["type"])
-    why = why or (kind.irrevocable if kind is not None else None) or "recorded"
-    if why == "agent_started" and event.get("attempt") not in live:
-        why = "agent_ended"
-    came_with = event["type"] == "task.resumed" and event["data"].get("why") == "lift"
-    return Conflict.because(
-        "irrevocable",
-        event=event["seq"],
-        type=event["type"],
-        why=why,
-        task=event.get("task"),
-        attempt=event.get("attempt"),
-        session=event.get("session"),
-        unblocked_by=event.get("cause") if came_with else None,
-    )
-
-
-def _since(undone: Undone, code: str, **values: Any) -> Conflict:
-    return Conflict.because(_NOT_UNDONE, event=undone[UNDO], code=code, values=values)
-
-
 def _task(state: State, undone: Undone) -> Task:
     task = state.tasks.get(undone["task"])
     if task is None:
-        raise _since(undone, "task_gone", task=undone["task"])
+        raise since(undone, "task_gone", task=undone["task"])
     return task
 
 
@@ -107,38 +76,38 @@ def _name_task(event: Event, _: State) -> Undone:
 def _unqueue(state: State, undone: Undone) -> list[NewEvent]:
     task = _task(state, undone)
     if task.attempt is not None:
-        raise _since(undone, "task_running", task=task.id, attempt=task.attempt)
+        raise since(undone, "task_running", task=task.id, attempt=task.attempt)
     if task.id in state.finished:
-        raise _since(undone, "task_finished", task=task.id, state=task.state)
+        raise since(undone, "task_finished", task=task.id, state=task.state)
     if task.usage.attempts:
-        raise _since(undone, "task_worked_on", task=task.id, attempts=task.usage.attempts)
+        raise since(undone, "task_worked_on", task=task.id, attempts=task.usage.attempts)
     return [NewEvent("task.cancelled", {"reason": "undo"}, **_about(task, undone))]
 
 
 def _describe_cancelled(event: Event, before: State) -> Undone:
     task = before.tasks.get(event["task"])
     if task is None or event.get("attempt"):
-        raise _refused(event)
+        raise refused(event)
     return {"task": task.id, "kept": {"used": task.used, "order": task.order, "not_before": task.not_before}}
 
 
 def _uncancel(state: State, undone: Undone) -> list[NewEvent]:
     task = _task(state, undone)
     if task.state != "cancelled" or task.changed != undone[UNDO]:
-        raise _since(undone, "task_changed", task=task.id, state=task.state, event=task.changed)
+        raise since(undone, "task_changed", task=task.id, state=task.state, event=task.changed)
     return [NewEvent("task.requeued", {"was": "cancelled", "kept": undone["kept"]}, **_about(task, undone))]
 
 
 def _describe_requeued(event: Event, _: State) -> Undone:
     if event["data"]["was"] != "cancelled":
-        raise _refused(event)
+        raise refused(event)
     return {"task": event["task"]}
 
 
 def _unrequeue(state: State, undone: Undone) -> list[NewEvent]:
     task = _task(state, undone)
     if task.changed != undone[UNDO] or task.state != "pending":
-        raise _since(undone, "requeued_task_changed", task=task.id, state=task.state, event=task.changed)
+        raise since(undone, "requeued_task_changed", task=task.id, state=task.state, event=task.changed)
     return [NewEvent("task.cancelled", {"reason": "undo"}, **_about(task, undone))]
 
 
@@ -154,10 +123,10 @@ def _describe_moved(event: Event, _: State) -> Undone:
 def _unmove(state: State, undone: Undone) -> list[NewEvent]:
     task = _task(state, undone)
     if task.state not in ("pending", "parked"):
-        raise _since(undone, "task_not_waiting", task=task.id, state=task.state)
+        raise since(undone, "task_not_waiting", task=task.id, state=task.state)
     place, was = undone["place"], undone["was"]
     if (task.priority, task.order) != (place["priority"], place["order"]) or _comes_after_others(state, task, place):
-        raise _since(undone, "task_moved", task=task.id)
+        raise since(undone, "task_moved", task=task.id)
     data: dict[str, Any] = {**was, "was_priority": task.priority, "was_order": task.order}
     if "after" in was:
         queue.require_known(state, was["after"])
@@ -194,14 +163,14 @@ def _describe_acknowledged(event: Event, _: State) -> Undone:
 def _acknowledge_failure(state: State, undone: Undone) -> list[NewEvent]:
     task = _task(state, undone)
     if task.changed != undone["failure"] or task.acknowledged:
-        raise _since(undone, "failure_changed", task=task.id, state=task.state)
+        raise since(undone, "failure_changed", task=task.id, state=task.state)
     return [NewEvent("task.acknowledged", {"failure": task.changed}, **_about(task, undone))]
 
 
 def _unacknowledge_failure(state: State, undone: Undone) -> list[NewEvent]:
     task = _task(state, undone)
     if task.acknowledged != undone[UNDO]:
-        raise _since(undone, "failure_changed", task=task.id, state=task.state)
+        raise since(undone, "failure_changed", task=task.id, state=task.state)
     return [NewEvent("task.unacknowledged", {"failure": task.changed}, **_about(task, undone))]
 
 
@@ -217,121 +186,8 @@ def _unacknowledge_gone(state: State, undone: Undone) -> list[NewEvent]:
 def _acknowledge_gone(state: State, undone: Undone) -> list[NewEvent]:
     left = state.unacknowledged_gone - undone["gone"]
     if left < 0:
-        raise _since(undone, "gone_acknowledged")
+        raise since(undone, "gone_acknowledged")
     return [NewEvent("queue.acknowledged", {"gone": undone["gone"], "left": left}, cause=undone[UNDO])]
-
-
-# --- what held tasks back -------------------------------------------------------------------------------------------
-
-
-def _parked(task: Task) -> dict[str, Any]:
-    """The data to park a task again as before; ``made`` shows whether it has run since."""
-    kept = {name: getattr(task, name) for name in ("not_before", "reason", "reason_values", "parked_for")}
-    return {"task": task.id, "made": task.usage.attempts, **kept}
-
-
-def _hold(before: State, gate: str, subject: str, tasks: list[Task]) -> Undone:
-    """The hold that was lifted: a usage limit or an issue's runs without progress, and the tasks that it parked."""
-    held: dict[str, Any] = {"gate": gate, "subject": subject, "tasks": [_parked(task) for task in tasks]}
-    if gate == "provider":
-        limit = before.limits[subject]
-        if "outage" in limit:
-            held["outage"] = limit["outage"]
-        return {**held, "until": limit["until"], "met_by": limit["task"], "fruitless": 0, "attempts": 0}
-    session = before.sessions.get(subject)
-    prior = [(t.prior_usage or {}).get("fruitless") or 0 for t in before.tasks.values() if t.issue == subject]
-    fruitless = session.usage.no_progress_runs if session is not None else max(prior, default=0)
-    made = session.usage.attempts if session is not None else 0
-    return {**held, "until": None, "met_by": None, "fruitless": fruitless, "attempts": made}
-
-
-def _describe_unblocked(event: Event, before: State) -> Undone:
-    if event["data"].get("why") is not None:
-        raise _refused(event)
-    gate, subject = event["data"]["gate"], event["data"]["subject"]
-    parked = [task for task in before.waiting() if task.state == "parked"]
-    if gate == "provider":
-        if subject not in before.limits:
-            raise _refused(event, why="nothing_changed")
-        tasks = [task for task in parked if task.parked_for == subject]
-    else:
-        tasks = queue.without_progress(before, subject)
-    return _hold(before, gate, subject, tasks)
-
-
-def _describe_resumed(event: Event, before: State) -> Undone:
-    task = before.tasks.get(event["task"])
-    if event["data"]["why"] != "retry" or task is None or task.state != "parked":
-        raise _refused(event)
-    if task.parked_for == "progress":
-        return _hold(before, "progress", task.session, [task])
-    # An outage does not end with the wait of the task that met it: there is nothing to restore.
-    limits = [key for key, limit in before.limits.items() if limit["task"] == task.id and "outage" not in limit]
-    if not limits:
-        raise _refused(event)
-    return _hold(before, "provider", limits[0], [task])
-
-
-def _restore(state: State, undone: Undone) -> list[NewEvent]:
-    gate, subject = undone["gate"], undone["subject"]
-    _require_restorable(state, undone)
-    data = {
-        "gate": gate,
-        "subject": subject,
-        "until": undone["until"],
-        "task": undone["met_by"],
-        "fruitless": undone["fruitless"],
-    }
-    if "outage" in undone:
-        data["outage"] = undone["outage"]
-    issue = subject if gate == "progress" and subject != "pm" else None
-    session = subject if gate == "progress" else None
-    new_events = [NewEvent("hold.restored", data, issue=issue, session=session, cause=undone[UNDO])]
-    for was in undone["tasks"]:
-        task = state.tasks.get(was["task"])
-        if task is None or task.state != "pending" or task.usage.attempts != was["made"]:
-            continue  # it has run or was cancelled; the hold on the others is restored nevertheless
-        again = {
-            "until": was["not_before"],
-            "stated": True,
-            "limit": was["parked_for"] if gate == "provider" else None,
-            "reason": was["reason"] or "undone",
-            "gate": gate,
-            "again": True,
-        }
-        values = was.get("reason_values") if was["reason"] else {}
-        if values is not None:
-            again["values"] = values
-        new_events.append(NewEvent("task.parked", again, issue=task.issue, task=task.id, cause=-len(new_events)))
-    return new_events
-
-
-def _require_restorable(state: State, undone: Undone) -> None:
-    gate, subject = undone["gate"], undone["subject"]
-    if gate == "provider":
-        if undone["until"] <= undone["now"]:
-            raise _since(undone, "limit_ended", subject=subject, until=undone["until"])
-        if subject in state.limits:
-            raise _since(undone, "limit_met_again", subject=subject)
-        return
-    session = state.sessions.get(subject)
-    if session is not None and (session.usage.attempts != undone["attempts"] or session.usage.no_progress_runs):
-        raise _since(undone, "session_worked_in", session=subject)
-    if session is None and undone["attempts"]:
-        raise _since(undone, "session_destroyed", session=subject)
-
-
-def _describe_restored(event: Event, _: State) -> Undone:
-    return {name: event["data"][name] for name in ("gate", "subject")}
-
-
-def _unblock_again(state: State, undone: Undone) -> list[NewEvent]:
-    gate, subject = undone["gate"], undone["subject"]
-    if gate == "provider" and state.limits.get(subject, {}).get("seq") != undone[UNDO]:
-        raise _since(undone, "hold_replaced", subject=subject)
-    new_events = queue.unblock(state, gate, subject)
-    new_events[0].cause = undone[UNDO]
-    return new_events
 
 
 # --- marks, pull requests, repositories -----------------------------------------------------------------------------
@@ -353,24 +209,24 @@ def _read_again(state: State, undone: Undone) -> list[NewEvent]:
 
 def _require_mark(state: State, undone: Undone) -> None:
     if state.notices_read != undone["until"]:
-        raise _since(undone, "notifications_read", until=state.notices_read)
+        raise since(undone, "notifications_read", until=state.notices_read)
     if undone["was"] == undone["until"]:
-        raise _since(undone, "notifications_unchanged")
+        raise since(undone, "notifications_unchanged")
 
 
 def _describe_pr(event: Event, before: State) -> Undone:
     session = before.sessions.get(event["session"])
     if session is None or session.pr == event["data"]["url"]:
-        raise _refused(event)
+        raise refused(event)
     return {"session": session.key, "url": event["data"]["url"], "was": session.pr}
 
 
 def _untie(state: State, undone: Undone) -> list[NewEvent]:
     session = state.sessions.get(undone["session"])
     if session is None:
-        raise _since(undone, "session_destroyed", session=undone["session"])
+        raise since(undone, "session_destroyed", session=undone["session"])
     if session.pr != undone["url"]:
-        raise _since(undone, "pr_changed", session=session.key, pr=session.pr)
+        raise since(undone, "pr_changed", session=session.key, pr=session.pr)
     issue = session.key if session.kind == "issue" else None
     data = {"url": undone["was"], "source": "undo"}
     return [NewEvent("session.pr", data, issue=issue, session=session.key, cause=undone[UNDO])]
@@ -378,14 +234,14 @@ def _untie(state: State, undone: Undone) -> list[NewEvent]:
 
 def _unregister(state: State, undone: Undone) -> list[NewEvent]:
     if not registrations.holds(state, undone):
-        raise _since(undone, "repository_changed", repository=undone["repository"])
+        raise since(undone, "repository_changed", repository=undone["repository"])
     return registrations.unregister(state, undone, undone[UNDO])
 
 
 def _describe_review(event: Event, before: State) -> Undone:
     session = before.sessions.get(event["session"])
     if session is None:
-        raise _refused(event)
+        raise refused(event)
     was = event["data"].get("was", session.review)
     return {"session": event["session"], "was": was, "head": session.reviewed}
 
@@ -398,7 +254,7 @@ def _review_again(state: State, undone: Undone) -> list[NewEvent]:
 
 def _describe_reopened(event: Event, before: State) -> Undone:
     if event["session"] not in before.sessions:
-        raise _refused(event)
+        raise refused(event)
     return {"session": event["session"], "to": event["data"]["to"]}
 
 
@@ -411,9 +267,9 @@ def _reviewed_again(state: State, undone: Undone) -> list[NewEvent]:
 def _reviewed(state: State, undone: Undone, review: str) -> Session:
     session = state.sessions.get(undone["session"])
     if session is None:
-        raise _since(undone, "session_destroyed", session=undone["session"])
+        raise since(undone, "session_destroyed", session=undone["session"])
     if session.review != review:
-        raise _since(undone, "review_changed", session=session.key, state=session.review)
+        raise since(undone, "review_changed", session=session.key, state=session.review)
     return session
 
 
@@ -424,7 +280,7 @@ def _describe_report(event: Event, before: State) -> Undone:
 
 def _unacknowledge(state: State, undone: Undone) -> list[NewEvent]:
     if (state.reported or {}).get("seq") != undone["report"]:
-        raise _since(undone, "report_acknowledged")
+        raise since(undone, "report_acknowledged")
     return [NewEvent("report.unacknowledged", {"was": undone["was"]}, cause=undone[UNDO])]
 
 
@@ -441,9 +297,9 @@ _BY_KIND: dict[str, tuple[Callable[[Event, State], Undone], Callable[[State, Und
     "task.unacknowledged": (_describe_acknowledged, _acknowledge_failure),
     "queue.acknowledged": (_describe_gone, _unacknowledge_gone),
     "queue.unacknowledged": (_describe_gone, _acknowledge_gone),
-    "task.resumed": (_describe_resumed, _restore),
-    "hold.lifted": (_describe_unblocked, _restore),
-    "hold.restored": (_describe_restored, _unblock_again),
+    "task.resumed": (undo_holds.describe_resumed, undo_holds.restore),
+    "hold.lifted": (undo_holds.describe_unblocked, undo_holds.restore),
+    "hold.restored": (undo_holds.describe_restored, undo_holds.unblock_again),
     "notices.read": (_describe_mark, _unread),
     "notices.unread": (_describe_mark, _read_again),
     "session.pr": (_describe_pr, _untie),
@@ -478,10 +334,10 @@ def setting(event: Event, current: str | None, later: Event | None) -> str:
     key, old = data["key"], data["old"]
     about = {"key": key, "of": data["repository"]} if "repository" in data else {"key": key}
     if later is not None:
-        raise _since(undone, "setting_changed", event=later["seq"], **about)
+        raise since(undone, "setting_changed", event=later["seq"], **about)
     if current != data["new"]:
-        raise _since(undone, "setting_edited", current=current, **about)
+        raise since(undone, "setting_edited", current=current, **about)
     if old is None or REDACTED in old:
-        raise _since(undone, "setting_redacted" if old is not None else "setting_unread", **about)
+        raise since(undone, "setting_redacted" if old is not None else "setting_unread", **about)
     value: str = old
     return value
