@@ -18,7 +18,7 @@ from kugetsu.domain.decide import claims, daemon, hosts, queue
 from kugetsu.domain.decide import notifications as decide
 from kugetsu.host import host_file
 from kugetsu.log.shared.postgres import Beat
-from kugetsu.runtime import dispatcher, host_id, membership
+from kugetsu.runtime import dispatcher, host_id, silent_hosts
 from kugetsu.runtime.facts import claim_facts
 from kugetsu.runtime.intake.watching import Watching
 from kugetsu.runtime.notifications.notifier import Notifier
@@ -311,17 +311,17 @@ def test_another_host_asks_the_forges_when_the_one_that_does_falls_silent(
     labelled(forge)
     one, two = observer(taken.ws), observer(other)
     settle(one)
-    assert membership.observe_for_the_silent(other, [beat(both[0], 100), beat(TWO, 1)]) is None
-    assert membership.observe_for_the_silent(taken.ws, [beat(both[0], 130), beat(TWO, 1)]) is None, "it is this host"
-    assert membership.observe_for_the_silent(other, [beat(both[0], 130), beat(TWO, 1)]) == "one"
+    assert silent_hosts.observe_for_the_silent(other, [beat(both[0], 100), beat(TWO, 1)]) is None
+    assert silent_hosts.observe_for_the_silent(taken.ws, [beat(both[0], 130), beat(TWO, 1)]) is None, "it is this host"
+    assert silent_hosts.observe_for_the_silent(other, [beat(both[0], 130), beat(TWO, 1)]) == "one"
     assert taken.state.shared["OBSERVER_HOST"] == TWO
     labelled(forge, 15)
     settle(two, one)
     assert queued(taken) == [str(taken.ref(14)), str(taken.ref(15))]
-    assert membership.observe_for_the_silent(taken.ws, [beat(both[0], 1), beat(TWO, 19)]) is None, "nor back"
+    assert silent_hosts.observe_for_the_silent(taken.ws, [beat(both[0], 1), beat(TWO, 19)]) is None, "nor back"
     other.config = other.config.having("INTAKE_LABEL", "")
     taken.ws.log.transact(partial(hosts.observe_instead, host=both[0], silent=TWO))
-    assert membership.observe_for_the_silent(other, [beat(both[0], 999)]) is None, "it has nothing to ask for"
+    assert silent_hosts.observe_for_the_silent(other, [beat(both[0], 999)]) is None, "it has nothing to ask for"
 
 
 def test_a_label_that_was_taken_out_before_a_restart_is_noticed_by_the_host_that_saw_it(

@@ -30,6 +30,7 @@ from kugetsu.runtime import (
     log_sharing,
     membership,
     participation,
+    silent_hosts,
     stop_attempt,
     submit,
 )
@@ -152,22 +153,22 @@ def test_a_host_that_a_restored_database_forgot_is_lost_after_its_silence(
     live_for(postgres, database, 0.1)
     run(postgres, database, lost)
     with closing(database_of(first.ws.paths.log)) as asked, closing(database_of(second.paths.log)) as there:
-        assert membership.fence_the_silent(first.ws, asked.beats()) == []
+        assert silent_hosts.fence_the_silent(first.ws, asked.beats()) == []
         forgotten = asked.beats()
-        assert membership.expect_the_missing(first.ws, asked, forgotten) == ["two"]
-        assert membership.expect_the_missing(first.ws, asked, forgotten) == ["two"], "two hosts may do so at once"
-        assert membership.expect_the_missing(first.ws, asked, asked.beats()) == []
+        assert silent_hosts.expect_the_missing(first.ws, asked, forgotten) == ["two"]
+        assert silent_hosts.expect_the_missing(first.ws, asked, forgotten) == ["two"], "two hosts may do so at once"
+        assert silent_hosts.expect_the_missing(first.ws, asked, asked.beats()) == []
         assert heard(postgres, database)[1] == ("two", 1, False)
         os.unlink(host_lease.path(second.paths.leases))
         membership.beat(second, there)
         assert host_lease.stop_by(host_lease.path(second.paths.leases)) is not None, "one that lives is heard of"
         run(postgres, database, "UPDATE kugetsu.hosts SET expires_at = beat_at")
-        assert membership.fence_the_silent(first.ws, asked.beats()) == ["two"]
+        assert silent_hosts.fence_the_silent(first.ws, asked.beats()) == ["two"]
         run(postgres, database, "DROP FUNCTION kugetsu.expect_host; DELETE FROM kugetsu.hosts")
         membership.join(second)
         daemon_died(second)
         first.ws.log.pull()  # type: ignore[attr-defined]
-        assert membership.expect_the_missing(first.ws, asked, []) == [], "an older schema"
+        assert silent_hosts.expect_the_missing(first.ws, asked, []) == [], "an older schema"
 
 
 def test_a_host_that_died_while_it_began_a_term_is_lost_after_its_silence(
@@ -181,7 +182,7 @@ def test_a_host_that_died_while_it_began_a_term_is_lost_after_its_silence(
     with closing(database_of(first.ws.paths.log)) as asked:
         assert asked.join_host(there, "two", "boot", 1) == 2, "and it dies before its append"
         run(postgres, database, "UPDATE kugetsu.hosts SET expires_at = beat_at")
-        assert membership.fence_the_silent(first.ws, asked.beats()) == ["two"]
+        assert silent_hosts.fence_the_silent(first.ws, asked.beats()) == ["two"]
     assert heard(postgres, database)[1] == ("two", 2, True)
     assert (first.state.hosts[there].state, first.state.hosts[there].term) == ("lost", 1)
     assert membership.join(second) == 3, "it comes back"
@@ -200,7 +201,7 @@ def test_a_host_that_was_lost_while_it_began_a_term_begins_another(
         ttl = renew(ws, asked, host, term)
         if term == 2:
             run(postgres, database, "UPDATE kugetsu.hosts SET expires_at = beat_at")
-            assert membership.fence_the_silent(first.ws, asked.beats()) == ["two"]
+            assert silent_hosts.fence_the_silent(first.ws, asked.beats()) == ["two"]
         return ttl
 
     first.monkeypatch.setattr(membership, "_renew", sleep_after)
@@ -224,11 +225,11 @@ def test_a_join_whose_answer_was_lost_counts(first: Stage, joined: Callable[...,
 
 def test_a_host_that_was_lost_without_a_daemon_joins_on_request(first: Stage, joined: Callable[..., Workspace]) -> None:
     second = joined("two")
-    membership.lose(first.ws, "two")
+    silent_hosts.lose(first.ws, "two")
     assert second.state().hosts[host_id.own(second)].takes_part, "its mirror does not tell yet"
     assert participation.join_on_request(second) == 2
     assert participation.join_on_request(second) is None
-    host, _ = membership.lose(first.ws, "two")
+    host, _ = silent_hosts.lose(first.ws, "two")
     assert host.term == 2, "whose mirror does not tell of that term"
 
 
@@ -371,7 +372,7 @@ def test_a_host_that_is_silent_is_lost_and_its_tasks_run_elsewhere(
     assert first.events("host.joined")[-1]["seq"] > late["seq"], "not while an agent of before works in its worktree"
     (left,) = returned["data"]["worktrees"]
     told = notice_of(returned)
-    assert told is not None and told.text.startswith(f"{NAME}#1: 1 commit on a host that was lost")
+    assert told is not None and told.text.startswith(f"{NAME}#1: 1 commit on host {there:.8} that was lost")
     assert left["session"] == f"{NAME}#1" and left["worktree"].startswith(second.paths.root)
     assert (left["commits"], left["pushed"]) == (1, True)
     origin = first.root / "srv" / "work" / "shared.git"
@@ -395,13 +396,13 @@ def test_a_host_whose_daemon_was_stopped_is_not_lost_for_its_silence(
     first.ws.log.pull()  # type: ignore[attr-defined]
     run(postgres, database, "UPDATE kugetsu.hosts SET expires_at = beat_at")
     with closing(database_of(first.ws.paths.log)) as asked:
-        assert membership.fence_the_silent(first.ws, asked.beats()) == ["three"]
+        assert silent_hosts.fence_the_silent(first.ws, asked.beats()) == ["three"]
     assert {host.name: host.state for host in first.state.hosts.values()} == {
         "one": "joined",
         "two": "joined",
         "three": "lost",
     }
-    membership.lose(first.ws, "two")  # a person's word counts all the same
+    silent_hosts.lose(first.ws, "two")  # a person's word counts all the same
 
 
 def test_leaving_that_was_killed_after_its_append_ends_the_daemon_all_the_same(
@@ -427,11 +428,11 @@ def test_a_host_that_is_heard_of_is_not_lost_unless_a_person_says_so(
     first.ws.log.pull()  # type: ignore[attr-defined]
     before = first.state.seq
     with pytest.raises(Conflict, match="not lost"):
-        membership.fence(first.ws, there, 1, None, sure=False)
+        silent_hosts.fence(first.ws, there, 1, None, sure=False)
     assert first.state.seq == before, "nothing is appended then"
-    events = membership.fence(first.ws, there, 1, None, sure=True)
+    events = silent_hosts.fence(first.ws, there, 1, None, sure=True)
     assert [event["type"] for event in events] == ["host.lost", "daemon.lost"] and events[0]["data"]["by"] is None
-    assert membership.fence(first.ws, there, 1, None, sure=True) == []
+    assert silent_hosts.fence(first.ws, there, 1, None, sure=True) == []
     with closing(database_of(second.paths.log)) as there_too:
         assert not there_too.beat(there, 1, 0).held, "its term renews nothing"
 
@@ -454,7 +455,7 @@ def test_a_host_that_was_given_up_and_lives_stops_its_agents_and_joins_again(
     assert cancelled is not None and cancelled.passes_on is not None
     assert "host two was not heard of for 240 s" in cancelled.passes_on, "whatever the log says"
     assert cancelled.passes_on.endswith("ssh two kugetsu queue cancel q1")
-    membership.lose(first.ws, "two")
+    silent_hosts.lose(first.ws, "two")
     assert eventually(lambda: types(second, "attempt.late") == ["attempt.late"], PATIENCE)
     assert eventually(lambda: second.state().hosts[there].takes_part, PATIENCE)
     assert eventually(lambda: host_file.term(second.paths.root) == 3, PATIENCE)

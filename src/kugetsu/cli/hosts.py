@@ -9,7 +9,7 @@ from kugetsu.cli.parser import Parser
 from kugetsu.domain import hosts
 from kugetsu.host import host_file
 from kugetsu.model.plural import counted
-from kugetsu.runtime import membership
+from kugetsu.runtime import membership, silent_hosts
 from kugetsu.runtime.query import contact
 from kugetsu.views import hosts as view
 from kugetsu.views.gates import of_host
@@ -58,7 +58,7 @@ def _lost_arguments(parser: Parser) -> None:
 
 def _lost(call: Call) -> int:
     call.ready()
-    host, events = membership.lose(call.workspace, call.args.name)
+    host, events = silent_hosts.lose(call.workspace, call.args.name)
     left = hosts.only_there(call.state(), host)
     given = [event["task"] for event in events if event["type"] == "task.retried"]
     said = f"host {line(host.name)} is lost: {counted(len(given), 'task')} given to the others"

@@ -18,11 +18,10 @@ from kugetsu.log.shared.relay import Relay
 from kugetsu.model import clock
 from kugetsu.model.errors import KugetsuError, LogUnreachable
 from kugetsu.redaction.funnel import redact
-from kugetsu.runtime import daemon_child, heard, host_lease, membership
+from kugetsu.runtime import daemon_child, heard, host_lease, membership, silent_hosts
 from kugetsu.runtime.daemon_child import DaemonChild, Trouble
 from kugetsu.runtime.heard import Heard
 from kugetsu.runtime.process.named_lease import RELAY
-from kugetsu.runtime.silence import Silence
 from kugetsu.runtime.workspace import Workspace
 
 BEAT_SECONDS = 20.0
@@ -48,7 +47,7 @@ class LogRelay(DaemonChild):
         self._beat_trouble: LogUnreachable | None = None
         self._refusal: KugetsuError | None = None
         self._heard = heard.read(ws.paths.leases)
-        self._silence = Silence()
+        self._silence = silent_hosts.Silence()
 
     def write(self, text: str) -> None:
         """Write a line into the daemon's log."""
@@ -79,12 +78,12 @@ class LogRelay(DaemonChild):
             self._refusal = self._database.refusal()
             self._beat_trouble = None
             self._tell(clock.now(), {beat.host: beat.ago for beat in beats})
-            for name in membership.expect_the_missing(self._ws, self._database, beats):
+            for name in silent_hosts.expect_the_missing(self._ws, self._database, beats):
                 self.write(f"the database does not know host {name}, which the log does: it is waited for from now on")
             silent_here = self._silence.lasting(beats, host_lease.now(), ttl)
-            for name in membership.fence_the_silent(self._ws, silent_here):
+            for name in silent_hosts.fence_the_silent(self._ws, silent_here):
                 self.write(f"host {name} was not heard of for too long: its tasks were given away")
-            if (silent := membership.observe_for_the_silent(self._ws, beats)) is not None:
+            if (silent := silent_hosts.observe_for_the_silent(self._ws, beats)) is not None:
                 self.write(f"host {silent} was not heard of lately: this one asks the forges now")
             membership.keep_time_to_live(self._ws, self._database, ttl)
         except LogUnreachable as problem:

@@ -1,4 +1,5 @@
-"""This host's part in a log that hosts share: it joins with a term of its own, and takes the log back alone.
+"""A host's part in a log that hosts share: it joins with a term of its own, beats, drains and rests, and takes the log
+back alone.
 
 Its daemon begins a new term whenever it starts: of two directories with one id, a copied machine, the newer one counts.
 """
@@ -10,27 +11,19 @@ from contextlib import closing, suppress
 
 from kugetsu.domain import hosts
 from kugetsu.domain.decide import hosts as decide
-from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import Host, State
 from kugetsu.host import host_file
 from kugetsu.log.files.segments import is_shared
 from kugetsu.model.errors import Conflict, LogUnreachable, NotFound
 from kugetsu.runtime import host_clock, host_id, host_lease
-from kugetsu.runtime.facts import outcome_facts
-from kugetsu.runtime.intake import places
 from kugetsu.runtime.process import identity
 from kugetsu.runtime.workspace import Workspace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from typing import Any
 
-    from kugetsu.log.shared.postgres import Beat, Database
-
-
-OBSERVER_SECONDS = 120.0
-"""After so long without a beat, six of them, another host asks the forges: nobody waits half an hour for an issue."""
+    from kugetsu.log.shared.postgres import Database
 
 
 def join(ws: Workspace) -> int:
@@ -101,27 +94,6 @@ def keep_time_to_live(ws: Workspace, database: Database, ttl: float) -> None:
         database.set_host_ttl(minutes)
 
 
-def expect_the_missing(ws: Workspace, database: Database, beats: Sequence[Beat]) -> list[str]:
-    """Let the database know of each other host of the log of which it has no row, or that of an earlier term, since an
-    older backup was restored: as if it had been heard of just now, so that it is lost once it was silent for its time
-    to live; the names. One that lives renews that row with its next beat. Raises LogUnreachable.
-
-    A database whose schema is older knows no such thing: there `kugetsu host lost` has to say that a host is gone.
-    """
-    state, own = ws.state(), host_id.own(ws)
-    terms = {beat.host: beat.term for beat in beats}
-    missing = [
-        host
-        for host in state.hosts.values()
-        if host.takes_part and host.id != own and terms.get(host.id, 0) < host.term and not hosts.rests(state, host)
-    ]
-    if not missing or not database.can_expect_hosts():
-        return []
-    for host in missing:
-        database.expect_host(host.id, host.term, host.name)
-    return [host.name for host in missing]
-
-
 def _remind(ws: Workspace, database: Database, host: str, term: int) -> bool:
     """Tell the database of a term that it knows nothing of, though the log does: an older backup was restored, or the
     log was given to another one. False if it knows that term, or a later one, or this host does not take part in it."""
@@ -143,75 +115,6 @@ def wake(ws: Workspace) -> None:
     if is_shared(ws.paths.log) and takes_part(ws, ws.state()):
         with closing(database_of(ws.paths.log)) as database:
             beat(ws, database)
-
-
-def fence(
-    ws: Workspace, host: str, term: int, silent_since: str | None, *, sure: bool, row_term: int | None = None
-) -> list[dict[str, Any]]:
-    """Give a lost host's tasks away, and let its term renew nothing, in one transaction; the events.
-
-    [] if that term takes no part any more, or has nothing to do (`hosts.rests`). ``sure``: a person says that it is
-    gone. ``row_term``: the database knows a later one, which the host began and did not get to record. Raises Conflict
-    while it is heard of, LogUnreachable.
-    """
-    from kugetsu.log.shared.engine import SharedLog
-
-    assert isinstance(ws.log, SharedLog)
-    facts, by = outcome_facts(ws.config), None if sure else host_id.own(ws)
-
-    def lost(state: State) -> list[NewEvent]:
-        known = state.hosts.get(host)
-        if not sure and known is not None and hosts.rests(state, known):
-            return []
-        reason = f"{host_id.name_of(state, host)} was lost"
-        return decide.lost(state, host, term, silent_since, by, reason, facts)
-
-    return ws.log.transact_fencing(lost, host, row_term or term, sure=sure)
-
-
-def fence_the_silent(ws: Workspace, beats: Sequence[Beat]) -> list[str]:
-    """Fence each other host that was not heard of for its time to live, of those that this one has watched
-    (`silence.Silence`); the names. Raises LogUnreachable."""
-    own, known = host_id.own(ws), ws.state().hosts
-    gone = []
-    for beat in beats:
-        host = known.get(beat.host)
-        if host is None or beat.host == own or not beat.expired or not host.takes_part or beat.term < host.term:
-            continue
-        if hosts.rests(ws.state(), host):
-            continue
-        with suppress(Conflict):  # heard of meanwhile, or the server was restarted a short while ago
-            if fence(ws, beat.host, host.term, beat.at, sure=False, row_term=beat.term):
-                gone.append(host.name)
-    return gone
-
-
-def observe_for_the_silent(ws: Workspace, beats: Sequence[Beat]) -> str | None:
-    """Ask the forges in place of the host that does so for all, if that was not heard of for `OBSERVER_SECONDS` and
-    this one's settings have something to ask for; its name then. Raises LogUnreachable.
-
-    It need not be lost for that: what two of them do at once is recorded once.
-    """
-    state, own = ws.state(), host_id.own(ws)
-    does = hosts.observer(state)
-    silent = {beat.host for beat in beats if beat.ago > OBSERVER_SECONDS}
-    if does is None or does.id == own or does.id not in silent or not places.runs_loop(ws, state):
-        return None
-    return does.name if ws.log.transact(lambda state: decide.observe_instead(state, own, does.id)) else None
-
-
-def lose(ws: Workspace, text: str) -> tuple[Host, list[dict[str, Any]]]:
-    """A person knows that a host is gone (its name, or the beginning of its id): as `fence`. Raises NotFound, Conflict
-    for this host and one that takes no part."""
-    host = find(ws, text)
-    if host_id.is_own(ws, host.id):
-        raise Conflict(f"{host.name} is this host", "run it on another one")
-    ws.log.transact(lambda _: [])  # the mirror may lack its latest term
-    host = ws.state().hosts[host.id]
-    events = fence(ws, host.id, host.term, None, sure=True)
-    if not events:
-        raise Conflict(f"host {host.name} has {'left' if host.state == 'left' else 'been lost'} already")
-    return host, events
 
 
 def find(ws: Workspace, text: str | None) -> Host:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kugetsu.log.shared.postgres import Beat
-from kugetsu.runtime.silence import WATCHED_SECONDS, Silence
+from kugetsu.runtime.silent_hosts import WATCHED_SECONDS, Silence
 
 TTL = 1800.0
 
