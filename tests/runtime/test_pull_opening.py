@@ -176,6 +176,13 @@ def test_the_host_that_asks_the_forges_opens_what_a_lost_one_owes(opening: Stage
     (opening.directory / "env" / "default.env").rename(opening.root / "token")
     assert not pull_opening.open_owed(opening.ws, owing(opening)), "this one has no token"
     (opening.root / "token").rename(opening.directory / "env" / "default.env")
+    opening.configure(OPEN_PULL_REQUEST="never")
+    assert not pull_opening.open_owed(opening.ws, owing(opening)) and owing(opening).owed, "the other one opens them"
+    opening.configure(OPEN_PULL_REQUEST="missing")
+    forge.answer("POST", "/pulls", status=403, body={"message": "no right"})
+    assert not pull_opening.open_owed(opening.ws, owing(opening)) and owing(opening).owed, "the other token may do it"
+    assert opening.events("pull.failed")[-1]["data"]["not_before"] is not None
+    opening.monkeypatch.setattr(clock, "now", lambda: opening.events("pull.failed")[-1]["data"]["not_before"])
     assert pull_opening.open_owed(opening.ws, owing(opening))
     (pull,) = forge.pulls("acme/web")
     assert (pull.title, pull.branch) == ("Login is slow", "fix/issue-14") and "Closes #14" in pull.body

@@ -127,8 +127,8 @@ def open_owed(ws: Workspace, session: Session, *, patience: float = 0.0) -> bool
             return True
         if not hosts.acts_for(state, known, host_id.own(ws)):
             return False
-        if not host_id.is_own(ws, known.host) and places.why_not(ws, parse_ref(session.key).host) is not None:
-            return False  # its own host could, once it is back
+        if not host_id.is_own(ws, known.host) and not _may_open_for_another(ws, known):
+            return False  # its own host does, once it is back
         now = clock.now()
         if (known.owed["not_before"] or "") > now or on_hold(state, session.key, now) or is_withheld(known):
             return False
@@ -137,6 +137,12 @@ def open_owed(ws: Workspace, session: Session, *, patience: float = 0.0) -> bool
         return left is None or left.owed is None
     finally:
         os.close(held)
+
+
+def _may_open_for_another(ws: Workspace, session: Session) -> bool:
+    """Whether this host has what it takes for a session of another one: the setting and the token are each host's."""
+    never = ws.config_of(session.key).text("OPEN_PULL_REQUEST") == "never"
+    return not never and places.why_not(ws, parse_ref(session.key).host) is None
 
 
 def _take(ws: Workspace, patience: float) -> int | None:
@@ -160,12 +166,14 @@ def _try(ws: Workspace, session: Session, owed: dict[str, Any]) -> None:
     except (LogWriteFailed, LogDamaged):
         raise
     except Exception as problem:  # noqa: BLE001  whatever a server sends: it stays owed, or ends with its reason
-        _record_failure(ws, key, intent, as_failure(problem), owed)
+        _record_failure(ws, session, intent, as_failure(problem), owed)
 
 
-def _record_failure(ws: Workspace, key: str, intent: int, failure: KugetsuError, owed: dict[str, Any]) -> None:
-    retry_at = failure.retry_at if isinstance(failure, ForgeFailure) else None
+def _record_failure(ws: Workspace, session: Session, intent: int, failure: KugetsuError, owed: dict[str, Any]) -> None:
+    key, retry_at = session.key, failure.retry_at if isinstance(failure, ForgeFailure) else None
     passes, remedy = _may_pass(failure), redact(_remedy(ws, key, failure, owed))
+    if isinstance(failure, ForgeFailure) and not host_id.is_own(ws, session.host):
+        passes = True  # what this host's token may not do, that of the session's own host may
     now, pause = clock.now(), ws.config.number("RETRY_BACKOFF_SECONDS")
     reason = one_line(failure)
     ws.log.transact(
