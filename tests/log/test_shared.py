@@ -17,6 +17,7 @@ from kugetsu.log.codec import encode
 from kugetsu.log.files import segments
 from kugetsu.log.files.segments import Head
 from kugetsu.log.shared import marker, mirror, postgres, schema
+from kugetsu.log.shared.connection import parameters
 from kugetsu.log.shared.engine import SharedLog
 from kugetsu.log.shared.postgres import Database
 from kugetsu.log.shared.schema import Migration
@@ -459,7 +460,7 @@ def test_reading_needs_no_database_and_an_append_says_what_is_wrong(
 @pytest.mark.parametrize("url", ["postgresql://me:hunter2@[host/db", "hunter2", "password=hunter2 nonsense=1"])
 def test_a_bad_url_is_refused_without_being_shown(url: str) -> None:
     with pytest.raises(LogUnreachable) as caught:
-        postgres.parameters(url)
+        parameters(url)
     assert "hunter2" not in f"{caught.value.message} {caught.value.hint}"
     assert caught.value.__suppress_context__
 

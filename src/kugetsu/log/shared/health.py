@@ -7,8 +7,9 @@ import time
 from kugetsu.log.files.segments import Head
 from kugetsu.log.shared import schema
 from kugetsu.log.shared.arbiter import CLIENT
+from kugetsu.log.shared.connection import place_of
 from kugetsu.log.shared.driver import psycopg
-from kugetsu.log.shared.postgres import Database, place_of
+from kugetsu.log.shared.postgres import Database
 from kugetsu.model.record import value
 
 TYPE_CHECKING = False

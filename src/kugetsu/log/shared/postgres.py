@@ -8,7 +8,6 @@ idle transactions does not run, and a client that is stopped then holds the head
 from __future__ import annotations
 
 import os
-import select
 import time
 import weakref
 from collections.abc import Sequence
@@ -17,8 +16,17 @@ from typing import Any, LiteralString
 from kugetsu.log.files.segments import Head
 from kugetsu.log.shared import remedies
 from kugetsu.log.shared.arbiter import CLIENT, PAGE, Fence, Tail, left_open
-from kugetsu.log.shared.connection import ANSWER_SECONDS, LimitedConnection, NoAnswerError
-from kugetsu.log.shared.driver import conninfo, psycopg
+from kugetsu.log.shared.connection import (
+    ANSWER_SECONDS,
+    LimitedConnection,
+    NoAnswerError,
+    connect,
+    parameters,
+    place_of,
+    said,
+    was_ended,
+)
+from kugetsu.log.shared.driver import psycopg
 from kugetsu.model.errors import KugetsuError, LogUnreachable
 from kugetsu.model.record import value
 
@@ -29,16 +37,6 @@ HOLD_SECONDS = 2
 """How long the head may be held between two statements; the server ends the session of a client that takes longer."""
 
 _HELD_LINES = 1000
-
-_CONNECTION: dict[str, str] = {
-    "connect_timeout": "5",
-    "keepalives_idle": "10",
-    "keepalives_interval": "5",
-    "keepalives_count": "3",
-    "tcp_user_timeout": "15000",
-    "fallback_application_name": "kugetsu",
-}
-"""What a URL may override. A peer that vanished without a word is noticed within 25 seconds."""
 
 _APPEND: LiteralString = "SELECT ok, line FROM kugetsu.append(%s::bigint, %s::text, %s::text[], %s::int)"
 _APPEND_FENCING: LiteralString = (
@@ -63,8 +61,6 @@ _BEATS: LiteralString = """
       FROM kugetsu.hosts ORDER BY name, host
 """
 
-_PASSING = ("starting up", "shutting down", "recovery", "too many", "reserved for")
-
 _connected: weakref.WeakSet[Database] = weakref.WeakSet()
 _parents: list[object] = []
 
@@ -75,30 +71,6 @@ def _after_fork_in_child() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)
-
-
-def parameters(url: str) -> dict[str, Any]:
-    """The connection's parameters. Raises LogUnreachable for a URL that libpq does not take, without showing it."""
-    try:
-        return {**_CONNECTION, **conninfo.conninfo_to_dict(url)}
-    except psycopg.ProgrammingError:
-        # Not chained: the message has the URL in it, and that a password.
-        raise LogUnreachable(
-            "the URL of the shared log is not one that PostgreSQL takes",
-            "postgresql://user@host:5432/database?sslmode=verify-full, without a password: that goes to ~/.pgpass",
-        ) from None
-
-
-def place_of(url: str) -> str:
-    """Where the database is, for people: host, port and database, never a user's password."""
-    known = parameters(url)
-    host = known.get("host") or known.get("hostaddr") or (f"service {known['service']}" if "service" in known else "")
-    hosts, ports = (host or "local").split(","), str(known.get("port", "")).split(",")
-    place = ",".join(
-        f"{each}:{port}" if port else each
-        for each, port in zip(hosts, ports if len(ports) == len(hosts) else ports[:1] * len(hosts), strict=True)
-    )
-    return f"{place}/{known.get('dbname') or known.get('user') or ''}".rstrip("/")
 
 
 @value
@@ -282,7 +254,7 @@ class Database:
             return any(True for _ in connection.notifies(timeout=timeout, stop_after=1))
         except psycopg.Error as error:
             self.close()
-            cause = remedies.shortened(_said(error))
+            cause = remedies.shortened(said(error))
             raise LogUnreachable(f"the connection to the shared log's database broke: {cause}") from error
         finally:
             connection.limit = self._answer_limit
@@ -375,26 +347,11 @@ class Database:
         )
 
     def _open(self, deadline: float) -> LimitedConnection:
-        if self._connection is not None and not self._connection.closed and not _was_ended(self._connection):
+        if self._connection is not None and not self._connection.closed and not was_ended(self._connection):
             return self._connection
         self.close()
-        pause = 0.05
-        known = parameters(self._url)
-        while True:
-            try:
-                # Unnamed statements only: a pooler in transaction mode has no others.
-                self._connection = LimitedConnection.connect(autocommit=True, prepare_threshold=None, **known)
-                self._connection.limit = self._answer_limit
-                break
-            except psycopg.Error as error:
-                if time.monotonic() + pause > deadline or not _may_pass(error):
-                    raise LogUnreachable(
-                        f"the shared log's database {place_of(self._url)} cannot be reached: "
-                        f"{remedies.shortened(_said(error))}",
-                        remedies.of_connection(str(error), known),
-                    ) from error
-            time.sleep(pause)
-            pause = min(2 * pause, 1.0)
+        self._connection = connect(self._url, deadline)
+        self._connection.limit = self._answer_limit
         _connected.add(self)
         return self._connection
 
@@ -403,7 +360,7 @@ class Database:
         if isinstance(error, NoAnswerError):
             return self._no_answer(error)
         role = parameters(self._url).get("user") or "that role"
-        return remedies.of_code(error.sqlstate or "", place_of(self._url), role, _said(error))
+        return remedies.of_code(error.sqlstate or "", place_of(self._url), role, said(error))
 
     def forget_parent(self) -> None:
         """See `Arbiter`; called for every open connection after a fork."""
@@ -411,27 +368,3 @@ class Database:
         if connection is not None and not connection.closed:
             os.close(connection.fileno())
             _parents.append(connection)  # never freed: freeing it would speak to the server
-
-
-def _was_ended(connection: LimitedConnection) -> bool:
-    """Whether the server closed the connection while nothing was asked: then what is sent now has not happened."""
-    poll = select.poll()
-    poll.register(connection.fileno(), select.POLLIN)
-    try:
-        while poll.poll(0) and connection.pgconn.status == psycopg.pq.ConnStatus.OK:
-            connection.pgconn.consume_input()
-    except psycopg.Error:
-        return True
-    return connection.pgconn.status == psycopg.pq.ConnStatus.BAD
-
-
-def _may_pass(error: psycopg.Error) -> bool:
-    """Whether a connection that failed may succeed when it is tried again: the server is down or starting."""
-    text = str(error)
-    return ("FATAL" not in text and not remedies.is_final(text)) or any(word in text for word in _PASSING)
-
-
-def _said(error: psycopg.Error) -> str:
-    """What the driver or the server said, in one line."""
-    text = error.diag.message_primary or str(error) or type(error).__name__
-    return " ".join(text.split())[:300]

@@ -15,6 +15,7 @@ from kugetsu.log.files.segments import SEGMENT_BYTES, Head, first_seqs, is_share
 from kugetsu.log.files.verify import verify
 from kugetsu.log.projection import Projection
 from kugetsu.log.shared import marker, schema
+from kugetsu.log.shared.connection import parameters
 from kugetsu.log.shared.driver import psycopg
 from kugetsu.log.shared.marker import Marker
 from kugetsu.log.shared.mirror import Mirror, diverged, pull
@@ -211,8 +212,6 @@ def url_from(text: str, read: Any) -> str:
 
     A password in an argument is seen by everybody on the machine, and stays in the shell's history.
     """
-    from kugetsu.log.shared.postgres import parameters
-
     typed = text != "-"
     url = text if typed else read.readline().strip()
     if typed and parameters(url).get("password"):
