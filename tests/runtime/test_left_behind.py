@@ -14,7 +14,7 @@ from kugetsu.domain.decide import hosts, persons, sessions
 from kugetsu.domain.events import Identity
 from kugetsu.model.errors import Conflict, LogUnreachable
 from kugetsu.model.refs import folder_name, parse_ref
-from kugetsu.runtime import host_id, left_behind, prune, submit
+from kugetsu.runtime import host_id, left_behind, prune, reconcile, submit
 from kugetsu.runtime.git import repositories, worktrees
 from kugetsu.runtime.notifications.notice import notice_of
 from kugetsu.runtime.process import identity
@@ -231,6 +231,19 @@ def test_who_still_works_on_a_host_that_returns_has_the_session_again(
     join(stage, own, "one", 4)
     held.release()
     assert interactive.reclaim(stage.ws) == [], "the program has ended"
+
+
+def test_who_was_killed_before_the_session_is_here_has_done_nothing(stage: Stage, origin: Path, worktree: Path) -> None:
+    move(stage, TWO, str(worktree))  # the folders have the same name on both
+    lose(stage, TWO, 1)
+    held = Lease.create(stage.ws.paths.leases)
+    holder: Identity = {"boot": "before", "pid": 7, "start": 1, "host": host_id.own(stage.ws)}
+    stage.ws.log.transact(partial(persons.attach, key=KEY, lease=held.nonce, holder=holder, user="u", host="one"))
+    held.release()
+    assert reconcile.reconcile(stage.ws) == [KEY]
+    (left,) = stage.events("person.left")
+    assert left["data"]["evidence"] == {} and left["data"]["result"] is None
+    assert stage.state.sessions[KEY].person is None
 
 
 def test_a_claim_that_was_given_away_in_its_preparation_opens_nothing(

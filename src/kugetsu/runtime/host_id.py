@@ -60,6 +60,13 @@ def as_seen_here(ws: Workspace, session: Session) -> Session:
     return replace(session, worktree=None, source=None, agent_session=None, unsaved=None)
 
 
+def session_here(ws: Workspace, key: str) -> Session | None:
+    """The session of that key `as_seen_here`: while it is prepared on this host, the log has it on another one, whose
+    folder may have the same name as one that is here."""
+    session = ws.state().sessions.get(key)
+    return as_seen_here(ws, session) if session is not None else None
+
+
 def require_home(ws: Workspace, session: Session, what: str) -> None:
     """As `require_here`, except for a session that any host may prepare: the one that has it is lost, or has left."""
     known = ws.state().hosts.get(session.host or "")

@@ -199,7 +199,7 @@ def _ending(ws: Workspace, attempt: Attempt) -> Ending:
         ended = spawn.read_ended(os.path.join(ws.paths.run(attempt.id), "ended"))
         if ended is not None:
             return ending.ending_of(ws, attempt, ended)
-    session = ws.state().sessions.get(attempt.session)
+    session = host_id.session_here(ws, attempt.session)
     left = agent_records.outcome_of(ws, attempt)
     agent_records.put_back(ws, attempt)
     unlocked = worktree_end.clear_locks(ws, attempt, session)

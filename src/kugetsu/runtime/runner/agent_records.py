@@ -16,7 +16,7 @@ from kugetsu.agents.protocol import Agent
 from kugetsu.domain.state import Attempt, Session
 from kugetsu.model.errors import BadInput, KugetsuError
 from kugetsu.redaction.funnel import redact
-from kugetsu.runtime import log_lines
+from kugetsu.runtime import host_id, log_lines
 from kugetsu.runtime.env_files import values
 from kugetsu.runtime.git.changes import changed_files
 from kugetsu.runtime.workspace import Workspace
@@ -72,7 +72,7 @@ def claims_of(outcome: Outcome) -> dict[str, Any]:
 
 def put_back(ws: Workspace, attempt: Attempt) -> None:
     """Undo what the agent's program itself wrote into the worktree: it is nobody's work."""
-    session = ws.state().sessions.get(attempt.session)
+    session = host_id.session_here(ws, attempt.session)
     if session is None or session.kind != "issue" or session.worktree is None:
         return
     with contextlib.suppress(KugetsuError, OSError):  # what git cannot tell stays as it is
@@ -89,7 +89,7 @@ def _as_ended(
     signal: int | None = None,
     seconds: float | None = None,
 ) -> agents.Ended:
-    session = ws.state().sessions.get(attempt.session)
+    session = host_id.session_here(ws, attempt.session)
     name = attempt.agent_session or (session.agent_session if session is not None else None)
     return replace(_ended(ws, session, attempt.id, name), exit_code=exit_code, signal=signal, seconds=seconds)
 

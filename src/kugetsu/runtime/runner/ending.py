@@ -20,7 +20,7 @@ from kugetsu.model.errors import (
     BadInput,
 )
 from kugetsu.redaction.funnel import redact
-from kugetsu.runtime import pull_opening
+from kugetsu.runtime import host_id, pull_opening
 from kugetsu.runtime.git import refused_push
 from kugetsu.runtime.runner import agent_records, run_evidence, worktree_end
 from kugetsu.runtime.runner.spawn import Ended
@@ -59,7 +59,7 @@ def ending_of(ws: Workspace, attempt: Attempt, ended: Ended, *, by_runner: bool 
     folder = ws.paths.run(attempt.id)
     outcome = agent_records.outcome_of(ws, attempt, ended.exit_code, ended.signal, _ran_for(attempt, ended))
     how, verdict, reason, resets_at = _meaning(ws.state(), attempt, ended, outcome, folder)
-    session = ws.state().sessions.get(attempt.session)
+    session = host_id.session_here(ws, attempt.session)
     agent_records.put_back(ws, attempt)
     unlocked = "" if ended.leftover else worktree_end.clear_locks(ws, attempt, session)
     commands = agent_records.commands_of(ws, attempt, ended.exit_code)

@@ -153,7 +153,7 @@ def conclude(ws: Workspace, key: str, nonce: str, ended: Ended) -> dict[str, Any
     """
     restore_terminal(ended.signal is not None)
     how, reason = _meaning(ended)
-    session = ws.state().sessions.get(key)
+    session = host_id.session_here(ws, key)
     evidence: dict[str, Any] = {}
     if session is not None and session.person is not None:
         evidence = run_evidence.of_worktree(session, ask_remote=True)
@@ -200,7 +200,7 @@ def settle(ws: Workspace, session: Session, grace: float) -> bool:
     if report.left:
         pids = ", ".join(str(process["pid"]) for process in report.left)
         raise KugetsuError(f"these processes of {session.key} cannot be ended: {pids}")
-    evidence = run_evidence.of_worktree(session)
+    evidence = run_evidence.of_worktree(host_id.as_seen_here(ws, session))
     events = leave(ws, session.key, nonce, "lost", "its process was killed", evidence)
     _forget(ws, nonce)
     return bool(events)
