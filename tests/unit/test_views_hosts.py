@@ -28,8 +28,10 @@ def shown(world: World, facts: Any) -> list[str]:
     return status.lines(data, Screen(now=world.now, width=80))
 
 
-def claim(world: World, number: int, host: str | None, facts: Any) -> None:
-    given: Any = {"kind": "dev", "issue": ISSUES[number], "message": "go", "via": "enqueue"}
+def claim(world: World, number: int | None, host: str | None, facts: Any) -> None:
+    """Queue a task of that issue, or of the PM agent, and claim it."""
+    kind, issue = ("pm", None) if number is None else ("dev", ISSUES[number])
+    given: Any = {"kind": kind, "issue": issue, "message": "go", "via": "enqueue"}
     task = world.do(partial(queue.enqueue, **given))[0]["task"]
     offer = claims.ClaimRequest("lease", {**PROCESS, "host": host} if host is not None else PROCESS)
     assert world.do(lambda state: claims.claim(state, task, offer, facts))
@@ -47,6 +49,18 @@ def test_agents_of_other_hosts_stand_below_this_hosts_slots() -> None:
     rows = [line.split()[:2] for line in shown(world, facts[ONE])]
     assert ["1", "q1"] in rows and ["2", "-"] in rows and ["two:1", "q2"] in rows
     assert any("1/2" in line or "1 of 2" in line for line in shown(world, facts[ONE])), "its own slots"
+
+
+def test_the_pm_agent_uses_no_slot_of_its_host() -> None:
+    world = World()
+    world.do(partial(hosts.join, host=ONE, term=1, name="one", labels=[], cap=2))
+    world.do(partial(daemon.started, identity={**PROCESS, "host": ONE}, lease="d-one"))
+    facts = {**world.claim_facts("daemon"), "host": ONE, "term": 1}
+    claim(world, 0, ONE, facts)
+    claim(world, None, ONE, facts)
+    (row,) = view.rows(world.state, ONE, contact.Contact({}))
+    assert row["live"] == ["q1.1", "q2.1"]
+    assert "1 of 2" in view.listed(Screen(width=80), [row])[1]
 
 
 def test_why_says_what_holds_a_task_back_on_each_host() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from kugetsu.cli.call import Call, Command
 from kugetsu.cli.parser import Parser
 from kugetsu.domain import hosts
@@ -24,23 +22,7 @@ def _list(call: Call) -> int:
     state = call.ready()
     paths = call.workspace.paths
     known, own = contact.known(paths, state, call.screen.now), host_file.read(paths.root)
-    rows: list[dict[str, Any]] = [
-        {
-            "host": host.id,
-            "name": host.name,
-            "here": host.id == own,
-            "state": host.state,
-            "rests": hosts.rests(state, host),
-            "term": host.term,
-            "cap": host.cap,
-            "labels": host.labels,
-            "live": [attempt.id for attempt in state.live_on(host.id)],
-            "daemon": state.daemon_of(host.id).state,
-            "heard_seconds": known.silent.get(host.id) if host.takes_part else None,
-            "only_there": hosts.only_there(state, host),
-        }
-        for host in state.hosts.values()
-    ]
+    rows = view.rows(state, own, known)
     call.show({"hosts": rows}, view.listed(call.screen, rows) if rows and not call.json else [])
     if not call.json:
         lack = view.lack(known, call.screen.now)
@@ -158,6 +140,7 @@ hosts[].term           the number of its latest join
 hosts[].cap            how many agents may run there
 hosts[].labels[]       what it offers: HOST_LABELS there
 hosts[].rests          whether its daemon is stopped and nothing of it runs: silence does not make it lost
+hosts[].used           how many of its slots are used: the PM agent needs none
 hosts[].live[]         its live attempts
 hosts[].daemon         its daemon, as far as the log tells
 hosts[].heard_seconds  seconds since it was heard of, or null

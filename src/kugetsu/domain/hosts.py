@@ -99,8 +99,8 @@ def wait_seconds(state: State, facts: ClaimFacts, chance: float) -> float:
     host = facts.get("host")
     if not state.hosts or host is None:
         return 0.0
-    live = sum(attempt.kind == "dev" for attempt in state.live_on(host))
-    return FIRST_WAIT_SECONDS * (live / max(facts["cap"], 1)) * (1 + JITTER * chance)
+    live = state.live_on(host, "dev")
+    return FIRST_WAIT_SECONDS * (len(live) / max(facts["cap"], 1)) * (1 + JITTER * chance)
 
 
 def lacking(host: Host, task: Task) -> list[str]:

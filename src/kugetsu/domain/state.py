@@ -426,9 +426,9 @@ class State:
             return self.daemon
         return self.daemons.get(host) or Daemon(host)
 
-    def live_on(self, host: str) -> list[Attempt]:
-        """The live attempts of a host, in the order of their claims."""
-        return [attempt for attempt in self.attempts.values() if attempt.host == host]
+    def live_on(self, host: str, kind: str | None = None) -> list[Attempt]:
+        """The live attempts of a host, of one ``kind`` if given, in the order of their claims."""
+        return [one for one in self.attempts.values() if one.host == host and kind in (None, one.kind)]
 
     def wanted(self, task_id: str) -> bool:
         """Whether a finished task must stay: it was not completed, and an unfinished one comes after it."""

@@ -36,7 +36,7 @@ def _data(state: State, host: Host, own: str | None, silent: float | None) -> Ho
         "state": host.state,
         "since": host.changed_at,
         "here": host.id == own,
-        "live": sum(attempt.kind == "dev" for attempt in state.live_on(host.id)),
+        "live": len(state.live_on(host.id, "dev")),
         "cap": host.cap,
         "daemon": state.daemon_of(host.id).state,
         "silent_seconds": silent if host.takes_part else None,
@@ -110,6 +110,30 @@ def lack(contact: Contact, now: str) -> tuple[str, str, str, str] | None:
     return "log", "behind", text, "kugetsu queue-daemon start"
 
 
+def rows(state: State, own: str | None, contact: Contact) -> list[dict[str, Any]]:
+    """The hosts of `kugetsu host list`, in the order in which they first joined."""
+    from kugetsu.domain.hosts import only_there, rests
+
+    return [
+        {
+            "host": host.id,
+            "name": host.name,
+            "here": host.id == own,
+            "state": host.state,
+            "rests": rests(state, host),
+            "term": host.term,
+            "cap": host.cap,
+            "used": len(state.live_on(host.id, "dev")),
+            "labels": host.labels,
+            "live": [attempt.id for attempt in state.live_on(host.id)],
+            "daemon": state.daemon_of(host.id).state,
+            "heard_seconds": contact.silent.get(host.id) if host.takes_part else None,
+            "only_there": only_there(state, host),
+        }
+        for host in state.hosts.values()
+    ]
+
+
 def listed(screen: Screen, rows: list[dict[str, Any]]) -> list[str]:
     """A line for each host, and what may be only there."""
     heads = [
@@ -123,7 +147,7 @@ def listed(screen: Screen, rows: list[dict[str, Any]]) -> list[str]:
         [
             row["name"],
             _state(row) + (", here" if row["here"] else ""),
-            f"{len(row['live'])} of {row['cap']}",
+            f"{row['used']} of {row['cap']}",
             f"{times.duration(row['heard_seconds'])} ago" if row["heard_seconds"] is not None else "-",
             " ".join(row["labels"]),
         ]
