@@ -222,7 +222,9 @@ def test_a_join_whose_answer_was_lost_counts(first: Stage, joined: Callable[...,
     assert second.state().hosts[host_id.own(second)].term == host_file.term(second.paths.root) == 2
 
 
-def test_a_host_that_was_lost_without_a_daemon_joins_on_request(first: Stage, joined: Callable[..., Workspace]) -> None:
+def test_a_host_that_was_lost_without_a_daemon_joins_on_request(
+    first: Stage, joined: Callable[..., Workspace], database: str
+) -> None:
     second = joined("two")
     silent_hosts.lose(first.ws, "two")
     assert second.state().hosts[host_id.own(second)].takes_part, "its mirror does not tell yet"

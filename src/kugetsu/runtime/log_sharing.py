@@ -12,7 +12,7 @@ from kugetsu.log.shared import marker, sharing
 from kugetsu.log.shared.schema import Migrated
 from kugetsu.model.errors import Conflict
 from kugetsu.model.plural import counted
-from kugetsu.runtime import host_id, liveness, membership
+from kugetsu.runtime import host_id, liveness, membership, participation
 from kugetsu.runtime.initialisation import InitReport, lay_out
 from kugetsu.runtime.workspace import Workspace
 
@@ -62,6 +62,7 @@ def unshare(ws: Workspace) -> Head:
     _require_quiet(ws, ws.state())
     if is_shared(ws.paths.log):
         sharing.require_owner(ws.paths.log)  # else all others had left a log that stays shared
+        participation.require_ended(ws, ws.state())
         membership.remain_alone(ws)
     ws.close()
     return sharing.unshare(ws.paths.log)
@@ -74,14 +75,16 @@ def push(ws: Workspace) -> tuple[int, Head]:
 
 def join(ws: Workspace, url: str) -> tuple[InitReport, Head]:
     """Set this directory up as one more host of a shared log; see `sharing.join`. One that takes part in it already
-    only gets the new URL."""
+    only gets the new URL. Raises Conflict while something that was given away still works here."""
     url = sharing.url_from(url, sys.stdin)
     report = InitReport()
     lay_out(ws, report)
     host_id.own(ws)  # before the log is there: it names other hosts, and this one is none of them
     ws.close()
     sharing.join(ws.paths.log, url)
-    if not membership.takes_part(ws, ws.state()):
+    state = ws.state()
+    if not membership.takes_part(ws, state):
+        participation.require_ended(ws, state)
         membership.join(ws)
     return report, ws.log.head()
 

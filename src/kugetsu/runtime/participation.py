@@ -23,13 +23,18 @@ def join_on_request(ws: Workspace) -> int | None:
     Raises Conflict while something that was given away still works here, LogUnreachable."""
     ws.log.transact(lambda _: [])  # nobody keeps the mirror: it may lack that this host was lost
     state = ws.state()
-    here = state.hosts.get(host_id.own(ws))
-    if here is not None and not here.takes_part and (ids := late_outcomes.at_work(ws, state, {})):
-        text = f"{', '.join(ids)} was given away, and still works here"
-        raise Conflict(text, "kugetsu queue-daemon start: it ends that first, and takes part again then")
+    require_ended(ws, state)
     term = membership.join_again(ws, state)
     interactive.reclaim(ws)
     return term
+
+
+def require_ended(ws: Workspace, state: State) -> None:
+    """Raise Conflict while something that was given away with this host still works here: what starts next in its
+    session would find it in its worktree."""
+    if state.hosts and (ids := late_outcomes.at_work(ws, state, {})):
+        text = f"{', '.join(ids)} was given away, and still works here"
+        raise Conflict(text, "kugetsu queue-daemon start: it ends that first, and takes part again then")
 
 
 class Participation:
