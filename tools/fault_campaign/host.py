@@ -25,7 +25,8 @@ _KUGETSU = (sys.executable, "-P", "-m", "kugetsu")
 
 @dataclass
 class Command:
-    """A command that somebody typed, in a process of its own; some on a ``terminal``."""
+    """A command that somebody typed, in a process of its own; some on a ``terminal``. ``killed``: it need not tell how
+    it ended."""
 
     words: list[str]
     process: subprocess.Popen[Any]

@@ -111,7 +111,9 @@ class HostsPeople(HostsSetUp):
         open_there = [one for _, one in self.commands if one.terminal is not None and one.process.poll() is None]
         if not open_there:
             return False
-        self.chance.choice(open_there).hang_up()
+        command = self.chance.choice(open_there)
+        command.killed = True  # before its program runs, that ends the command itself; the claim is given back (`lost`)
+        command.hang_up()
         return True
 
     # --- on the forges -----------------------------------------------------------------------------------------

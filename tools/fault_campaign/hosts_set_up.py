@@ -6,7 +6,6 @@ from __future__ import annotations
 import heapq
 import itertools
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable
@@ -241,8 +240,7 @@ class HostsSetUp(Campaign):
         shown = f"{host.name}: kugetsu {' '.join(command.words)}"
         if "Traceback" in err:
             self.breaks(f"{shown}: {err}")
-        # A terminal that was closed before its program ran ends the command itself; its claim is given back (`lost`).
-        if command.killed or (command.terminal is not None and code == -signal.SIGHUP):
+        if command.killed:
             return
         self.done[f"exit {code} of {' '.join(command.words[: 2 if command.words[0] == 'host' else 1])}"] += 1
         if code not in HARMLESS:
