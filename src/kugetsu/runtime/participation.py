@@ -77,8 +77,7 @@ class Participation:
             return [] if known.runs or known.lease != lease else decide.started(state, me, lease)
 
         def drains(state: State) -> list[NewEvent]:
-            reason = "asked for before this host was lost"
-            return decide.drain(state, reason, host) if state.daemon_of(host).lease == lease else []
+            return decide.drain(state, "stop --drain", host) if state.daemon_of(host).lease == lease else []
 
         ws.log.transact(started)
         if self._drains:
