@@ -1,4 +1,4 @@
-"""The part of a host in a shared log, as its daemon keeps it: a term at its start, and another one after it was lost.
+"""How a host comes to take part in a shared log: its daemon at each start and after a loss, or because a person says so.
 
 What was given away meanwhile is stopped first, and what came of it recorded.
 """
