@@ -1,4 +1,4 @@
-"""How a host comes to take part in a shared log: its daemon at each start and after a loss, or because a person says so.
+"""How a host comes to take part in a shared log: its daemon at each start and after a loss, or a person says so.
 
 What was given away meanwhile is stopped first, and what came of it recorded.
 """
