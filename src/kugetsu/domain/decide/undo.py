@@ -12,7 +12,7 @@ from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Any
 
 from kugetsu.domain.decide import pauses, queue, registrations, undo_holds
-from kugetsu.domain.decide.undone import NOT_UNDONE, UNDO, Undone, refused, since
+from kugetsu.domain.decide.undone import NOT_UNDONE, UNDO, Undone, changed_since, refused
 from kugetsu.domain.decision import decision
 from kugetsu.domain.events import Event
 from kugetsu.domain.new_event import NewEvent
@@ -44,7 +44,7 @@ def _compensate(state: State, undone: Undone) -> list[NewEvent]:
         if problem.refusal is None or problem.refusal == NOT_UNDONE:
             raise
         # a refusal of the queue's own decision
-        raise since(undone, problem.refusal, **problem.values) from problem
+        raise changed_since(undone, problem.refusal, **problem.values) from problem
     new_events[0].facts = undone
     return new_events
 
@@ -58,7 +58,7 @@ def undoes(event: Event) -> int | None:
 def _task(state: State, undone: Undone) -> Task:
     task = state.tasks.get(undone["task"])
     if task is None:
-        raise since(undone, "task_gone", task=undone["task"])
+        raise changed_since(undone, "task_gone", task=undone["task"])
     return task
 
 
@@ -76,11 +76,11 @@ def _name_task(event: Event, _: State) -> Undone:
 def _unqueue(state: State, undone: Undone) -> list[NewEvent]:
     task = _task(state, undone)
     if task.attempt is not None:
-        raise since(undone, "task_running", task=task.id, attempt=task.attempt)
+        raise changed_since(undone, "task_running", task=task.id, attempt=task.attempt)
     if task.id in state.finished:
-        raise since(undone, "task_finished", task=task.id, state=task.state)
+        raise changed_since(undone, "task_finished", task=task.id, state=task.state)
     if task.usage.attempts:
-        raise since(undone, "task_worked_on", task=task.id, attempts=task.usage.attempts)
+        raise changed_since(undone, "task_worked_on", task=task.id, attempts=task.usage.attempts)
     return [NewEvent("task.cancelled", {"reason": "undo"}, **_about(task, undone))]
 
 
@@ -94,7 +94,7 @@ def _describe_cancelled(event: Event, before: State) -> Undone:
 def _uncancel(state: State, undone: Undone) -> list[NewEvent]:
     task = _task(state, undone)
     if task.state != "cancelled" or task.changed != undone[UNDO]:
-        raise since(undone, "task_changed", task=task.id, state=task.state, event=task.changed)
+        raise changed_since(undone, "task_changed", task=task.id, state=task.state, event=task.changed)
     return [NewEvent("task.requeued", {"was": "cancelled", "kept": undone["kept"]}, **_about(task, undone))]
 
 
@@ -107,7 +107,7 @@ def _describe_requeued(event: Event, _: State) -> Undone:
 def _unrequeue(state: State, undone: Undone) -> list[NewEvent]:
     task = _task(state, undone)
     if task.changed != undone[UNDO] or task.state != "pending":
-        raise since(undone, "requeued_task_changed", task=task.id, state=task.state, event=task.changed)
+        raise changed_since(undone, "requeued_task_changed", task=task.id, state=task.state, event=task.changed)
     return [NewEvent("task.cancelled", {"reason": "undo"}, **_about(task, undone))]
 
 
@@ -123,10 +123,10 @@ def _describe_moved(event: Event, _: State) -> Undone:
 def _unmove(state: State, undone: Undone) -> list[NewEvent]:
     task = _task(state, undone)
     if task.state not in ("pending", "parked"):
-        raise since(undone, "task_not_waiting", task=task.id, state=task.state)
+        raise changed_since(undone, "task_not_waiting", task=task.id, state=task.state)
     place, was = undone["place"], undone["was"]
     if (task.priority, task.order) != (place["priority"], place["order"]) or _comes_after_others(state, task, place):
-        raise since(undone, "task_moved", task=task.id)
+        raise changed_since(undone, "task_moved", task=task.id)
     data: dict[str, Any] = {**was, "was_priority": task.priority, "was_order": task.order}
     if "after" in was:
         queue.require_known(state, was["after"])
@@ -163,14 +163,14 @@ def _describe_acknowledged(event: Event, _: State) -> Undone:
 def _acknowledge_failure(state: State, undone: Undone) -> list[NewEvent]:
     task = _task(state, undone)
     if task.changed != undone["failure"] or task.acknowledged:
-        raise since(undone, "failure_changed", task=task.id, state=task.state)
+        raise changed_since(undone, "failure_changed", task=task.id, state=task.state)
     return [NewEvent("task.acknowledged", {"failure": task.changed}, **_about(task, undone))]
 
 
 def _unacknowledge_failure(state: State, undone: Undone) -> list[NewEvent]:
     task = _task(state, undone)
     if task.acknowledged != undone[UNDO]:
-        raise since(undone, "failure_changed", task=task.id, state=task.state)
+        raise changed_since(undone, "failure_changed", task=task.id, state=task.state)
     return [NewEvent("task.unacknowledged", {"failure": task.changed}, **_about(task, undone))]
 
 
@@ -186,7 +186,7 @@ def _unacknowledge_gone(state: State, undone: Undone) -> list[NewEvent]:
 def _acknowledge_gone(state: State, undone: Undone) -> list[NewEvent]:
     left = state.unacknowledged_gone - undone["gone"]
     if left < 0:
-        raise since(undone, "gone_acknowledged")
+        raise changed_since(undone, "gone_acknowledged")
     return [NewEvent("queue.acknowledged", {"gone": undone["gone"], "left": left}, cause=undone[UNDO])]
 
 
@@ -209,9 +209,9 @@ def _read_again(state: State, undone: Undone) -> list[NewEvent]:
 
 def _require_mark(state: State, undone: Undone) -> None:
     if state.notices_read != undone["until"]:
-        raise since(undone, "notifications_read", until=state.notices_read)
+        raise changed_since(undone, "notifications_read", until=state.notices_read)
     if undone["was"] == undone["until"]:
-        raise since(undone, "notifications_unchanged")
+        raise changed_since(undone, "notifications_unchanged")
 
 
 def _describe_pr(event: Event, before: State) -> Undone:
@@ -224,9 +224,9 @@ def _describe_pr(event: Event, before: State) -> Undone:
 def _untie(state: State, undone: Undone) -> list[NewEvent]:
     session = state.sessions.get(undone["session"])
     if session is None:
-        raise since(undone, "session_destroyed", session=undone["session"])
+        raise changed_since(undone, "session_destroyed", session=undone["session"])
     if session.pr != undone["url"]:
-        raise since(undone, "pr_changed", session=session.key, pr=session.pr)
+        raise changed_since(undone, "pr_changed", session=session.key, pr=session.pr)
     issue = session.key if session.kind == "issue" else None
     data = {"url": undone["was"], "source": "undo"}
     return [NewEvent("session.pr", data, issue=issue, session=session.key, cause=undone[UNDO])]
@@ -234,7 +234,7 @@ def _untie(state: State, undone: Undone) -> list[NewEvent]:
 
 def _unregister(state: State, undone: Undone) -> list[NewEvent]:
     if not registrations.holds(state, undone):
-        raise since(undone, "repository_changed", repository=undone["repository"])
+        raise changed_since(undone, "repository_changed", repository=undone["repository"])
     return registrations.unregister(state, undone, undone[UNDO])
 
 
@@ -267,9 +267,9 @@ def _reviewed_again(state: State, undone: Undone) -> list[NewEvent]:
 def _reviewed(state: State, undone: Undone, review: str) -> Session:
     session = state.sessions.get(undone["session"])
     if session is None:
-        raise since(undone, "session_destroyed", session=undone["session"])
+        raise changed_since(undone, "session_destroyed", session=undone["session"])
     if session.review != review:
-        raise since(undone, "review_changed", session=session.key, state=session.review)
+        raise changed_since(undone, "review_changed", session=session.key, state=session.review)
     return session
 
 
@@ -280,7 +280,7 @@ def _describe_report(event: Event, before: State) -> Undone:
 
 def _unacknowledge(state: State, undone: Undone) -> list[NewEvent]:
     if (state.reported or {}).get("seq") != undone["report"]:
-        raise since(undone, "report_acknowledged")
+        raise changed_since(undone, "report_acknowledged")
     return [NewEvent("report.unacknowledged", {"was": undone["was"]}, cause=undone[UNDO])]
 
 
@@ -334,10 +334,10 @@ def setting(event: Event, current: str | None, later: Event | None) -> str:
     key, old = data["key"], data["old"]
     about = {"key": key, "of": data["repository"]} if "repository" in data else {"key": key}
     if later is not None:
-        raise since(undone, "setting_changed", event=later["seq"], **about)
+        raise changed_since(undone, "setting_changed", event=later["seq"], **about)
     if current != data["new"]:
-        raise since(undone, "setting_edited", current=current, **about)
+        raise changed_since(undone, "setting_edited", current=current, **about)
     if old is None or REDACTED in old:
-        raise since(undone, "setting_redacted" if old is not None else "setting_unread", **about)
+        raise changed_since(undone, "setting_redacted" if old is not None else "setting_unread", **about)
     value: str = old
     return value

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kugetsu.domain.decide import queue
-from kugetsu.domain.decide.undone import UNDO, Undone, refused, since
+from kugetsu.domain.decide.undone import UNDO, Undone, changed_since, refused
 from kugetsu.domain.events import Event
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import State, Task
@@ -100,15 +100,15 @@ def _require_restorable(state: State, undone: Undone) -> None:
     gate, subject = undone["gate"], undone["subject"]
     if gate == "provider":
         if undone["until"] <= undone["now"]:
-            raise since(undone, "limit_ended", subject=subject, until=undone["until"])
+            raise changed_since(undone, "limit_ended", subject=subject, until=undone["until"])
         if subject in state.limits:
-            raise since(undone, "limit_met_again", subject=subject)
+            raise changed_since(undone, "limit_met_again", subject=subject)
         return
     session = state.sessions.get(subject)
     if session is not None and (session.usage.attempts != undone["attempts"] or session.usage.no_progress_runs):
-        raise since(undone, "session_worked_in", session=subject)
+        raise changed_since(undone, "session_worked_in", session=subject)
     if session is None and undone["attempts"]:
-        raise since(undone, "session_destroyed", session=subject)
+        raise changed_since(undone, "session_destroyed", session=subject)
 
 
 def describe_restored(event: Event, _: State) -> Undone:
@@ -120,7 +120,7 @@ def unblock_again(state: State, undone: Undone) -> list[NewEvent]:
     """The restored hold is lifted again."""
     gate, subject = undone["gate"], undone["subject"]
     if gate == "provider" and state.limits.get(subject, {}).get("seq") != undone[UNDO]:
-        raise since(undone, "hold_replaced", subject=subject)
+        raise changed_since(undone, "hold_replaced", subject=subject)
     new_events = queue.unblock(state, gate, subject)
     new_events[0].cause = undone[UNDO]
     return new_events

@@ -35,6 +35,6 @@ def refused(event: Event, live: Container[str] = (), why: str | None = None) -> 
     )
 
 
-def since(undone: Undone, code: str, **values: Any) -> Conflict:
+def changed_since(undone: Undone, code: str, **values: Any) -> Conflict:
     """The error for an event that cannot be undone any more, because of what came after it."""
     return Conflict.because(NOT_UNDONE, event=undone[UNDO], code=code, values=values)
