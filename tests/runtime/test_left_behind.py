@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -244,6 +245,16 @@ def test_who_was_killed_before_the_session_is_here_has_done_nothing(stage: Stage
     (left,) = stage.events("person.left")
     assert left["data"]["evidence"] == {} and left["data"]["result"] is None
     assert stage.state.sessions[KEY].person is None
+
+
+def test_a_slow_push_leaves_the_next_worktree_to_another_turn(stage: Stage, origin: Path, worktree: Path) -> None:
+    state, now, done = stage.state, [0.0], set[str]()
+    known = state.hosts[host_id.own(stage.ws)].left_behind
+    known |= {"/gone": {**known[str(worktree)], "session": f"{NAME}#2"}}
+    stage.monkeypatch.setattr(left_behind, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    stage.monkeypatch.setattr(left_behind, "_push", lambda *_: now.append(now.pop() + 20.0))
+    assert [one["worktree"] for one in left_behind.keep(stage.ws, state, done)] == [str(worktree)]
+    assert [one["worktree"] for one in left_behind.keep(stage.ws, state, done)] == ["/gone"]
 
 
 def test_a_claim_that_was_given_away_in_its_preparation_opens_nothing(

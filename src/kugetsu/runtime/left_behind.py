@@ -30,6 +30,8 @@ _REASON_LENGTH = 300
 PUSH_SECONDS = 25.0
 """Seconds for one push, with its files of git-lfs: the daemon starts nothing meanwhile, and a person who stops it waits
 for 30."""
+FURTHER_SECONDS = 5.0
+"""After so many seconds of one turn of the daemon the next worktree with something to push waits for another turn."""
 
 
 def keep(ws: Workspace, state: State, done: set[str]) -> list[LeftWork]:
@@ -42,9 +44,12 @@ def keep(ws: Workspace, state: State, done: set[str]) -> list[LeftWork]:
     if host is None or not host.takes_part:
         return []
     done.intersection_update(host.left_behind)
-    found = []
+    found: list[LeftWork] = []
     silent: dict[str, str] = {}
+    began = time.monotonic()
     for worktree, left in [*host.left_behind.items()]:
+        if found and time.monotonic() - began > FURTHER_SECONDS and _repository(left["session"]) not in silent:
+            continue
         if worktree not in done and not _is_at_work(ws, host, left["session"]):
             one = _kept(worktree, left, host.id)
             if one["rescue"] is not None:
@@ -109,10 +114,14 @@ def _commits(worktree: str, commit: str) -> int:
     return int(command.git(["rev-list", "--count", commit, *before], worktree))
 
 
+def _repository(session: str) -> str:
+    return session.partition("#")[0]
+
+
 def _push(ws: Workspace, one: LeftWork, silent: dict[str, str]) -> None:
     """Push a rescue branch to the session's repository, or note why not. ``silent``: what was wrong with remotes that
     failed before, by which each is asked once."""
-    repository = one["session"].partition("#")[0]
+    repository = _repository(one["session"])
     try:
         allowed = ws.config_of(one["session"]).text("PUSH_RESCUE")
         checkout = checkouts.find(one["worktree"])
