@@ -222,6 +222,16 @@ def test_a_join_whose_answer_was_lost_counts(first: Stage, joined: Callable[...,
     assert second.state().hosts[host_id.own(second)].term == host_file.term(second.paths.root) == 2
 
 
+def test_a_start_after_one_that_was_killed_while_it_began_a_term_is_heard_of(first: Stage) -> None:
+    own, limit = host_id.own(first.ws), host_lease.path(first.ws.paths.leases)
+    with closing(database_of(first.ws.paths.log)) as database:
+        assert database.join_host(own, "one", "boot", 1) == 2
+    host_file.write_term(first.ws.paths.root, own, 2)
+    os.unlink(limit)
+    membership.wake(first.ws)
+    assert host_lease.stop_by(limit) is not None, "before the log tells that its daemon runs"
+
+
 def test_a_host_that_was_lost_without_a_daemon_joins_on_request(
     first: Stage, joined: Callable[..., Workspace], database: str
 ) -> None:

@@ -112,7 +112,9 @@ def wake(ws: Workspace) -> None:
     then on it would be lost at once. Raises LogUnreachable."""
     from kugetsu.log.shared.opening import database_of
 
-    if is_shared(ws.paths.log) and takes_part(ws, ws.state()):
+    known = ws.state().hosts.get(host_id.own(ws))
+    # Whichever term: a start that was killed may have begun one that the log does not know.
+    if is_shared(ws.paths.log) and known is not None and known.takes_part:
         with closing(database_of(ws.paths.log)) as database:
             beat(ws, database)
 
