@@ -332,6 +332,37 @@ def test_hosts_that_wait_for_different_things_do_not_contradict_each_other(world
     assert [*turn(ONE), *turn(TWO), *turn(ONE)] == []
 
 
+def test_of_hosts_that_know_different_things_of_a_task_one_has_the_word(world: World) -> None:
+    """Two wrote in turn, twelve times a second, that the branch has parted and that the issue is busy."""
+    task = enqueue(world, 0)
+    claim(world, task, TWO)
+    prepare(world, 0, TWO, "/w/1")
+    commits = {"kind": "parted", "branch": "fix/0", "remote": "origin", "here": "c1", "there": "c2"}
+    parted = Ending("fail", "diverged", "not started: fix/0 has parted", evidence={"diverged": commits})
+    world.do(lambda state: attempts.finish(state, "q1.1", parted, world.outcome_facts()))
+    more = enqueue(world, 0)
+    claim(world, more, TWO)
+    seen = {ONE: {"branch_heads": {}}, TWO: {"branch_heads": {ISSUES[0]: "c3"}}}
+    assert held(world, task, ONE) == "parked_by_divergence"
+    assert held(world, task, TWO, **seen[TWO]) == "issue_busy"
+
+    def turn(host: str) -> list[Event]:
+        known = facts(world, host, **seen[host])
+        return world.do(lambda state: claims.hold(state, claims.plan(state, known), known))
+
+    def told(*order: str) -> list[str]:
+        return [event["data"]["gate"] for host in order for event in turn(host) if event["task"] == task]
+
+    assert told(ONE, TWO, ONE, TWO, ONE) == ["issue"], "the host that has the session"
+    world.do(lambda state: attempts.finish(state, f"{more}.1", Ending("succeed", "done", ""), world.outcome_facts()))
+    full = enqueue(world, 1)
+    claim(world, full, TWO)
+    assert held(world, task, ONE) == "parked_by_divergence" and held(world, task, TWO, **seen[TWO]) == "slots_full"
+    assert told(ONE, TWO, ONE, TWO) == ["slots"]
+    lose(world, TWO)
+    assert told(ONE, ONE) == ["parked"]
+
+
 def test_what_is_asked_once_for_many_tasks_is_what_each_would_be_told(world: World) -> None:
     folder: Any = {"kind": "dev", "issue": "local/work/sample#1", "message": "go", "via": "enqueue"}
     world.do(lambda state: queue.enqueue(state, **folder, repository={"path": "/r", "host": ONE}))
@@ -358,9 +389,11 @@ def test_what_is_asked_once_for_many_tasks_is_what_each_would_be_told(world: Wor
                     assert place.is_open_elsewhere(task) == (None in others)
                     continue
                 order = [gate.__name__ for gate in gates.SHARED_GATES]
+                of_hosts = order[order.index("daemon") :]
                 all_closed = [(verdict, other.id) for other, verdict in there if verdict is not None]
                 said, expected = place.held_by(task, closed), None
-                if len(all_closed) == len(there):
+                for_all = closed.gate in of_hosts and task.held in (None, *of_hosts)
+                if len(all_closed) == len(there) and (host == ONE or for_all):
                     expected = min(all_closed, key=lambda one: (-order.index(one[0].gate), one[1]))[0]
                 assert (said and values(said)) == (expected and values(expected))
                 seen.add(said and said.gate)

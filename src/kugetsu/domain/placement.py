@@ -51,9 +51,18 @@ class Placement:
 
     def held_by(self, task: Task, closed: Verdict) -> Verdict | None:
         """The gate to record for a task that ``closed`` keeps from starting on this host; None while another host may
-        start it. Every host names the same one, the last in order that any of them waits for: else they would
-        contradict each other in turn, for ever."""
-        if not self._state.hosts or closed.gate not in _OF_HOSTS:
+        start it, or has the word. Every host names the same one, the last in order that any of them waits for: else
+        they would contradict each other in turn, for ever.
+
+        So they would before the gates of hosts, where one knows what another does not: its worktree's head, its own
+        file of settings. There one host has the word for a task.
+        """
+        if not self._state.hosts:
+            return closed
+        of_hosts = closed.gate in _OF_HOSTS and (task.held is None or task.held in _OF_HOSTS)
+        if not of_hosts and not self._has_the_word(task):
+            return None
+        if closed.gate not in _OF_HOSTS:
             return closed
         everywhere = []
         for host, there in self._others():
@@ -64,6 +73,15 @@ class Placement:
         if len(everywhere) < len(self._part):
             everywhere.append((closed, self._facts.get("host", "")))
         return min(everywhere, key=lambda one: (-_OF_HOSTS[one[0].gate], one[1]))[0] if everywhere else None
+
+    def _has_the_word(self, task: Task) -> bool:
+        """Whether this host is the one that says what keeps the task back before the gates of hosts: of those whose
+        daemon runs the one that has its session, else the first."""
+        working = [host.id for host in self._part if self._state.daemon_of(host.id).runs]
+        session = self._state.sessions.get(task.session)
+        if session is not None and session.host in working:
+            return session.host == self._facts.get("host")
+        return not working or min(working) == self._facts.get("host")
 
     def _others(self) -> list[tuple[Host, GateRound]]:
         """The other hosts, each with the gates that may answer otherwise there: most plans ask none of them."""
