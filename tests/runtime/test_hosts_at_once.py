@@ -125,6 +125,18 @@ def test_a_delivery_that_another_host_began_is_left_alone_until_that_host_is_los
     assert [event["data"]["reason"] for event in stage.events("notice.failed")] == [INTERRUPTED]
 
 
+def test_a_host_that_was_lost_begins_no_delivery(stage: Stage, other: Workspace, served: tuple[Outbox, Outbox]) -> None:
+    """Another takes up what it began as interrupted: both wrote the same comment."""
+    stage.enqueue(1)
+    found = planned(served[1])
+    lose(stage, TWO)
+    served[1].deliver(found)
+    assert not served[1].enabled() and served[0].enabled()
+    assert stage.events("notice.sending") == [] and not (stage.folder / "got").exists()
+    served[0].deliver(planned(served[0]))
+    assert [event["data"]["host"] for event in stage.events("notice.sending")] == [host_id.own(stage.ws)]
+
+
 def test_a_host_that_comes_back_does_not_repeat_what_another_settled(
     stage: Stage, other: Workspace, served: tuple[Outbox, Outbox]
 ) -> None:

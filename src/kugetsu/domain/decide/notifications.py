@@ -77,6 +77,12 @@ def is_of(box: dict[str, Any], host: str | None) -> bool:
     return host is None or host in box.get("hosts", ())
 
 
+def may_send(state: State, host: str | None) -> bool:
+    """Whether ``host`` may begin a delivery: one that was lost or has left may not, another may have taken it up."""
+    known = state.hosts.get(host) if host is not None else None
+    return known is None or known.takes_part
+
+
 def interrupted(state: State, sink: str, host: str | None) -> dict[str, int]:
     """The deliveries whose intent has no outcome and never gets one from whoever began them, each with that intent:
     those of ``host`` itself, which is none that tries one now, and of hosts that take part no more."""
@@ -103,10 +109,10 @@ def sending(
 ) -> list[NewEvent]:
     """Intent of ``host`` to deliver the notifications after the event ``after``, up to ``upto``, as these batches.
 
-    [] if the sink was disabled, or if some are already being delivered: then plan again.
+    [] if the sink was disabled, some are already being delivered, or the host takes part no more: then plan again.
     """
     box = state.outbox.get(sink)
-    if box is None or box["upto"] > after:
+    if box is None or box["upto"] > after or not may_send(state, host):
         return []
     return [_sending(state, sink, batch.lane, batch.seqs, upto, host) for batch in batches]
 
@@ -115,10 +121,10 @@ def sending(
 def sending_again(state: State, sink: str, delivery: str, was_sending: int, host: str | None = None) -> list[NewEvent]:
     """Intent to repeat an open delivery; ``was_sending`` is the intent without an outcome that it repeats, or 0.
 
-    [] if another process has taken it up or closed it.
+    [] if another process has taken it up or closed it, or if the host takes part no more.
     """
     entry = _entry(state, sink, delivery)
-    if entry is None or entry["sending"] != was_sending:
+    if entry is None or entry["sending"] != was_sending or not may_send(state, host):
         return []
     return [_sending(state, sink, entry["lane"], entry["seqs"], state.outbox[sink]["upto"], host)]
 

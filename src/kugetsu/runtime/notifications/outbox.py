@@ -52,8 +52,9 @@ class Outbox:
         self._looked = 0
 
     def enabled(self) -> bool:
-        """Whether the log knows the sink."""
-        return self._name in self._ws.state().outbox
+        """Whether the log knows the sink, and this host may deliver."""
+        state = self._ws.state()
+        return self._name in state.outbox and decide.may_send(state, host_id.sharing(self._ws, state))
 
     def recover(self) -> None:
         """Close or repeat the deliveries that a dead notifier began; one of another host of a shared log is dead only
