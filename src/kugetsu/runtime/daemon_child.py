@@ -121,9 +121,10 @@ class DaemonChild:
 
     def _turn(self) -> float:
         """Check the daemon and the settings, then do what there is to do."""
-        self._mind_the_daemon()
-        if not self.lease.is_held(self._ws.paths, self._held):
-            self._stopping = "its lease was deleted"  # else another one would be started beside it
+        if self.lease.is_held(self._ws.paths, self._held):
+            self._mind_the_daemon()
+        else:  # else another one would be started beside it; KUGETSU_DIR may be gone, and with it the log
+            self._stopping = "its lease was deleted"
         if self._stopping is not None:
             return 0.0
         self._reload()
