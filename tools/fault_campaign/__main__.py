@@ -107,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=None, help="of the chance (default: another one each time)")
     parser.add_argument("--cap", type=int, default=3, help="MAX_CONCURRENT_AGENTS (default 3)")
     parser.add_argument(
-        "--patience", type=float, default=600.0, help="seconds for finishing what is open (default 600)"
+        "--patience", type=float, default=1200.0, help="seconds for finishing what is open (default 1200)"
     )
     parser.add_argument("--keep", action="store_true", help="leave the directory, and say where it is")
     return parser
