@@ -56,6 +56,10 @@ class ForkServer:
         self._socket.close()
         self._process.communicate()
 
+    def is_gone(self) -> bool:
+        """Whether it has ended."""
+        return self._process.poll() is not None
+
     def fits(self, environment: Mapping[str, str]) -> bool:
         """Whether an interpreter started with these variables would be like this one."""
         return at_start(environment) == self.environment
@@ -108,9 +112,10 @@ _shared: dict[tuple[tuple[str, str], ...], ForkServer] = {}
 
 
 def shared(environment: Mapping[str, str]) -> ForkServer:
-    """The server for commands with this environment, started at its first use and kept until `close_all`."""
+    """The server for commands with this environment, started at its first use and kept until `close_all`; another one
+    after it was killed, as once in a whole run, whoever did it."""
     key = tuple(sorted(at_start(environment).items()))
-    if key not in _shared:
+    if key not in _shared or _shared[key].is_gone():
         _shared[key] = ForkServer(environment)
     return _shared[key]
 

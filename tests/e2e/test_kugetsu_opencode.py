@@ -137,7 +137,6 @@ def test_an_error_500_without_end_is_retried_with_its_reason(house: House) -> No
     house.await_event("attempt.running", issue=500)
 
 
-@pytest.mark.thorough
 def test_the_fork_of_the_base_works_in_its_own_worktree(house: House) -> None:
     house.ok("start", ref(1), commit("one"), "--wait")
     assert (house.worktree(1) / "one.txt").read_text() == "one\n"

@@ -6,6 +6,7 @@ from typing import Any
 
 from kugetsu.cli.call import Call
 from kugetsu.cli.parser import Parser
+from kugetsu.host.paths import Paths
 from kugetsu.log.files.segments import is_shared
 from kugetsu.model.errors import BadInput, KugetsuError
 from kugetsu.model.settings import SETTINGS, SHARED
@@ -76,7 +77,7 @@ def rows(call: Call) -> list[dict[str, Any]]:
 def note(call: Call, key: str) -> None:
     """Say of a setting that a host and all hosts can have, that it was this host's; of one that the others are told
     when a daemon starts, that it is not known to them yet."""
-    if not is_shared(call.workspace.paths.log):
+    if not is_shared(Paths.of(call.environment).log):  # not by the workspace: the file may not be usable yet
         return
     if key in _TOLD:
         call.note("the other hosts are told when the daemon starts: kugetsu queue-daemon restart")
