@@ -205,8 +205,8 @@ def write(
 ) -> tuple[str | None, str | None, int | None]:
     """Write a setting, or a repository's own value of it, into the file (None: take it out) and record who did it: the
     value before, the value now, and the event's seq (None when nothing changed or it could not be recorded, because the
-    database of a shared log is away). Raises BadInput for a value that it
-    cannot have, LogDamaged before anything is written."""
+    database of a shared log is away). Raises BadInput for a value that it cannot have, LogDamaged before anything is
+    written."""
     path = file_of(call)
     _require_log(call)
     before = _written(path, repository)

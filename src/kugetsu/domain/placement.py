@@ -43,6 +43,7 @@ class Placement:
     def __init__(self, state: State, facts: ClaimFacts) -> None:
         self._state, self._facts = state, facts
         self._part = [host for host in state.hosts.values() if host.takes_part]
+        self._working = [host.id for host in self._part if state.daemon_of(host.id).runs]
         self._rounds: list[tuple[Host, GateRound]] | None = None
 
     def is_open_elsewhere(self, task: Task) -> bool:
@@ -77,11 +78,10 @@ class Placement:
     def _has_the_word(self, task: Task) -> bool:
         """Whether this host is the one that says what keeps the task back before the gates of hosts: of those whose
         daemon runs the one that has its session, else the first."""
-        working = [host.id for host in self._part if self._state.daemon_of(host.id).runs]
         session = self._state.sessions.get(task.session)
-        if session is not None and session.host in working:
+        if session is not None and session.host in self._working:
             return session.host == self._facts.get("host")
-        return not working or min(working) == self._facts.get("host")
+        return not self._working or min(self._working) == self._facts.get("host")
 
     def _others(self) -> list[tuple[Host, GateRound]]:
         """The other hosts, each with the gates that may answer otherwise there: most plans ask none of them."""
@@ -99,6 +99,7 @@ class Placement:
         return self._rounds
 
 
-#: The gates that may answer otherwise on another host: those before the first of them read nothing of the host.
+#: The gates of hosts, which one host can ask for another as far as the log tells. Those before the first of them read
+#: nothing of a host but what only itself knows: one has the word there.
 _GATES = gates.SHARED_GATES[gates.SHARED_GATES.index(gates.daemon) :]
 _OF_HOSTS = {gate.__name__: place for place, gate in enumerate(_GATES)}
