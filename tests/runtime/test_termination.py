@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -187,6 +188,19 @@ def test_the_descendants_of_a_root_are_ended_and_the_root_is_not(start: Start, t
 def test_nothing_to_end_is_a_report_of_nothing() -> None:
     report = termination.end(os.urandom(16).hex(), 5.0)
     assert (report.signalled, report.killed, report.left) == (0, 0, [])
+
+
+def test_a_machine_that_stood_still_before_the_first_signal_gives_nobody_up(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child = start("exec sleep 60")
+    assert eventually(lambda: marked_pids() == {child.pid})
+    asked = iter([0.0])
+    clock = SimpleNamespace(monotonic=lambda: next(asked, time.monotonic() + 3600))
+    monkeypatch.setattr(termination, "time", clock)
+    report = termination.end(NONCE, 5.0)
+    assert (report.signalled, report.left) == (1, [])
+    assert child.wait(20) == -signal.SIGKILL
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs another user's process")

@@ -40,7 +40,8 @@ DIRECTORY = "KUGETSU_DIR"
 """The variable that names the directory that a process works for."""
 
 KILL_SECONDS = 5.0
-"""How long SIGKILL is repeated. Only a process stuck in the kernel (state D), or another user's, survives it."""
+"""How long SIGKILL is repeated, from the first one on: a machine may stand still for longer before it is sent. Only a
+process stuck in the kernel (state D), or another user's, survives it."""
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # <linux/prctl.h>
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.2  # seconds between two scans; a scan of 200 processes takes 6 ms
@@ -122,18 +123,20 @@ def end(
     between scans; a runner reaps meanwhile.
 
     A process seen once is pursued to its end, even if it loses its mark. Those forked during a scan are found by the
-    next. Gives up ``KILL_SECONDS`` after the grace period and reports what is left.
+    next. Gives up ``KILL_SECONDS`` after the first SIGKILL and reports what is left.
     """
     hunt = _Hunt(nonce, exclude, root, remembered)
     kill_from = time.monotonic() + grace_seconds
-    give_up_at = kill_from + KILL_SECONDS
+    give_up_at: float | None = None
     pause = _FIRST_PAUSE
     empty_scans = 0
     while empty_scans < 2:
         found = hunt.scan()
         now = time.monotonic()
-        if found and now >= give_up_at:
-            return EndReport(len(hunt.asked), len(hunt.killed), [stat.identity() for stat in found])
+        if found and now >= kill_from:
+            give_up_at = now + KILL_SECONDS if give_up_at is None else give_up_at
+            if now >= give_up_at:
+                return EndReport(len(hunt.asked), len(hunt.killed), [stat.identity() for stat in found])
         empty_scans = 0 if found else empty_scans + 1
         for stat in found:
             hunt.send(stat, kill=now >= kill_from)
