@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -28,6 +29,19 @@ def test_a_process_knows_itself() -> None:
     assert own == identity.of(os.getpid())
     assert identity.current(own) is not None
     assert identity.alive(own)
+
+
+def test_a_process_that_cannot_be_looked_at_is_not_called_dead(sleeper: subprocess.Popen[bytes]) -> None:
+    found = identity.of(sleeper.pid)
+    assert found is not None
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, before[1]))
+    try:
+        with pytest.raises(OSError, match="Too many open files"):
+            identity.alive(found)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert identity.alive(found)
 
 
 def test_a_process_that_ended_has_no_identity_and_is_not_the_same(sleeper: subprocess.Popen[bytes]) -> None:

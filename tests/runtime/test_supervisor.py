@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from kugetsu.model import record
 from kugetsu.model.errors import AgentUnavailable
 from kugetsu.runtime import host_lease
-from kugetsu.runtime.process import identity, lease, termination
+from kugetsu.runtime.process import identity, lease, termination, tree
 from kugetsu.runtime.runner import spawn, supervisor
 from runtime.supervised import Attempt, ended, eventually
 
@@ -288,12 +289,12 @@ def test_a_system_without_sigtimedwait_waits_with_an_alarm(attempt: Attempt) -> 
             import _signal
 
             del _signal.sigtimedwait
-            orders.agent = os.posix_spawn("/bin/sleep", ["sleep", "60"], os.environ)
+            orders.agent = os.posix_spawn("/bin/sleep", ["sleep", "60"], {termination.MARK: attempt.nonce})
             supervisor.main(orders.arguments())
         finally:
             os._exit(99)
     told = attempt.wait()
-    assert (told.stopped, told.signal) == ("timeout", signal.SIGTERM)
+    assert (told.stopped, told.signal, told.leftover) == ("timeout", signal.SIGTERM, 0)
 
 
 @pytest.mark.parametrize(("code", "reason"), [(10, "limit"), (11, "stall")])
@@ -361,6 +362,33 @@ def test_a_checkup_that_cannot_start_leaves_the_agent_alone(attempt: Attempt) ->
     attempt.start("sleep 0.5; exit 2", checkup=["/nowhere/at/all"], checkup_every=0.1)
     assert attempt.wait().exit_code == 2
     assert "cannot start a checkup" in (attempt.run / "runner.log").read_text()
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="needs prlimit")
+def test_an_agent_goes_on_while_no_file_can_be_opened(attempt: Attempt) -> None:
+    log, limit = attempt.run / "runner.log", attempt.run / "host"
+    limit.write_text(f"{host_lease.now() + 3600}\n")
+    attempt.start(
+        FOREVER,
+        checkup=["/bin/sh", "-c", "exit 0"],
+        checkup_every=0.2,
+        checkup_output=str(attempt.run / "checkup"),
+        tree_file=str(attempt.run / "tree"),
+        host_file=str(limit),
+    )
+    ready(attempt)
+    assert eventually(attempt.in_phase_b)
+    assert eventually(lambda: (attempt.run / "checkup").exists())
+    before = resource.prlimit(attempt.runner, resource.RLIMIT_NOFILE)
+    resource.prlimit(attempt.runner, resource.RLIMIT_NOFILE, (3, before[1]))
+    try:
+        assert eventually(lambda: "cannot start a checkup: [Errno 24]" in log.read_text())
+        time.sleep(tree.EVERY_SECONDS * 1.5)
+        assert not ended(attempt.pid("agent"))
+    finally:
+        resource.prlimit(attempt.runner, resource.RLIMIT_NOFILE, before)
+    stop(attempt)
+    assert attempt.wait().stopped == "terminated"
 
 
 def test_a_checkup_does_not_hold_the_lease(attempt: Attempt) -> None:

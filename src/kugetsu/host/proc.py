@@ -5,7 +5,11 @@ Imports nothing: the lean supervisor and `kugetsu status` load it.
 
 from __future__ import annotations
 
+import errno
 import os
+
+_OUT_OF_MEANS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""This process could not look. Taken for "nothing there", it would call a living process dead."""
 
 
 def stat_fields(pid: int) -> list[bytes] | None:
@@ -35,17 +39,20 @@ def memory_mb(name: str) -> int | None:
 
 
 def _read(path: str) -> bytes:
-    """A file's content; b"" if it is not there, may not be read, or its process ended between open and read."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return b""
+    """A file's content; b"" if it is not there, may not be read, or its process ended between open and read.
+
+    Raises OSError when there are no descriptors or no memory left to look with.
+    """
     parts = []
     try:
-        while part := os.read(fd, 65536):
-            parts.append(part)
-    except OSError:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            while part := os.read(fd, 65536):
+                parts.append(part)
+        finally:
+            os.close(fd)
+    except OSError as problem:
+        if problem.errno in _OUT_OF_MEANS:
+            raise
         return b""
-    finally:
-        os.close(fd)
     return b"".join(parts)

@@ -49,16 +49,32 @@ def forget(leases: str, limit: float | None = None) -> None:
         return
 
 
-def seconds_left(file: str, grace: float) -> float:
-    """Until work has to be ended, which may take ``grace`` seconds; infinite where nothing is known of a limit."""
-    limit = stop_by(file)
-    return float("inf") if limit is None else limit - grace - now()
-
-
 def stop_by(file: str) -> float | None:
-    """When agents have to have ended, on the clock of `now`; None if the file tells nothing: then nothing is known of a
-    limit."""
+    """When agents have to have ended, on the clock of `now`; None if the file is not there or tells nothing: then
+    nothing is known of a limit. Raises OSError if it cannot be read: then there may be one."""
     try:
         return float(run_files.read(file, 100))
-    except (OSError, ValueError):
+    except (FileNotFoundError, run_files.NotRegularFileError, ValueError):
         return None
+
+
+class Limit:
+    """The limit of work that goes on, read anew at each question. While its file cannot be read (no descriptors are
+    left), what it told before holds."""
+
+    def __init__(self, file: str, grace: float) -> None:
+        self._file = file
+        self._grace = grace
+        self._known: float | None = None
+
+    def seconds_left(self) -> float:
+        """Until the work has to be ended, which may take ``grace`` seconds; infinite where nothing is known of a
+        limit."""
+        self._known = self._told()
+        return float("inf") if self._known is None else self._known - self._grace - now()
+
+    def _told(self) -> float | None:
+        try:
+            return stop_by(self._file)
+        except OSError:
+            return self._known

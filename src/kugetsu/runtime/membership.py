@@ -164,7 +164,10 @@ def _term(state: State, host: Host) -> int:
 def rest(ws: Workspace) -> None:
     """Forget until when this host may work without a word, once it has nothing to do: nobody gives anything of it away
     then. Asked for where that may begin: by a daemon that stops, and at each attempt's end."""
-    limit = host_lease.stop_by(host_lease.path(ws.paths.leases))
+    try:
+        limit = host_lease.stop_by(host_lease.path(ws.paths.leases))
+    except OSError:  # a limit that stays only ends work too early
+        return
     if limit is None:
         return
     state = ws.state()

@@ -42,14 +42,14 @@ class Tree:
         if now < self._due or not identity.HAS_PROC:
             return
         self._due = now + EVERY_SECONDS
-        found = termination.unmarked(os.getpid(), self._nonce)
-        if found != self._written:
-            self._written = found
-            text = "".join(f"{one['boot']} {one['pid']} {one['start']}\n" for one in found)
-            try:
+        try:
+            found = termination.unmarked(os.getpid(), self._nonce)
+            if found != self._written:
+                text = "".join(f"{one['boot']} {one['pid']} {one['start']}\n" for one in found)
                 run_files.replace(self._file, text.encode())
-            except OSError:
-                self._written = []  # tried again at the next look
+                self._written = found
+        except OSError:  # a full disk, no descriptors left: tried again at the next look
+            self._written = []
 
 
 def read(file: str) -> list[Identity]:

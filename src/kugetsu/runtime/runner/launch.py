@@ -12,7 +12,6 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import NoReturn
 
 from kugetsu.agents.protocol import Launch, Turn
@@ -147,7 +146,8 @@ def _seconds_left(ws: Workspace) -> Callable[[], float] | None:
     host's own."""
     if not is_shared(ws.paths.log):
         return None
-    return partial(host_lease.seconds_left, host_lease.path(ws.paths.leases), ws.config.number("KILL_GRACE_SECONDS"))
+    limit = host_lease.Limit(host_lease.path(ws.paths.leases), ws.config.number("KILL_GRACE_SECONDS"))
+    return limit.seconds_left
 
 
 def _timeout(ws: Workspace, attempt_id: str) -> float:

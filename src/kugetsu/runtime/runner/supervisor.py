@@ -182,6 +182,7 @@ class Supervisor:
         self._hung_up = False
         self._verdict: str | None = None
         self._told_at: float | None = None
+        self._host = host_lease.Limit(orders.host_file, orders.grace)
 
     def watch(self) -> str | None:
         """None once the agent has ended by itself, else the reason to stop it."""
@@ -195,7 +196,7 @@ class Supervisor:
             reason = self._stop_reason() or self._verdict
             if reason is None and orders.deadline is not None and now >= orders.deadline:
                 reason = "timeout"
-            left = self._seconds_left()
+            left = self._host.seconds_left()
             if orders.terminal == "yes":
                 self._tell_person(now, left)
                 left = float("inf")
@@ -257,10 +258,6 @@ class Supervisor:
         end = ["--signal", code[1:]] if code.startswith("-") else ["--exit", code]
         when = self._ended_at if self._ended_at is not None else utc_now()
         return [*end, "--stopped", stopped or "none", "--ended-at", when, "--leftover", str(leftover)]
-
-    def _seconds_left(self) -> float:
-        """Until the agent must be ended, so that it has ended before another host may give its task away."""
-        return host_lease.seconds_left(self._orders.host_file, self._orders.grace)
 
     def _tell_person(self, now: float, left: float) -> None:
         """Tell whoever works on the terminal that the session may be taken over; what is typed there is the person's,
@@ -324,7 +321,11 @@ class _Checkup:
 
     def _start(self, quiet: float) -> None:
         orders = self._orders
-        output = self._open_output()
+        try:
+            output = self._open_output()
+        except OSError as problem:
+            _report(f"cannot start a checkup: {problem}")
+            return
         actions: list[tuple[object, ...]] = [(os.POSIX_SPAWN_DUP2, output, 1)]
         if orders.lease_fd is not None:
             actions.append((os.POSIX_SPAWN_CLOSE, orders.lease_fd))
