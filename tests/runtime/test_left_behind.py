@@ -55,7 +55,7 @@ def worktree(stage: Stage, origin: Path) -> Path:
     ws.log.transact(lambda state: sessions.request(state, KEY, "issue", NAME))
     join(stage, own, "one", 1)
     join(stage, TWO, "two", 1)
-    there = {"branch": "fix/issue-1", "base_commit": made.base_commit}
+    there = {"branch": "fix/issue-1", "base_commit": made.base_commit, "source": clone.path}
     for decision in prepared(KEY, own, made.path, **there):
         ws.log.transact(decision)
     lose(stage, own, 1)
@@ -283,6 +283,104 @@ def test_a_push_that_is_refused_is_told_with_the_line_to_type(stage: Stage, orig
     hook.unlink()
     subprocess.run(line, shell=True, check=True, stderr=subprocess.DEVNULL)
     assert rescued(origin) == [found["rescue"]]
+
+
+def goes_on_with(worktree: Path, branch: str) -> None:
+    """What the worktree's branch has stays on it; the next one is pushed."""
+    repos.run(worktree, "switch", "-q", "-c", branch, "origin/main")
+    repos.commit(worktree, "next", "q2.1\n")
+    repos.run(worktree, "push", "-q", "origin", branch)
+
+
+def test_commits_of_a_branch_that_was_merged_before_they_were_pushed_are_told_and_pushed(
+    stage: Stage, origin: Path, worktree: Path
+) -> None:
+    tip = repos.run(worktree, "rev-parse", "HEAD").strip()
+    goes_on_with(worktree, "fix/issue-1-2")
+    found = keep(stage)
+    assert (found["branch"], found["head"], found["commits"], found["pushed"]) == ("fix/issue-1", tip, 1, True)
+    assert repos.run(origin, "rev-parse", *rescued(origin)).strip() == tip
+
+
+def test_commits_of_a_branch_that_the_agent_left_are_told_and_pushed(
+    stage: Stage, origin: Path, worktree: Path
+) -> None:
+    repos.run(worktree, "switch", "-q", "-c", "agents-own")
+    repos.commit(worktree, "aside", "x")
+    repos.run(worktree, "switch", "-q", "fix/issue-1")
+    repos.run(worktree, "branch", "somebody-elses", repos.run(worktree, "rev-parse", "origin/main").strip())
+    found = left_behind.keep(stage.ws, stage.state, set())
+    assert [(one["branch"], one["commits"], one["pushed"]) for one in found] == [
+        ("fix/issue-1", 1, True),
+        ("agents-own", 2, True),
+    ]
+    assert rescued(origin) == sorted(str(one["rescue"]) for one in found)
+    (event,) = stage.events("host.returned")
+    assert words(event).count("pushed to origin") == 2
+    assert stage.state.hosts[host_id.own(stage.ws)].left_behind == {}
+
+
+def test_an_earlier_branch_that_was_squashed_into_the_base_branch_is_not_told(
+    stage: Stage, origin: Path, worktree: Path
+) -> None:
+    clone = stage.root / "clone"
+    repos.run(stage.root, "clone", "-q", str(origin), str(clone))
+    (clone / "work").write_text("q1.1\n")
+    repos.run(clone, "add", "work")
+    repos.run(clone, "commit", "-qm", "Squashed")
+    repos.run(clone, "push", "-q")
+    repos.run(worktree, "fetch", "-q", "origin")
+    goes_on_with(worktree, "fix/issue-1-2")
+    assert (keep(stage)["commits"], rescued(origin)) == (0, [])
+
+
+def test_the_branches_of_a_worktree_that_is_gone_are_told_and_pushed(
+    stage: Stage, origin: Path, worktree: Path
+) -> None:
+    shutil.rmtree(worktree)
+    found = keep(stage)
+    assert (found["commits"], found["pushed"]) == (1, True) and rescued(origin) == [found["rescue"]]
+    assert Path(found["clone"]).is_dir()
+
+
+def test_the_line_to_type_names_the_clone_of_a_worktree_that_is_gone(
+    stage: Stage, origin: Path, worktree: Path
+) -> None:
+    stage.configure(PUSH_RESCUE="never")
+    shutil.rmtree(worktree)
+    found = keep(stage)
+    line = f"git -C {found['clone']} push origin {found['rescue']}"
+    (event,) = stage.events("host.returned")
+    told = notice_of(event)
+    assert line in words(event) and told is not None and line in told.text
+    subprocess.run(line, shell=True, check=True, stderr=subprocess.DEVNULL)
+    assert rescued(origin) == [found["rescue"]]
+
+
+def test_the_work_of_a_repository_in_the_worktree_is_told(stage: Stage, origin: Path, worktree: Path) -> None:
+    repos.run(worktree, "push", "-q", "origin", "fix/issue-1")
+    repos.make_plain(worktree / "tool")
+    repos.commit(worktree / "tool", "inner", "x")
+    found = left_behind.keep(stage.ws, stage.state, set())
+    inner = next(one for one in found if one["branch"] is None)
+    assert inner["rescue"] is not None and not inner["pushed"]
+    assert inner["not_pushed"].startswith("it has the work of a repository in the worktree")
+    assert repos.run(worktree, "show", f"{inner['rescue']}:inner") == "x"
+
+
+def test_a_folder_that_is_no_longer_its_worktree_is_told_and_kept(stage: Stage, origin: Path, worktree: Path) -> None:
+    repos.run(worktree, "push", "-q", "origin", "fix/issue-1")
+    record = repos.run(worktree, "rev-parse", "--absolute-git-dir").strip()
+    shutil.rmtree(record)
+    (worktree / ".git").unlink()
+    repos.run(worktree.parent, "init", "-q", "-b", "main")
+    repos.commit(worktree.parent, "above")
+    (worktree / "typed").write_text("x")
+    found = keep(stage)
+    assert (found["commits"], found["rescue"]) == (1, None) and "is no longer its worktree" in found["problem"]
+    assert repos.run(worktree.parent, "branch", "--list", "kugetsu/*") == "", "a repository above it gets nothing"
+    assert list(stage.state.hosts[host_id.own(stage.ws)].left_behind) == [str(worktree)]
+    assert "was not saved yet" in planned(stage, worktree)[1][0]
 
 
 def large(worktree: Path) -> Path:

@@ -294,7 +294,8 @@ def test_a_host_that_is_silent_is_lost_and_its_tasks_run_elsewhere(
 ) -> None:
     second = joined("two")
     live_for(postgres, database, 10)
-    waits = "echo work > only-here; git add only-here; git commit -qm wip; " + UNTIL_GO.replace("\n", " ")
+    waits = "git switch -qc aside; echo aside > aside; git add aside; git commit -qm aside; git switch -q -; "
+    waits += "echo work > only-here; git add only-here; git commit -qm wip; " + UNTIL_GO.replace("\n", " ")
     first.agent(f'if test "$KUGETSU_ATTEMPT" = q1.1; then {waits} else {COMMIT} fi\n')
     daemon_control.start(second)
     enqueue(first.ws, 1)
@@ -323,13 +324,15 @@ def test_a_host_that_is_silent_is_lost_and_its_tasks_run_elsewhere(
     returned = first.wait("host.returned")
     first.until(lambda: first.state.hosts[there].takes_part)
     assert first.events("host.joined")[-1]["seq"] > late["seq"], "not while an agent of before works in its worktree"
-    (left,) = returned["data"]["worktrees"]
+    left, aside = returned["data"]["worktrees"]
     told = notice_of(returned)
-    assert told is not None and told.text.startswith(f"{NAME}#1: 1 commit on host {there:.8} that was lost")
+    assert told is not None and told.text.count(f"{NAME}#1: 1 commit on host {there:.8} that was lost") == 2
     assert left["session"] == f"{NAME}#1" and left["worktree"].startswith(second.paths.root)
     assert (left["commits"], left["pushed"]) == (1, True)
     origin = first.root / "srv" / "work" / "shared.git"
     assert repos.run(origin, "show", f"{left['rescue']}:only-here").strip() == "work"
+    assert (aside["branch"], aside["pushed"]) == ("aside", True)
+    assert repos.run(origin, "show", f"{aside['rescue']}:aside").strip() == "aside"
     assert first.state.hosts[there].left_behind == {} and first.state.hosts[there].takes_part, "it joins again"
 
 

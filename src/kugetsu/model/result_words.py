@@ -204,4 +204,4 @@ def line_to_push(left: Mapping[str, Any]) -> str | None:
 
     if not left.get("rescue") or left.get("pushed") or not left.get("remote"):
         return None
-    return f"git -C {quote(left['worktree'])} push {quote(left['remote'])} {quote(left['rescue'])}"
+    return f"git -C {quote(left.get('clone') or left['worktree'])} push {quote(left['remote'])} {quote(left['rescue'])}"

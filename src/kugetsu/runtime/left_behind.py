@@ -15,8 +15,8 @@ from kugetsu.domain.state import Host, State
 from kugetsu.model.errors import GitFailed, KugetsuError
 from kugetsu.redaction.funnel import redact
 from kugetsu.runtime import host_id
-from kugetsu.runtime.git import checkouts, command, remotes, rescue, transport
-from kugetsu.runtime.git.rescue import Rescue
+from kugetsu.runtime.git import checkouts, integrity, remotes, repositories, transport
+from kugetsu.runtime.git.only_here import Base, OnlyHere
 from kugetsu.runtime.process import lease
 from kugetsu.runtime.workspace import Workspace
 from kugetsu.runtime.worktree_setup import large_files
@@ -51,10 +51,7 @@ def keep(ws: Workspace, state: State, done: set[str]) -> list[LeftWork]:
         if found and time.monotonic() - began > FURTHER_SECONDS and _repository(left["session"]) not in silent:
             continue
         if worktree not in done and not _is_at_work(ws, host, left["session"]):
-            one = _kept(worktree, left, host.id)
-            if one["rescue"] is not None:
-                _push(ws, one, silent)
-            found.append(one)
+            found += _kept(ws, worktree, left, host.id, silent)
     if found:
         known, term = host.id, host.term
         ws.log.transact(lambda _: [decide.returned(known, term, [dict(one) for one in found])])
@@ -76,8 +73,10 @@ def _is_at_work(ws: Workspace, host: Host, session: str) -> bool:
     return any(lease.alive(ws.paths.leases, nonce) for nonce in taken)
 
 
-def _kept(worktree: str, left: dict[str, Any], host: str) -> LeftWork:
-    found: LeftWork = {
+def _kept(ws: Workspace, worktree: str, left: dict[str, Any], host: str, silent: dict[str, str]) -> list[LeftWork]:
+    """Where the work is that was left there, each part on a rescue branch, and pushed if it may; one line without any
+    if there is none."""
+    nothing: LeftWork = {
         "session": left["session"],
         "worktree": worktree,
         "branch": left["branch"],
@@ -86,45 +85,59 @@ def _kept(worktree: str, left: dict[str, Any], host: str) -> LeftWork:
         "rescue": None,
         "pushed": False,
     }
-    if not os.path.isdir(worktree):
-        found["problem"] = "the worktree is gone"
-        return found
+    gone = not os.path.isdir(worktree)
+    found: list[LeftWork] = []
     try:
+        bases, source = _prepared(ws, left["session"], worktree)
+        repository = repositories.at_path(_repository(left["session"]), source, ws.config.servers())
         # The host's id: another host may have made one of the same issue, and pushed it.
-        made = _rescued(worktree, f"issue-{left['session'].rpartition('#')[2]}-{host[:8]}", left["branch"] or "")
-        if made is not None:
-            found |= {"rescue": made.branch, "head": made.commit, "commits": _commits(worktree, made.commit)}
+        work = OnlyHere(repository, worktree, f"issue-{left['session'].rpartition('#')[2]}-{host[:8]}")
+        for part in work.rescue(left["branch"] or "", bases):
+            kept: LeftWork = {**nothing, "branch": part.branch, "head": part.commit}
+            kept |= {"commits": part.commits, "rescue": part.rescue}
+            if gone:
+                kept["clone"] = repository.path
+            _push(ws, kept, part.mixed, silent)
+            found.append(kept)
+        problems = work.left_out
     except (KugetsuError, OSError) as problem:
-        found |= {"commits": 1, "problem": redact(str(problem), limit=_REASON_LENGTH)}  # one at least may be there
-    return found
+        problems = [str(problem)]
+    if problems:  # of no known number of commits: one at least may be there
+        found.append({**nothing, "commits": 1, "problem": redact("; ".join(problems), limit=_REASON_LENGTH)})
+    if gone and not found:
+        nothing["problem"] = "the worktree is gone"
+    return found or [nothing]
 
 
-def _rescued(worktree: str, name: str, branch: str) -> Rescue | None:
-    """Everything that no remote has, on a rescue branch; None if there is nothing. Raises GitFailed."""
-    made = rescue.rescue(worktree, name, branch=branch)
-    head = command.commit_of("HEAD", worktree) if made is None else None
-    if head is None or not _commits(worktree, head):
-        return made
-    return rescue.keep(worktree, name, head, None)  # another branch of this clone has it, which is only here as well
-
-
-def _commits(worktree: str, commit: str) -> int:
-    """How many commits no remote had before the rescue: one that was killed may have pushed its branch."""
-    before = ["--not", f"--exclude=*/{rescue.RESCUE}*", "--remotes"]
-    return int(command.git(["rev-list", "--count", commit, *before], worktree))
+def _prepared(ws: Workspace, session: str, worktree: str) -> tuple[list[Base], str]:
+    """Where each branch began that the session had in this worktree, and the clone that this is of."""
+    bases: dict[str, Base] = {}
+    source: str | None = None
+    for event in ws.log.read_key(session):
+        data = event["data"]
+        if event["type"] != "session.prepared" or data["worktree"] != worktree:
+            continue
+        if host_id.is_own(ws, data.get("host")):
+            source, branch = data["source"], data["branch"]
+            if branch:
+                base = Base(branch, data["base_branch"] or "", data["base_commit"] or "")
+                bases.setdefault(branch, base)
+    if source is None or not integrity.is_repository(source):
+        source = worktree  # git knows where a clone is that was moved
+    return [*bases.values()], source
 
 
 def _repository(session: str) -> str:
     return session.partition("#")[0]
 
 
-def _push(ws: Workspace, one: LeftWork, silent: dict[str, str]) -> None:
-    """Push a rescue branch to the session's repository, or note why not. ``silent``: what was wrong with remotes that
-    failed before, by which each is asked once."""
-    repository = _repository(one["session"])
+def _push(ws: Workspace, one: LeftWork, mixed: bool, silent: dict[str, str]) -> None:
+    """Push a rescue branch to the session's repository, or note why not. ``mixed``: it has more than commits of that.
+    ``silent``: what was wrong with remotes that failed before, by which each is asked once."""
+    repository, folder = _repository(one["session"]), one.get("clone") or one["worktree"]
     try:
         allowed = ws.config_of(one["session"]).text("PUSH_RESCUE")
-        checkout = checkouts.find(one["worktree"])
+        checkout = checkouts.find(folder)
         servers = ws.config.servers()
         _, remote = (
             remotes.matching_remote(checkout, repository, servers, own=ws.paths.repositories)
@@ -137,8 +150,9 @@ def _push(ws: Workspace, one: LeftWork, silent: dict[str, str]) -> None:
         one["remote"] = remote
         if allowed == "never":
             one["not_pushed"] = "PUSH_RESCUE is never"
-        elif allowed == "commits" and one["head"] != command.commit_of("HEAD", one["worktree"]):
-            one["not_pushed"] = "it has files that were never committed: look at them first (PUSH_RESCUE=all)"
+        elif allowed == "commits" and mixed:
+            what = "files that were never committed" if one["branch"] else "the work of a repository in the worktree"
+            one["not_pushed"] = f"it has {what}: look at them first (PUSH_RESCUE=all)"
         elif repository in silent:
             one["not_pushed"] = silent[repository]
         else:
@@ -146,10 +160,10 @@ def _push(ws: Workspace, one: LeftWork, silent: dict[str, str]) -> None:
             deadline = time.monotonic() + PUSH_SECONDS
             session = ws.state().sessions.get(one["session"])
             base_commit = session.base_commit if session is not None else None
-            large_files.push(one["worktree"], base_commit, remote, str(one["rescue"]), deadline)
+            large_files.push(folder, base_commit, remote, str(one["rescue"]), deadline)
             options = ["--quiet", "--no-verify", "--no-follow-tags", "--recurse-submodules=no"]
             left = max(deadline - time.monotonic(), 1.0)
-            transport.git(["push", *options, remote, f"{ref}:{ref}"], one["worktree"], timeout=left)
+            transport.git(["push", *options, remote, f"{ref}:{ref}"], folder, timeout=left)
             one["pushed"] = True
     except (KugetsuError, OSError) as problem:
         one["not_pushed"] = redact(str(problem), limit=_REASON_LENGTH)

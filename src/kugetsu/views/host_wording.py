@@ -65,7 +65,7 @@ def kept_on(one: LeftWork) -> str:
     if one["pushed"]:
         return f"on {one['rescue']}, pushed to {one.get('remote') or 'its remote'}"
     why, push = one.get("not_pushed"), line_to_push(one)
-    told = f"on {one['rescue']} in {one['worktree']}, not pushed{': ' + why if why else ''}"
+    told = f"on {one['rescue']} in {one.get('clone') or one['worktree']}, not pushed{': ' + why if why else ''}"
     return f"{told}; there: {push}" if push else told
 
 

@@ -62,9 +62,10 @@ class HostLost(TypedDict):
 
 
 class LeftWork(TypedDict):
-    """A worktree whose session is on another host by now: its ``branch`` at ``head``, the ``commits`` that no remote
-    had, and the branch that keeps them (``rescue``), ``pushed`` to the ``remote`` of its clone, or only here and why
-    (``not_pushed``). ``problem``: what kept it from being examined."""
+    """Work of a session that is on another host by now, in its former ``worktree`` or in the ``clone`` of one that is
+    gone: a ``branch`` (None: a repository in the worktree) at ``head``, the ``commits`` that no remote had (at least),
+    and the branch that keeps them (``rescue``), ``pushed`` to the ``remote`` of its clone, or only here and why
+    (``not_pushed``). ``problem``: what kept it from being examined, or moved. There is one for each branch."""
 
     session: str
     worktree: str
@@ -73,6 +74,7 @@ class LeftWork(TypedDict):
     commits: int
     rescue: str | None
     pushed: bool
+    clone: NotRequired[str]
     remote: NotRequired[str]
     not_pushed: NotRequired[str]
     problem: NotRequired[str]

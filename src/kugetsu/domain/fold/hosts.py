@@ -75,7 +75,8 @@ def host_moved(trigger: str) -> Handler:
 def host_returned(state: State, event: Event) -> None:
     """Fold of ``host.returned``: what is safe by now need not be kept; what could not be saved stays."""
     data = event["data"]
-    safe = [one["worktree"] for one in data["worktrees"] if not one["commits"] or one["rescue"] is not None]
+    unsafe = {one["worktree"] for one in data["worktrees"] if one["commits"] and one["rescue"] is None}
+    safe = {one["worktree"] for one in data["worktrees"]} - unsafe
     host = state.hosts.get(data["host"])
     if host is None:
         state.violate(event["seq"], f"host.returned names {data['host']}, which never joined")

@@ -7,7 +7,7 @@ An agent may rename its branch, switch branches, or push under another name. git
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from kugetsu.model.errors import KugetsuError
@@ -115,6 +115,26 @@ def commits_of_no_remote(path: str, branch: str, clone: str) -> int:
     if found and not follows(clone, branch):
         ask_remotes(clone, head)
         found = int(git(counting, path))
+    return found
+
+
+def branches_of_no_remote(
+    folder: str, named: Collection[str], made: Collection[str], kept: Sequence[str], *, leave_out: str
+) -> list[tuple[str, str]]:
+    """The branches of a clone, each with its last commit, that have commits of an issue and of no remote: they are
+    ``named``, or have one of the commits ``made`` there. What ``kept`` reaches, and a branch before in the list, counts
+    as known; branches whose names begin with ``leave_out`` do not count, here or on a remote. Raises GitFailed."""
+    form = ["--sort=-committerdate", "--format=%(objectname) %(refname:lstrip=2)", "refs/heads"]
+    known, found = [*kept], list[tuple[str, str]]()
+    for line in git(["for-each-ref", *form], folder).splitlines():
+        tip, _, name = line.partition(" ")
+        if name.startswith(leave_out):
+            continue
+        before = ["--not", *known, f"--exclude=*/{leave_out}*", "--remotes"]
+        only_here = git(["rev-list", tip, *before], folder).split()
+        if only_here and (name in named or not set(made).isdisjoint(only_here)):
+            found.append((name, tip))
+            known.append(tip)
     return found
 
 

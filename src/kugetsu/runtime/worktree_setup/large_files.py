@@ -60,7 +60,9 @@ def push(worktree: str, base_commit: str | None, remote: str, branch: str, deadl
     Raises GitFailed if the server does not take it, or if an agent may have named another server: as `fetch`, and in
     the clone's own configuration.
     """
-    if not uses_lfs(worktree) or shutil.which("git-lfs") is None:
+    # The attributes of the branch: another one may be checked out, and the worktree may be gone.
+    named = ask(["grep", "-q", "-F", "filter=lfs", f"refs/heads/{branch}", "--", ":(glob)**/.gitattributes"], worktree)
+    if named.code == 1 or shutil.which("git-lfs") is None:
         return
     own = sorted({name for scope, name, _ in pins.settings_of(_PLACES, worktree) if scope in pins.OWN_SCOPES})
     if own or not _has_settings_of(base_commit, worktree):
