@@ -35,6 +35,7 @@ os.environ.setdefault("PYTHONHASHSEED", str(random.randrange(1 << 32)))
 
 _MEMORY = "/dev/shm"
 _ROOM = 4 << 30
+_OF_PYTEST = "PYTEST_CURRENT_TEST"
 
 
 def _is_roomy(place: str) -> bool:
@@ -71,6 +72,21 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 @pytest.fixture(scope="session", autouse=True)
 def _decisions_are_taken_twice() -> None:
     twice.install()
+
+
+@pytest.fixture(autouse=True)
+def _leaves_the_environment_as_it_was() -> Iterator[None]:
+    """Fail a test that changes the environment of those after it: what they start would carry another's mark."""
+    before = dict(os.environ)
+    yield
+    after = dict(os.environ)
+    changed = [name for name in {*before, *after} if before.get(name) != after.get(name) and name != _OF_PYTEST]
+    for name in changed:
+        if name in before:
+            os.environ[name] = before[name]
+        else:
+            del os.environ[name]
+    assert not changed, f"the test left other values behind: {sorted(changed)}"
 
 
 @pytest.fixture(scope="session")

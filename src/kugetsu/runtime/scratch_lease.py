@@ -12,7 +12,7 @@ import signal
 from collections.abc import Iterator
 
 from kugetsu.runtime.git import scratch
-from kugetsu.runtime.process import termination
+from kugetsu.runtime.process import own_mark, termination
 from kugetsu.runtime.process.lease import Lease
 from kugetsu.runtime.workspace import Workspace
 
@@ -22,17 +22,14 @@ def hold(ws: Workspace) -> Iterator[Lease]:
     """A lease of this process. At the end, what it started is ended and its checkouts are removed; orphans that have
     cleared their environment too, because this process adopts them from now on."""
     termination.become_subreaper()
-    held, before = Lease.create(ws.paths.make(ws.paths.leases)), os.environ.get(termination.MARK)
-    os.environ[termination.MARK] = held.nonce
-    try:
-        yield held
-    finally:
-        termination.end(held.nonce, ws.config.number("KILL_GRACE_SECONDS"), root=os.getpid())
-        scratch.remove(ws.paths, held.nonce)
-        held.release()
-        del os.environ[termination.MARK]
-        if before is not None:
-            os.environ[termination.MARK] = before
+    held = Lease.create(ws.paths.make(ws.paths.leases))
+    with own_mark.borne(held.nonce):
+        try:
+            yield held
+        finally:
+            termination.end(held.nonce, ws.config.number("KILL_GRACE_SECONDS"), root=os.getpid())
+            scratch.remove(ws.paths, held.nonce)
+            held.release()
 
 
 @contextlib.contextmanager

@@ -28,10 +28,9 @@ from kugetsu.model.errors import BadInput, Conflict, KugetsuError, LogWriteFaile
 from kugetsu.redaction.funnel import redact
 from kugetsu.runtime import host_id, host_lease
 from kugetsu.runtime.git import integrity
-from kugetsu.runtime.process import identity, termination, tree
+from kugetsu.runtime.process import identity, own_mark, termination, tree
 from kugetsu.runtime.process import lease as leases
 from kugetsu.runtime.process.lease import Lease
-from kugetsu.runtime.process.termination import MARK
 from kugetsu.runtime.runner import prepare, run_evidence, spawn, surroundings
 from kugetsu.runtime.runner import prompt as prompting
 from kugetsu.runtime.runner.spawn import Ended
@@ -77,11 +76,11 @@ def attach(ws: Workspace, key: str) -> NoReturn:
         raise
     try:
         leases.close_inherited(ws.paths.leases, keep=lease.fd)
-        os.environ[MARK] = lease.nonce
         termination.become_subreaper()
-        launch = _prepare(ws, agent, key, lease)
-        orders = _start(ws, key, launch, lease)
-        spawn.become_supervisor(orders, lease)
+        with own_mark.borne(lease.nonce):
+            launch = _prepare(ws, agent, key, lease)
+            orders = _start(ws, key, launch, lease)
+            spawn.become_supervisor(orders, lease)
     except BaseException as problem:
         termination.end(lease.nonce, 0.0, root=os.getpid())
         why = problem.message if isinstance(problem, KugetsuError) else str(problem) or type(problem).__name__
