@@ -188,19 +188,25 @@ class Proxy:
                 threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
-        with client, socket.socket(socket.AF_UNIX) as server:
+        with client, socket.socket(socket.AF_UNIX) as server, suppress(OSError):  # either side may end at any time
             server.connect(self._server)
             while True:
                 ready, _, _ = select.select([client, server], [], [])
-                if client in ready:
-                    data = client.recv(1 << 20)
-                    if not data or not self._forward(data, server):
-                        return
-                if server in ready:
+                if server in ready:  # first: what a server says before it ends is read before the end is noticed
                     data = server.recv(1 << 20)
                     if not data:
                         return
                     client.sendall(data)
+                elif not self._answered(client, server):
+                    return
+
+    def _answered(self, client: socket.socket, server: socket.socket) -> bool:
+        data = client.recv(1 << 20)
+        try:
+            return bool(data) and self._forward(data, server)
+        except BrokenPipeError:
+            client.sendall(server.recv(1 << 20))  # its last words, as a client without a proxy would find them
+            return False
 
     def _forward(self, data: bytes, server: socket.socket) -> bool:
         how = self.cut if b"kugetsu.append" in data else ""
