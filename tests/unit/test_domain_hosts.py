@@ -536,8 +536,11 @@ def test_a_removal_that_a_host_did_not_finish_keeps_nobody_waiting(how: str, wor
     claim(world, task, TWO)
     prepare(world, 0, TWO, "/w/2")
     world.do(lambda state: attempts.finish(state, f"{task}.1", Ending("succeed", "done", ""), world.outcome_facts()))
-    with pytest.raises(Conflict, match="session_moved"):
-        world.do(lambda state: sessions.destroyed(state, key, {}, begun=begun))
+    left = world.state.hosts[ONE].left_behind
+    assert left["/w/1"]["removal"], "what it had saved is told when its host returns"
+    with pytest.raises(Conflict, match="removal_given_up") as refused:
+        world.do(lambda state: sessions.destroyed(state, key, {"rescue": "kugetsu/rescue/1-9"}, begun=begun))
+    assert "kugetsu/rescue/1-9" in refusals.words(refused.value)[0]
     assert world.do(lambda state: sessions.not_destroyed(state, key, "it is busy", begun)) == []
     assert world.state.sessions[key].state == "idle"
 

@@ -147,12 +147,14 @@ def rests(state: State, host: Host) -> bool:
 
 def only_there(state: State, host: Host) -> list[dict[str, Any]]:
     """The work of sessions that may be only on a host that was lost or has left, as far as the log tells."""
-    left = [{"worktree": path, **known} for path, known in host.left_behind.items()]
+    shown = ("session", "branch", "head")
+    left = [{"worktree": path, **{name: known[name] for name in shown}} for path, known in host.left_behind.items()]
     if host.state in ("lost", "left"):
         left += [
             {"worktree": one.worktree, "session": one.key, "branch": one.branch, "head": one.head}
             for one in state.sessions.values()
             if one.host == host.id and one.kind == "issue" and one.worktree is not None and not one.pushed
+            if one.worktree not in host.left_behind
         ]
     return left
 

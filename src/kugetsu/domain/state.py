@@ -326,7 +326,8 @@ class Host:
     drained: bool = False
     #: Attempts that were given away when it was lost, until it tells what came of them: "task", "issue", "session".
     away: dict[str, dict[str, Any]] = field(factory=dict)
-    #: Worktree → the session that has moved to another host since, with its "branch" and "head" then.
+    #: Worktree → the session that has moved to another host since, with its "branch" and "head" then. "removal": the
+    #: host had begun to remove it, after that change of the session.
     left_behind: dict[str, dict[str, Any]] = field(factory=dict)
     #: Repository → the clone that is registered for it there.
     folders: dict[str, str] = field(factory=dict)

@@ -146,7 +146,7 @@ def _destroy(ws: Workspace, key: str, force: bool, reason: str, strict: bool, kn
     decide.require_begun(ws.state(), key, begun)  # this process may have been paused here, past the loss of its host
     try:
         if session.kind == "issue":
-            _remove_worktree(ws, session, gone, force, care)
+            _remove_worktree(ws, session, gone, force, care, begun)
             _note_branch(ws, session, gone)
         _delete_agent_session(ws, session, gone.kept)
     except (KugetsuError, OSError) as problem:
@@ -233,11 +233,18 @@ def _repository(ws: Workspace, session: Session) -> Repository:
     return repositories.at_path(session.repository, session.source, ws.config.servers())
 
 
-def _remove_worktree(ws: Workspace, session: Session, gone: _Gone, force: bool, care: RemovalPolicy) -> None:
+def rescue_name(session: str, changed: int) -> str:
+    """The name of the rescue branches of a removal that began after that change of the session (`Session.changed`)."""
+    return f"{session.rpartition('#')[2]}-{changed}"
+
+
+def _remove_worktree(
+    ws: Workspace, session: Session, gone: _Gone, force: bool, care: RemovalPolicy, begun: int | None
+) -> None:
     path, branch = session.worktree, session.branch or ""
     if path is None:
         return
-    name = f"{session.key.rsplit('#', 1)[-1]}-{session.changed}"
+    name = rescue_name(session.key, session.changed)
     if care.resumed:
         _take_over(ws, session, gone, name)
     if not os.path.isdir(path):
@@ -249,7 +256,14 @@ def _remove_worktree(ws: Workspace, session: Session, gone: _Gone, force: bool, 
         _rescue(session, repository, gone, name, resumed=care.resumed)
         lost = removal.not_rescued(path, repository, care)
         gone.ignored = lost if len(lost) <= NAMED else [*lost[:NAMED], f"and {len(lost) - NAMED} more"]
-    if removal.remove(repository, path, branch, ws.paths, force=force, care=care):
+
+    def still_begun() -> None:
+        """A paused process may wake here: the worktree may be that of the issue's next session by now."""
+        if begun is not None:
+            ws.log.transact(lambda _: [])
+            decide.require_begun(ws.state(), session.key, begun, gone.rescue)
+
+    if removal.remove(repository, path, branch, ws.paths, force=force, care=care, first=still_begun):
         gone.worktree = path
 
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 import time
+from itertools import chain
 
 from kugetsu.domain.decide import hosts as decide
 from kugetsu.domain.events.hosts import LeftWork
 from kugetsu.domain.state import Host, State
 from kugetsu.model.errors import GitFailed, KugetsuError
 from kugetsu.redaction.funnel import redact
-from kugetsu.runtime import host_id
+from kugetsu.runtime import destroy, host_id
 from kugetsu.runtime.git import checkouts, integrity, remotes, repositories, transport
 from kugetsu.runtime.git.only_here import Base, OnlyHere
 from kugetsu.runtime.process import lease
@@ -91,8 +92,14 @@ def _kept(ws: Workspace, worktree: str, left: dict[str, Any], host: str, silent:
         bases, source = _prepared(ws, left["session"], worktree)
         repository = repositories.at_path(_repository(left["session"]), source, ws.config.servers())
         # The host's id: another host may have made one of the same issue, and pushed it.
-        work = OnlyHere(repository, worktree, f"issue-{left['session'].rpartition('#')[2]}-{host[:8]}")
-        for part in work.rescue(left["branch"] or "", bases):
+        name = f"issue-{left['session'].rpartition('#')[2]}-{host[:8]}"
+        if "removal" in left:
+            name = destroy.rescue_name(left["session"], left["removal"])
+        work = OnlyHere(repository, worktree, name)
+        session = ws.state().sessions.get(left["session"])
+        here_again = session is not None and (session.host, session.worktree) == (host, worktree)
+        of_removal = work.made_before() if "removal" in left else ()
+        for part in chain(of_removal, () if here_again else work.rescue(left["branch"] or "", bases)):
             kept: LeftWork = {**nothing, "branch": part.branch, "head": part.commit}
             kept |= {"commits": part.commits, "rescue": part.rescue}
             if gone:

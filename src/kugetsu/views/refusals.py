@@ -201,6 +201,11 @@ _WORDS: dict[str, Callable[[Values], Words]] = {
         f"the session {v['session']} is on host {v['host']} by now",
         f"kugetsu history {v['session']}",
     ),
+    "removal_given_up": lambda v: (
+        f"the removal of {v['session']} was given up: its host was lost, or left, meanwhile"
+        + (f"; its work is kept on {v['rescue']} in the clone on this host" if v["rescue"] else ""),
+        f"kugetsu history {v['session']}",
+    ),
     "claim_given_away": lambda v: (
         f"the claim on {v['session']} was given away while it was prepared: this host was lost meanwhile",
         "look who has it now: kugetsu status; then attach again",

@@ -258,18 +258,18 @@ def destroyed(state: State, key: str, result: dict[str, Any], begun: int | None 
     """The session was removed (`events.sessions.SessionDestroyed`). Raises Conflict while an agent works in it, and as
     `require_begun`."""
     session = _find_ready_to(state, key, "destroy")
-    require_begun(state, key, begun)
+    require_begun(state, key, begun, result["rescue"])
     require_free(state, session)
     about: dict[str, Any] = {"issue": issue_of(session), "session": key, "cause": session.destroying or session.changed}
     return [NewEvent("session.destroyed", result, **about)]
 
 
-def require_begun(state: State, key: str, begun: int | None) -> None:
+def require_begun(state: State, key: str, begun: int | None, rescue: str | None = None) -> None:
     """Raise Conflict if a removal, whose intent is the event ``begun``, was given up with its host: another one may
-    have the session by now. None in a log that is one host's own."""
+    have the session by now. None in a log that is one host's own. ``rescue``: the branch that has its work already."""
     session = find_session(state, key)
     if begun not in (None, session.destroying):
-        raise _moved(state, session)
+        raise Conflict.because("removal_given_up", session=session.key, rescue=rescue)
 
 
 def not_destroyed(state: State, key: str, reason: str, begun: int | None) -> list[NewEvent]:

@@ -124,16 +124,25 @@ def given_away(state: State, attempt: Attempt) -> None:
         host.away[attempt.id] = {"task": attempt.task, "issue": attempt.issue, "session": attempt.session}
 
 
+def removal_given_up(state: State, session: Session, changed: int) -> None:
+    """A removal of the session, which began after that change of it, ended with its host: what it had saved already is
+    told when that returns."""
+    host = state.hosts.get(session.host or "")
+    if host is not None and not host.takes_part and session.worktree is not None:
+        left = {"session": session.key, "branch": session.branch, "head": session.head}
+        host.left_behind[session.worktree] = {**left, "removal": changed}
+
+
 def moved(state: State, session: Session, host: str | None, worktree: str | None) -> None:
     """A session is prepared on ``host`` in that ``worktree``, which is not left behind any more if it was: the one that
-    it has on another host is left behind there."""
+    it has on another host is left behind there. What a removal had saved is none of either."""
     here = state.hosts.get(host or "")
-    if here is not None and worktree is not None:
+    if here is not None and worktree is not None and "removal" not in here.left_behind.get(worktree, ()):
         here.left_behind.pop(worktree, None)
     before = state.hosts.get(session.host or "")
     if before is not None and host != before.id and session.worktree is not None and session.kind == "issue":
         left = {"session": session.key, "branch": session.branch, "head": session.head}
-        before.left_behind[session.worktree] = left
+        before.left_behind[session.worktree] = {**before.left_behind.get(session.worktree, {}), **left}
 
 
 def attempt_late(state: State, event: Event) -> None:

@@ -100,9 +100,16 @@ def session_prepared(state: State, event: Event) -> None:
 def session_broken(state: State, event: Event) -> None:
     """Fold of ``session.broken``."""
     reason = event["data"]["reason"]
+    known = state.sessions.get(event["session"])
+    removed_after = known.changed if known is not None and known.destroying else None
     session = move_session(state, event, event["session"], "break")
-    if session is not None:
-        session.reason = reason
+    if session is None:
+        return
+    session.reason = reason
+    if state.hosts and removed_after is not None:
+        from kugetsu.domain.fold import hosts
+
+        hosts.removal_given_up(state, session, removed_after)
 
 
 def session_rescued(state: State, event: Event) -> None:

@@ -49,25 +49,39 @@ class OnlyHere:
     path: str
     name: str
     left_out: list[str] = field(default_factory=list)
+    _told: dict[str, str] = field(default_factory=dict)
 
     def rescue(self, branch: str, bases: Sequence[Base]) -> Iterator[Part]:
         """Put each part on a rescue branch; done again it comes to the same ones. ``branch`` is the issue's latest,
         ``bases`` are those of all. Raises GitFailed, OSError."""
-        kept: list[str] = []
         whole = self._is_whole()
         for part in self._in_worktree(branch) if whole else ():
-            kept.append(part.commit)
-            yield part
-        if whole and (head := commit_of("HEAD", self.path)) is not None:
-            kept.append(head)
-        folder = self.repository.path
+            if part.rescue not in self._told:
+                self._told[part.rescue] = part.commit
+                yield part
+        head = commit_of("HEAD", self.path) if whole else None
+        kept = [*self._told.values(), *([head] if head is not None else [])]
         made = refs.made_commits(checkouts.git_dir_of(self.path) or "") if whole else []
-        named = {branch, *(base.branch for base in bases)}
+        named, folder = {branch, *(base.branch for base in bases)}, self.repository.path
         others = published.branches_of_no_remote(folder, named, made, kept, leave_out=rescue.RESCUE)
         for other, tip in others:
             if not any(self._has_work(base, tip) for base in bases if base.branch == other):
                 found = rescue.keep(folder, self.name, tip, None)
                 yield Part(found.branch, tip, other, self._count(tip), mixed=False)
+
+    def made_before(self) -> Iterator[Part]:
+        """The rescue branches of that name that a removal made before it ended; it may have taken the worktree."""
+        for branch in rescue.made(self.repository.path, self.name):
+            commit = git(["rev-parse", f"refs/heads/{branch}"], self.repository.path)
+            within = branch.startswith(self._within)
+            if count := 1 if within else self._count(commit):
+                self._told[branch] = commit
+                yield Part(branch, commit, None if within else branch, count, mixed=True)
+
+    @property
+    def _within(self) -> str:
+        """How the rescue branches of repositories in the worktree begin."""
+        return f"{rescue.RESCUE}{self.name}."
 
     def _is_whole(self) -> bool:
         """Whether it is still that clone's worktree: else git finds nothing in it, or another repository above it."""
@@ -82,8 +96,7 @@ class OnlyHere:
     def _in_worktree(self, branch: str) -> Iterator[Part]:
         saved = inner_rescue.rescue_all(self.repository, self.path, branch, self.name)
         self.left_out += saved.all_left_out
-        within = f"{rescue.RESCUE}{self.name}."
-        own = [name for name in saved.branches if not name.startswith(within)]
+        own = [name for name in saved.branches if not name.startswith(self._within)]
         head, out = commit_of("HEAD", self.path), refs.current_branch(self.path)
         if not own and head is not None and self._count(head):
             own = [rescue.keep(self.path, self.name, head, None).branch]  # another branch of this clone has it as well

@@ -8,7 +8,7 @@ it (`inner`).
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
 
 from kugetsu.host.paths import Paths
@@ -130,13 +130,15 @@ def remove(
     *,
     force: bool = False,
     care: RemovalPolicy | None = None,
+    first: Callable[[], object] = lambda: None,
 ) -> bool:
     """Remove a worktree (its branch stays); False if there was none.
 
     Raises Conflict with every reason against it. `force` overrides them: the caller has put the work on a rescue branch
-    (`rescue.rescue`).
+    (`rescue.rescue`). `first` is called once nobody else can make a worktree there, and may raise.
     """
     with locked(paths, repository.common_dir):
+        first()
         return remove_locked(repository, path, branch, force=force, care=care)
 
 
