@@ -151,6 +151,26 @@ def test_a_host_that_comes_back_does_not_repeat_what_another_settled(
     assert not (stage.folder / "got").exists()
 
 
+@pytest.mark.parametrize("again", [True, False])
+def test_a_failure_that_comes_late_neither_postpones_nor_ends_what_another_host_delivers(
+    stage: Stage, other: Workspace, served: tuple[Outbox, Outbox], *, again: bool
+) -> None:
+    stage.enqueue(1)
+    delivery = begun(other, served[1])
+    taken_up = stage.state.outbox["command"]["open"][delivery]["sending"]
+    late = partial(decide.failed, sink="command", delivery=delivery, reason="late", now=stage.state.latest)
+    lose(stage, TWO)
+    repeat = partial(decide.sending_again, sink="command", delivery=delivery, was_sending=taken_up)
+    [event] = stage.ws.log.transact(lambda state: repeat(state, host=host_id.own(stage.ws)))
+    before = dict(stage.state.outbox["command"]["open"][delivery])
+    assert before["sending"] == event["seq"]
+    assert other.log.transact(lambda state: late(state, again=again, began=taken_up)) == []
+    assert stage.state.outbox["command"]["open"][delivery] == before
+    served[0].recover()
+    [failed] = stage.events("notice.failed")
+    assert failed["arguments"]["began"] == event["seq"], "its own counts"
+
+
 def test_a_sink_that_one_host_takes_out_of_its_settings_stays_for_the_other(
     stage: Stage, served: tuple[Outbox, Outbox]
 ) -> None:

@@ -150,12 +150,13 @@ def failed(
     again: bool = True,
     asked: float = 0.0,
     waits: bool = False,
+    began: int | None = None,
 ) -> list[NewEvent]:
     """It was not delivered: retry after a pause (at least ``asked`` seconds), or give up if that is useless (``again``
     False) or after `MOST_TRIES` tries; one that only ``waits``, for a queue that is paused, used none. [] if it is not
-    open."""
+    open, or if its intent is not the event ``began``: another process has taken it up, and its outcome counts."""
     entry = _entry(state, sink, delivery)
-    if entry is None:
+    if entry is None or began not in (None, entry["sending"]):
         return []
     tries = entry["tries"] + (not waits)
     pause = max(pause_after(tries), min(asked, LONGEST_ASKED))

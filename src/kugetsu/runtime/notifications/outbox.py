@@ -68,7 +68,7 @@ class Outbox:
             if self._sink().repeats and self._open()[delivery]["tries"] < decide.MOST_TRIES:
                 self._repeat(delivery, seq)
             else:
-                self._note_failure(delivery, Outcome(False, INTERRUPTED, again=False))
+                self._note_failure(delivery, seq, Outcome(False, INTERRUPTED, again=False))
 
     def take(self) -> Taken | None:
         """What is to be delivered now; None for nothing, or while too many deliveries are open."""
@@ -107,7 +107,7 @@ class Outbox:
         for event, (lane, notices) in zip(begun, lanes.items(), strict=False):
             if self._stopping():
                 return  # begun, and not tried: only lanes of a sink that repeats can be several
-            self._attempt(self._message(event["data"]["delivery"], lane, notices), again=False)
+            self._attempt(self._message(event["data"]["delivery"], lane, notices), event["seq"], again=False)
 
     def due(self) -> tuple[str | None, str | None]:
         """The delivery to retry now; without one, the time of the next."""
@@ -139,10 +139,10 @@ class Outbox:
             partial(decide.sending_again, sink=self._name, delivery=delivery, was_sending=was_sending, host=host)
         )
         if begun:
-            self._attempt(told, again=True)
+            self._attempt(told, begun[-1]["seq"], again=True)
 
-    def _attempt(self, told: Message, *, again: bool) -> None:
-        """Deliver, and record the outcome whatever goes wrong."""
+    def _attempt(self, told: Message, began: int, *, again: bool) -> None:
+        """Deliver, and record the outcome whatever goes wrong; ``began`` is the event of the intent."""
         try:
             outcome = self._sink().deliver(told, again=again)
         except Exception as problem:  # noqa: BLE001  a sink's fault must not stop the notifier or other sinks
@@ -150,9 +150,9 @@ class Outbox:
         if outcome.sent:
             self._record(partial(decide.sent, sink=self._name, delivery=told.delivery, detail=outcome.text))
         else:
-            self._note_failure(told.delivery, outcome)
+            self._note_failure(told.delivery, began, outcome)
 
-    def _note_failure(self, delivery: str, outcome: Outcome) -> None:
+    def _note_failure(self, delivery: str, began: int, outcome: Outcome) -> None:
         self._record(
             partial(
                 decide.failed,
@@ -163,6 +163,7 @@ class Outbox:
                 again=outcome.again,
                 asked=outcome.asked,
                 waits=outcome.waits,
+                began=began,
             )
         )
 
