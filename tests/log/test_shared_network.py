@@ -137,9 +137,34 @@ def test_a_client_certificate_from_a_service_file(
     note(log)
     log.close()
     found = health.examine("service=log")
-    assert (found.place, found.encrypted, found.may_append, found.may_change) == ("service log", True, True, False)
+    assert (found.encrypted, found.may_append, found.may_change) == (True, True, False)
+    assert found.place == f"localhost:{encrypted.server.port}/{name}"
     with pytest.raises(LogUnreachable, match="service"):
         Database("service=none").connection()
+
+
+# -- several servers -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["url", "service"])
+def test_a_second_server_is_found_behind_one_that_is_silent(
+    postgres: Any, database: str, way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = psycopg.conninfo.conninfo_to_dict(database)
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(tmp_path / ".s.PGSQL.5432"))
+        silent.listen()  # as a machine that died is: it takes the connection for all that one sees, and says nothing
+        servers = f"{tmp_path},{postgres.folder}"
+        words = {"host": servers, "port": f"5432,{postgres.port}", "dbname": known["dbname"], "user": "postgres"}
+        words |= {"target_session_attrs": "read-write", "connect_timeout": "2"}
+        if way == "service":
+            (tmp_path / "services").write_text("[log]\n" + "".join(f"{key}={value}\n" for key, value in words.items()))
+            monkeypatch.setenv("PGSERVICEFILE", str(tmp_path / "services"))
+            url = "service=log"
+        else:
+            url = psycopg.conninfo.make_conninfo(**words)
+        found = health.examine(url)
+        assert found.place == f"{tmp_path}:5432,{postgres.folder}:{postgres.port}/{known['dbname']}"
 
 
 # -- a pooler --------------------------------------------------------------------------------------------------

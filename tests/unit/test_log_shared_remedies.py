@@ -17,7 +17,7 @@ AT = 'connection failed: connection to server at "10.0.0.1", port 5433 failed: '
         (
             f'{AT}FATAL: password authentication failed for user "kb"',
             'password authentication failed for user "kb"',
-            "correct the line db:5433:kug:kb:…",
+            "correct db:5433:kug:kb:…",
         ),
         (f'{AT}FATAL: role "kb" does not exist', 'role "kb" does not exist', "CREATE ROLE kb LOGIN"),
         (f'{AT}FATAL: database "kug" does not exist', 'database "kug" does not exist', "correct the database"),
@@ -38,8 +38,8 @@ AT = 'connection failed: connection to server at "10.0.0.1", port 5433 failed: '
             "switch ssl on",
         ),
         (
-            'connection is bad: root certificate file "/root/.postgresql/root.crt" does not exist',
-            'connection is bad: root certificate file "/root/.postgresql/root.crt" does not exist',
+            'connection is bad: root certificate file "/root/root.crt" does not exist Either provide the file …',
+            'connection is bad: root certificate file "/root/root.crt" does not exist',
             "sslrootcert=system",
         ),
         (
@@ -56,7 +56,7 @@ AT = 'connection failed: connection to server at "10.0.0.1", port 5433 failed: '
         (
             "consuming input failed: server closed the connection unexpectedly This probably means the server …",
             "server closed the connection unexpectedly",
-            "kugetsu doctor",
+            "check the network to db",
         ),
         ("something else", "something else", "kugetsu doctor"),
     ],
@@ -66,6 +66,31 @@ def test_what_is_said_has_a_remedy(said: str, short: str, remedy: str) -> None:
     assert remedy in remedies.of_connection(said, KNOWN)
 
 
-def test_of_several_hosts_all_that_is_said_is_shown() -> None:
-    said = "Multiple connection attempts failed. All failures were: - host: 'a' failed: x - host: 'b' failed: y"
-    assert remedies.shortened(said) == said
+_READ_ONLY = "connection failed: session is read-only"
+_REFUSED = (
+    'connection failed: connection to server at "10.0.0.1", port 5432 failed: Connection refused Is the server running'
+)
+
+
+def test_of_several_servers_all_that_is_said_is_shown() -> None:
+    said = (
+        f"{_READ_ONLY}\nMultiple connection attempts failed. All failures were:\n"
+        f"- host: 'a', port: None, hostaddr: '10.0.0.1': {_REFUSED}\n"
+        f"- host: '::1', port: '5433', hostaddr: '::1': {_READ_ONLY}"
+    )
+    assert remedies.shortened(said) == "a: Connection refused; ::1:5433: session is read-only"
+    assert "promote" in remedies.of_connection(said, {**KNOWN, "host": "a,::1", "port": ",5433"})
+
+
+@pytest.mark.parametrize(
+    ("known", "lines"),
+    [
+        ({"host": "a,b"}, "a:5432:k:me:… and b:5432:k:me:…"),
+        ({"host": "a,b", "port": "5433"}, "a:5433:k:me:… and b:5433:k:me:…"),
+        ({"host": "a,b", "port": ",5433"}, "a:5432:k:me:… and b:5433:k:me:…"),
+        ({}, "localhost:5432:k:me:…"),
+    ],
+)
+def test_each_server_has_its_line_of_passwords(known: dict[str, str], lines: str) -> None:
+    remedy = remedies.of_connection("fe_sendauth: no password supplied", {"dbname": "k", "user": "me", **known})
+    assert f"as {lines} (or" in remedy

@@ -15,7 +15,7 @@ from kugetsu.model.errors import LogUnreachable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping
     from typing import Any
 
 ANSWER_SECONDS = 15.0
@@ -29,7 +29,12 @@ _CONNECTION: dict[str, str] = {
     "tcp_user_timeout": "15000",
     "fallback_application_name": "kugetsu",
 }
-"""What a URL may override. A peer that vanished without a word is noticed within 25 seconds."""
+"""What a URL or a service file may override. A peer that vanished without a word is noticed within 25 seconds."""
+
+_OF_SERVICE = ("host", "hostaddr", "port", "dbname", "user", *_CONNECTION)
+
+_SAID = 300
+"""So many characters of what was said are told."""
 
 _PASSING = ("starting up", "shutting down", "recovery", "too many", "reserved for")
 
@@ -70,24 +75,40 @@ def _limited(gen: Generator[Any, Any, Any], limit: float) -> Generator[Any, Any,
 def parameters(url: str) -> dict[str, Any]:
     """The connection's parameters. Raises LogUnreachable for a URL that libpq does not take, without showing it."""
     try:
-        return {**_CONNECTION, **conninfo.conninfo_to_dict(url)}
+        given = conninfo.conninfo_to_dict(url)
     except psycopg.ProgrammingError:
         # Not chained: the message has the URL in it, and that a password.
         raise LogUnreachable(
             "the URL of the shared log is not one that PostgreSQL takes",
             "postgresql://user@host:5432/database?sslmode=verify-full, without a password: that goes to ~/.pgpass",
         ) from None
+    return {**_CONNECTION, **_of_service(given), **given}
+
+
+def _of_service(given: Mapping[str, Any]) -> dict[str, str]:
+    """What a service file has of `_OF_SERVICE`; {} without a service, and for one that libpq does not find.
+
+    The driver gives each server of several its time only where they are named to it: libpq alone, which is asked
+    without blocking, knows no time, and a first server that is silent would use up what is there for all.
+    """
+    if not given.get("service"):
+        return {}
+    # libpq is the one reader of its files. It has read them when it refuses this sslmode, and has connected to nobody.
+    asked = psycopg.pq.PGconn.connect_start(conninfo.make_conninfo("", **{**given, "sslmode": "-"}).encode())
+    try:
+        known = {option.keyword.decode(): option.val.decode() for option in asked.info if option.val}
+    finally:
+        asked.finish()
+    if known.get("port") == "5432":
+        del known["port"]  # no need to name it
+    return {key: known[key] for key in _OF_SERVICE if key in known}
 
 
 def place_of(url: str) -> str:
     """Where the database is, for people: host, port and database, never a user's password."""
     known = parameters(url)
-    host = known.get("host") or known.get("hostaddr") or (f"service {known['service']}" if "service" in known else "")
-    hosts, ports = (host or "local").split(","), str(known.get("port", "")).split(",")
-    place = ",".join(
-        f"{each}:{port}" if port else each
-        for each, port in zip(hosts, ports if len(ports) == len(hosts) else ports[:1] * len(hosts), strict=True)
-    )
+    unnamed = f"service {known['service']}" if "service" in known else "local"
+    place = ",".join(f"{host}:{port}" if port else host for host, port in remedies.servers(known, unnamed))
     return f"{place}/{known.get('dbname') or known.get('user') or ''}".rstrip("/")
 
 
@@ -103,7 +124,8 @@ def connect(url: str, deadline: float) -> LimitedConnection:
         except psycopg.Error as error:
             if time.monotonic() + pause > deadline or not _may_pass(error):
                 raise LogUnreachable(
-                    f"the shared log's database {place_of(url)} cannot be reached: {remedies.shortened(said(error))}",
+                    f"the shared log's database {place_of(url)} cannot be reached: "
+                    f"{remedies.shortened(str(error))[:_SAID]}",
                     remedies.of_connection(str(error), known),
                 ) from error
         time.sleep(pause)
@@ -131,4 +153,4 @@ def _may_pass(error: psycopg.Error) -> bool:
 def said(error: psycopg.Error) -> str:
     """What the driver or the server said, in one line."""
     text = error.diag.message_primary or str(error) or type(error).__name__
-    return " ".join(text.split())[:300]
+    return " ".join(text.split())[:_SAID]

@@ -3,6 +3,8 @@ and the server, which have no codes at that point."""
 
 from __future__ import annotations
 
+import re
+
 from kugetsu.model.errors import Conflict, KugetsuError, LogDiverged, LogUnreachable, LogWriteFailed
 
 TYPE_CHECKING = False
@@ -57,10 +59,10 @@ _ANSWERS: dict[str, tuple[type[KugetsuError], str, str]] = {
 _NO_SCHEMA = {"42P01", "42704"}
 
 #: A part of what is said → the remedy; the first that is found counts. ``{user}``, ``{database}``, ``{line}`` (of
-#: ~/.pgpass) and ``{host}`` are filled in.
+#: ~/.pgpass, one for each server) and ``{host}`` are filled in.
 _REMEDIES: dict[str, str] = {
-    "no password supplied": "put it into ~/.pgpass, mode 0600, as the line {line} (or PGPASSFILE names another file)",
-    "password authentication failed": "correct the line {line} in ~/.pgpass; or, if the role is new: "
+    "no password supplied": "put it into ~/.pgpass, mode 0600, as {line} (or PGPASSFILE names another file)",
+    "password authentication failed": "correct {line} in ~/.pgpass; or, if the role is new: "
     "CREATE ROLE {user} LOGIN PASSWORD '…' IN ROLE kugetsu_writer",
     "no pg_hba.conf entry": "an administrator of the server lets {user} in from this host: a line of its pg_hba.conf",
     "permission denied for database": "as its owner: GRANT CONNECT ON DATABASE {database} TO {user}",
@@ -68,10 +70,11 @@ _REMEDIES: dict[str, str] = {
     "role": "correct the user in the URL, or as an administrator: "
     "CREATE ROLE {user} LOGIN PASSWORD '…' IN ROLE kugetsu_writer",
     "database": "correct the database in the URL, or make it first: kugetsu help many-hosts",
-    "root certificate": "sslrootcert=FILE names the certificate of the authority, sslrootcert=system those of this "
-    "machine; sslmode=require encrypts without that check",
-    "certificate": "check the certificate of {host}, or what sslrootcert names; sslmode=require encrypts without "
-    "that check",
+    "root certificate": "put the certificate of the server's authority there, or name its file: sslrootcert=FILE "
+    "(sslrootcert=system: those of this machine); sslmode=require encrypts without that check",
+    "certificate": "check the certificate of {host} (its dates, its names), and what sslrootcert names; "
+    "sslmode=require encrypts without that check",
+    "session is read-only": "none of {host} takes writes: promote the standby, or start the primary",
     "of service": "correct the service in the URL, or its file: ~/.pg_service.conf, or what PGSERVICEFILE names",
     "service file": "correct PGSERVICEFILE, or make that file",
     "does not support SSL": "switch ssl on at the server, or take sslmode out of the URL (then whoever is on the "
@@ -84,18 +87,36 @@ _REMEDIES: dict[str, str] = {
     "timeout": "check host and port in the URL, and the firewalls in between",
     "no route": "check the network to {host}",
     "unreachable": "check the network to {host}",
+    "closed the connection": "check the network to {host}, and that the server runs: its own log says more",
 }
 _ONLY_WITH = {"role": "does not exist", "database": "does not exist"}
+_OF_EACH = re.compile(r"- host: '([^']*)', port: (?:'(\d*)'|None), hostaddr: \S+: (.*?)(?=\s- host: |\Z)", re.DOTALL)
+"""A server and what it said, in what the driver says of several."""
+_SUPPOSED = (" Is the server running", " This probably means", " Either provide the file")
 _FINAL = ("no password supplied", "certificate", "does not support SSL", "of service", "service file")
+
+
+def servers(known: Mapping[str, Any], unnamed: str = "localhost") -> list[tuple[str, str]]:
+    """The servers that a connection's parameters name, each with its port ("" for the usual one)."""
+    hosts = str(known.get("host") or known.get("hostaddr") or unnamed).split(",")
+    ports = str(known.get("port") or "").split(",")
+    return list(zip(hosts, ports if len(ports) == len(hosts) else ports[:1] * len(hosts), strict=True))
 
 
 def shortened(said: str) -> str:
     """What kept a connection from being made, or broke it, without the address that libpq repeats before it and what it
-    supposes after it; of several hosts all that is said."""
-    if said.startswith("Multiple connection"):
-        return said
-    cause = said.rpartition(" failed: ")[2].removeprefix("FATAL: ")
-    return cause.partition(" Is the server running")[0].partition(" This probably means")[0].strip()
+    supposes after it; of several servers what each of them said."""
+    each = _OF_EACH.findall(said)
+    if each:
+        return "; ".join(f"{server}{port and f':{port}'}: {_cause(more)}" for server, port, more in each)
+    return _cause(said)
+
+
+def _cause(said: str) -> str:
+    cause = " ".join(said.split()).rpartition(" failed: ")[2].removeprefix("FATAL: ")
+    for supposed in _SUPPOSED:
+        cause = cause.partition(supposed)[0]
+    return cause.strip()
 
 
 def is_final(said: str) -> bool:
@@ -110,7 +131,10 @@ def of_connection(said: str, known: Mapping[str, Any]) -> str:
         "user": known.get("user") or "that role",
         "database": known.get("dbname") or known.get("user") or "that database",
         "host": host,
-        "line": f"{host}:{known.get('port') or 5432}:{known.get('dbname') or '*'}:{known.get('user') or '*'}:…",
+        "line": " and ".join(
+            f"{server}:{port or 5432}:{known.get('dbname') or '*'}:{known.get('user') or '*'}:…"
+            for server, port in dict.fromkeys(servers(known))
+        ),
     }
     text = said.casefold()
     for words, remedy in _REMEDIES.items():
