@@ -70,6 +70,33 @@ def test_a_log_is_shared_joined_used_from_both_and_taken_back(ready: Command, se
     assert "unshare" in refused.err
 
 
+def texts(host: Command) -> dict[str, str]:
+    """What doctor finds of the log."""
+    shown = host("doctor", "--json").json["findings"]
+    return {one["name"]: f"{one['level']} {one['text']}" for one in shown if one["group"] == "log"}
+
+
+def test_who_joins_under_the_name_of_another_host_is_told(ready: Command, second: Command, database: str) -> None:
+    ready.environment["HOST_NAME"] = second.environment["HOST_NAME"] = "box"
+    assert ready("log", "share", database).code == 0
+    joined = second("init", "--join", database)
+    first_id, second_id = ((host.root / "host").read_text()[:8] for host in (ready, second))
+    assert joined.code == 0
+    assert f"another host takes part under the name box, too ({first_id})" in joined.err
+    assert "kugetsu config set HOST_NAME NAME" in joined.err and f"kugetsu host lost {first_id}" in joined.err
+    (note,) = second("init", "--join", database, "--json").json["notes"]
+    assert first_id in note, "again, for as long as it is so"
+    assert texts(second)["name"].startswith("warning") and first_id in texts(second)["name"]
+    refused = ready("host", "drain", "box")
+    assert refused.code == 5 and "2 hosts are named box" in refused.err
+    assert ready("host", "lost", second_id).code == 0
+    assert ready("host", "drain", "box").code == 0, "the one that takes part"
+    ready.environment["HOST_NAME"] = "other"
+    second.environment["HOST_NAME"] = "box2"
+    again = second("init", "--join", database, "--json")
+    assert again.code == 0 and again.json["notes"] == [], "one that joins again is none of the others"
+
+
 def test_a_daemon_starts_the_relay_and_commands_go_through_it(
     ready: Command, second: Command, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -217,10 +244,6 @@ def test_push_gives_nothing_where_nothing_is_missing(ready: Command, database: s
 
 
 def test_doctor_says_how_the_shared_log_is(ready: Command, second: Command, database: str, postgres: Any) -> None:
-    def texts(host: Command) -> dict[str, str]:
-        shown = host("doctor", "--json").json["findings"]
-        return {one["name"]: f"{one['level']} {one['text']}" for one in shown if one["group"] == "log"}
-
     assert "reachable" not in texts(ready)
     assert ready("log", "share", database).code == 0
     postgres.run("CREATE ROLE wanda LOGIN IN ROLE kugetsu_writer")

@@ -65,10 +65,11 @@ def _join(call: Call) -> int:
         "source": None,
         "sessions": [],
         "retired": [],
-        "notes": [],
+        "notes": report.notes,
     }
     call.show(data, [f"{line(root)} has joined the shared log: {counted(head.seq, 'event')}"])
     if not call.json:
+        call.note(*(f"note: {line(note)}" for note in report.notes))
         call.note("next: kugetsu doctor, then: kugetsu queue-daemon start")
     return 0
 

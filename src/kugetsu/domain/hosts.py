@@ -103,6 +103,11 @@ def wait_seconds(state: State, facts: ClaimFacts, chance: float) -> float:
     return FIRST_WAIT_SECONDS * (len(live) / max(facts["cap"], 1)) * (1 + JITTER * chance)
 
 
+def namesakes(state: State, host: Host) -> list[Host]:
+    """The other hosts that take part under the same name: nothing but the id tells them apart."""
+    return [one for one in state.hosts.values() if one.takes_part and one.id != host.id and one.name == host.name]
+
+
 def lacking(host: Host, task: Task) -> list[str]:
     """The labels that the task needs and the host does not offer."""
     return [label for label in task.options.get("labels", ()) if label not in host.labels]

@@ -95,9 +95,14 @@ def line_there(state: State, host: str | None, command: str) -> str:
 
 
 def ssh_name(state: State, host: str | None) -> str | None:
-    """What ssh may call a host; None where it never told a name, or one that a shell or ssh would read otherwise."""
+    """What ssh may call a host; None where it never told a name, or one that a shell or ssh would read otherwise, or
+    that another host has."""
+    from kugetsu.domain import hosts
+
     known = state.hosts.get(host or "")
-    return known.name if known is not None and _SSH_NAME.fullmatch(known.name) else None
+    if known is None or not _SSH_NAME.fullmatch(known.name) or hosts.namesakes(state, known):
+        return None
+    return known.name
 
 
 def repositories(ws: Workspace, state: State) -> dict[str, dict[str, str]]:

@@ -86,6 +86,9 @@ def join(ws: Workspace, url: str) -> tuple[InitReport, Head]:
     if not membership.takes_part(ws, state):
         participation.require_ended(ws, state)
         membership.join(ws)
+    taken = membership.name_taken(ws, ws.state())
+    if taken is not None:
+        report.notes.append("; ".join(taken))
     return report, ws.log.head()
 
 

@@ -121,13 +121,13 @@ def wake(ws: Workspace) -> None:
 
 def find(ws: Workspace, text: str | None) -> Host:
     """The host of that name, or whose id begins so; without a text this one. Raises NotFound, Conflict, and
-    LogUnreachable if it is not known here and the database cannot be asked."""
+    LogUnreachable."""
     if not is_shared(ws.paths.log):
         raise Conflict("the log is not shared: it is in files, on this host only", "kugetsu help many-hosts")
+    ws.log.transact(
+        lambda _: []
+    )  # the mirror may lack who joined, under that name too: without a daemon nobody keeps it
     named = _named(ws, text)
-    if not named:
-        ws.log.transact(lambda _: [])  # the mirror may lack that it joined: without a daemon nobody keeps it
-        named = _named(ws, text)
     if not named:
         what = f"no host {text}" if text is not None else "no host of this directory"
         raise NotFound(f"{what} shares this log", "kugetsu host list")
@@ -140,7 +140,23 @@ def _named(ws: Workspace, text: str | None) -> list[Host]:
     known = ws.state().hosts.values()
     if text is None:
         return [host for host in known if host.id == host_id.own(ws)]
-    return [host for host in known if host.name == text] or [host for host in known if host.id.startswith(text)]
+    named = [host for host in known if host.name == text]
+    # A machine that was set up anew has the name of the host that it was before.
+    return [host for host in named if host.takes_part] or named or [host for host in known if host.id.startswith(text)]
+
+
+def name_taken(ws: Workspace, state: State) -> tuple[str, str] | None:
+    """That another host takes part under this one's name, and the remedy; None if none does."""
+    known = state.hosts.get(host_id.own(ws))
+    others = hosts.namesakes(state, known) if known is not None else []
+    if known is None or not others:
+        return None
+    ids = ", ".join(f"{other.id:.8}" for other in others)
+    return (
+        f"another host takes part under the name {known.name}, too ({ids}): commands know them by their ids only",
+        "rename one: kugetsu config set HOST_NAME NAME, then kugetsu queue-daemon restart; "
+        f"if {ids} was this machine before it was set up anew: kugetsu host lost {others[0].id:.8}",
+    )
 
 
 def drain(ws: Workspace, text: str | None) -> tuple[Host, list[dict[str, Any]]]:

@@ -61,6 +61,8 @@ class Participation:
         self._took_part = True
         if term is not None:
             logger.info("takes part in the shared log, term {}", term)
+            if taken := membership.name_taken(ws, ws.state()):
+                logger.warning("{}; {}", *taken)
         if self._returns:
             self._resume(lease)
             self._returns = False

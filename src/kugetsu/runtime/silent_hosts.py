@@ -138,8 +138,6 @@ def lose(ws: Workspace, text: str) -> tuple[Host, list[dict[str, Any]]]:
     host = membership.find(ws, text)
     if host_id.is_own(ws, host.id):
         raise Conflict(f"{host.name} is this host", "run it on another one")
-    ws.log.transact(lambda _: [])  # the mirror may lack its latest term
-    host = ws.state().hosts[host.id]
     events = fence(ws, host.id, host.term, None, sure=True)
     if not events:
         raise Conflict(f"host {host.name} has {'left' if host.state == 'left' else 'been lost'} already")

@@ -9,7 +9,7 @@ from kugetsu.log.files.segments import is_shared
 from kugetsu.model.errors import LogUnreachable
 from kugetsu.model.plural import counted
 from kugetsu.model.settings import SHARED
-from kugetsu.runtime import liveness
+from kugetsu.runtime import liveness, membership
 from kugetsu.runtime.doctor.beside import running
 from kugetsu.runtime.doctor.context import Context
 from kugetsu.runtime.doctor.finding import Finding, Found
@@ -47,6 +47,7 @@ def check(context: Context) -> Iterator[Finding]:
     yield from _schema(asked)
     yield from _server(asked)
     yield from _clock(asked)
+    yield from _name(context)
     yield from _time_to_live(context, asked)
     yield from _mirror(context, asked)
     yield from _relay(context)
@@ -112,6 +113,13 @@ def _clock(asked: Health) -> Iterator[Finding]:
     else:
         text = f"{differs}, which this host goes by only once it has heard of it"
         yield found.warning("clock", text, "kugetsu queue-daemon start; set it by NTP")
+
+
+def _name(context: Context) -> Iterator[Finding]:
+    state = context.state()
+    taken = membership.name_taken(context.ws, state) if state is not None else None
+    if taken is not None:
+        yield found.warning("name", *taken)
 
 
 def _time_to_live(context: Context, asked: Health) -> Iterator[Finding]:
