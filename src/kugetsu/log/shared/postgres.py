@@ -343,7 +343,7 @@ class Database:
     def _no_answer(self, error: NoAnswerError) -> LogUnreachable:
         return LogUnreachable(
             f"the shared log's database {place_of(self._url)} is reached, and {error}",
-            "`kugetsu doctor` looks closer: it is overloaded or stopped, or the network swallows its answers",
+            "it is overloaded or stopped, or the network swallows its answers; `kugetsu doctor` looks closer",
         )
 
     def _open(self, deadline: float) -> LimitedConnection:

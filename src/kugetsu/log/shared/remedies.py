@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-USUAL = "`kugetsu doctor` looks closer; commands that only read show this host's mirror"
+USUAL = "the server's own log may say more; `kugetsu doctor` looks closer; commands that only read show the mirror here"
 
 _ANSWERS: dict[str, tuple[type[KugetsuError], str, str]] = {
     "KG001": (

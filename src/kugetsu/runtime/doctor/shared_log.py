@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from kugetsu.domain import hosts
 from kugetsu.log.files.segments import is_shared
-from kugetsu.model.errors import LogUnreachable
+from kugetsu.model.errors import KugetsuError, LogUnreachable
 from kugetsu.model.plural import counted
 from kugetsu.model.settings import SHARED
 from kugetsu.runtime import liveness, membership
@@ -18,6 +18,7 @@ from kugetsu.runtime.process.named_lease import RELAY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from kugetsu.log.files.segments import Head
     from kugetsu.log.shared.health import Health
 
 _OFFSET_SECONDS = 2.0
@@ -34,13 +35,14 @@ def check(context: Context) -> Iterator[Finding]:
 
     known = marker.read(context.paths.log)
     assert known is not None
+    own = _own_head(context)  # before the database is asked: until then others may append, and the relay bring it here
     try:
         from kugetsu.log.shared import health
 
         asked = health.examine(known.url)
     except LogUnreachable as problem:
-        yield found.problem("reachable", problem.message, problem.hint)
-        yield from _relay(context)
+        yield found.problem("reachable", problem.message, _without_doctor(problem.hint or ""))
+        yield from _relay(context, "goes on trying to reach the database")
         return
     yield found.ok("reachable", f"{asked.place}, {asked.version}, {asked.round_trip * 1000:.1f} ms away")
     yield from _role(asked)
@@ -49,7 +51,7 @@ def check(context: Context) -> Iterator[Finding]:
     yield from _clock(asked)
     yield from _name(context)
     yield from _time_to_live(context, asked)
-    yield from _mirror(context, asked)
+    yield from _mirror(context, own, asked)
     yield from _relay(context)
 
 
@@ -136,13 +138,22 @@ def _time_to_live(context: Context, asked: Health) -> Iterator[Finding]:
         yield found.warning("silence", text, f"kugetsu config set {hosts.TIME_TO_LIVE} {known}")
 
 
-def _mirror(context: Context, asked: Health) -> Iterator[Finding]:
-    from kugetsu.model.errors import KugetsuError
-
+def _own_head(context: Context) -> Head | KugetsuError:
+    """That of this host's mirror, or why it cannot be read."""
     try:
-        own = context.ws.log.head()
+        return context.ws.log.head()
     except KugetsuError as problem:
-        yield found.problem("mirror", problem.message, "kugetsu log repair")
+        return problem
+
+
+def _without_doctor(hint: str) -> str:
+    """A hint without the part that names this very command."""
+    return "; ".join(part for part in hint.split("; ") if "`kugetsu doctor`" not in part)
+
+
+def _mirror(context: Context, own: Head | KugetsuError, asked: Health) -> Iterator[Finding]:
+    if isinstance(own, KugetsuError):
+        yield found.problem("mirror", own.message, "kugetsu log repair")
         return
     behind = asked.head.seq - own.seq
     if behind < 0:
@@ -160,7 +171,7 @@ def _mirror(context: Context, asked: Health) -> Iterator[Finding]:
         yield found.ok("mirror", text)
 
 
-def _relay(context: Context) -> Iterator[Finding]:
+def _relay(context: Context, does: str = "") -> Iterator[Finding]:
     state = context.state()
     if state is not None and liveness.daemon(context.paths, state):
-        yield running(context, found, RelaySupervisor)
+        yield running(context, found, RelaySupervisor, does)
