@@ -316,6 +316,8 @@ def test_a_host_that_is_silent_is_lost_and_its_tasks_run_elsewhere(
     assert [event["facts"]["host"] for event in first.events("attempt.claimed")] == [there, here]
     (ended,) = first.events("attempt.lost")
     assert ended["data"]["reason"] == "host two was lost"
+    both = first.events("host.lost", "daemon.lost")
+    assert len(both) == 2 and [event["type"] for event in both if notice_of(event)] == ["host.lost"], "told once"
     assert ended["data"]["evidence"]["work"]["worktree"].startswith(second.paths.root)
     assert heard(postgres, database)[1][2] is True
     daemon_control.start(second)

@@ -293,11 +293,15 @@ def test_history_names_the_host_of_what_only_a_host_does() -> None:
 
 def test_a_notification_names_the_host_and_not_its_id(world: World) -> None:
     claim(world, enqueue(world, 0), ONE)
-    told = [located(notice, world.state, {}).text for event in lose(world) if (notice := notice_of(event)) is not None]
-    assert told[:2] == [
-        "host one was not heard of since 2026-11-23 09:00 UTC: its tasks go to the others",
-        "the daemon of host one exited without recording a reason",
-    ]
+    made = lose(world)
+    assert types(made)[:2] == ["host.lost", "daemon.lost"]
+    assert told(world, made[:2]) == ["host one was not heard of since 2026-11-23 09:00 UTC: its tasks go to the others"]
+    alone = world.do(lambda state: daemon.lost(state, TWO))
+    assert told(world, alone) == ["the daemon of host two exited without recording a reason"]
+
+
+def told(world: World, events: list[Event]) -> list[str]:
+    return [located(notice, world.state, {}).text for event in events if (notice := notice_of(event)) is not None]
 
 
 def test_every_answer_of_the_gate_has_words(world: World) -> None:

@@ -124,9 +124,9 @@ def find(ws: Workspace, text: str | None) -> Host:
     LogUnreachable."""
     if not is_shared(ws.paths.log):
         raise Conflict("the log is not shared: it is in files, on this host only", "kugetsu help many-hosts")
-    ws.log.transact(
-        lambda _: []
-    )  # the mirror may lack who joined, under that name too: without a daemon nobody keeps it
+    if text is not None or not _named(ws, None):
+        # The mirror may lack who joined, maybe under that name: without a daemon nobody keeps it.
+        ws.log.transact(lambda _: [])
     named = _named(ws, text)
     if not named:
         what = f"no host {text}" if text is not None else "no host of this directory"

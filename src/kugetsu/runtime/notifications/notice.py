@@ -261,6 +261,12 @@ def _kept_on(one: dict[str, Any]) -> str:
     return f"on {branch}, not pushed{f': {push}' if push else f'; {where}'}{f' ({why})' if why else ''}"
 
 
+def _is_alone(event: Event, data: dict[str, Any]) -> bool:
+    """Whether only the daemon was lost. With its host it is in the transaction of that, which another event begins, and
+    names; the loss of the host is told already."""
+    return "host" not in data or event.get("decision") is not None
+
+
 def _host_lost(data: dict[str, Any]) -> str:
     since = data.get("silent_since")
     how = f"was not heard of since {since[:10]} {since[11:16]} UTC" if isinstance(since, str) else "is gone"
@@ -302,5 +308,5 @@ _KINDS: dict[str, tuple[str, Callable[[Event, dict[str, Any]], bool] | None, Cal
     ),
     "feedback.seen": ("loop_held", _is_for_a_person, _did_not_run),
     "work.verified": ("loop_held", _is_given_up, _unverified),
-    "daemon.lost": ("agent_lost", None, lambda data: "the daemon exited without recording a reason"),  # noqa: ARG005
+    "daemon.lost": ("agent_lost", _is_alone, lambda data: "the daemon exited without recording a reason"),  # noqa: ARG005
 }
