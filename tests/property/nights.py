@@ -140,7 +140,7 @@ class Factory(Night):
     """Thousands of tasks, each on an issue of its own. Its dispatcher says nothing of those that it holds back."""
 
     def plan(self, facts: ClaimFacts) -> claims.Plan:
-        plan = claims.plan(self.state, facts, self.line)
+        plan = claims.plan_next(self.state, facts, self.line)
         return claims.Plan(plan.seq, plan.candidate, [], plan.next_look)
 
     def issue(self, number: int) -> str:

@@ -104,7 +104,7 @@ def test_the_line_finds_the_task_that_a_plan_finds(seed: int) -> None:
         seen = len(world.memory.events)
         for dispatcher in ("daemon", "none"):
             facts = world.claim_facts(dispatcher)
-            plan, short = claims.plan(world.state, facts), claims.plan(world.state, facts, line)
+            plan, short = claims.plan(world.state, facts), claims.plan_next(world.state, facts, line)
             assert short.candidate == plan.candidate
             if plan.candidate is None and plan.next_look is not None and short.next_look is not None:
                 assert short.next_look >= plan.next_look or short.next_look > facts["now"]

@@ -160,7 +160,7 @@ class World:
     def fill(self) -> None:
         """Use all slots of all hosts."""
         for host in self.hosts:
-            while (plan := claims.plan(self.state, self.facts(host), self._line)).candidate is not None:
+            while (plan := claims.plan_next(self.state, self.facts(host), self._line)).candidate is not None:
                 self._append(claims.dispatch(self.state, plan, _offer(host), self.facts(host)))
 
     def _begin(self) -> None:
@@ -190,7 +190,7 @@ class World:
 
     def _plan(self, host: str, *, waited: bool = False) -> None:
         facts = self.facts(host)
-        plan = claims.plan(self.state, facts, self._line)
+        plan = claims.plan_next(self.state, facts, self._line)
         if plan.candidate is None:
             self._busy.discard(host)
             return

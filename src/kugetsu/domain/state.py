@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from kugetsu.domain.events import Identity
+    from kugetsu.domain.recent_subjects import RecentSubjects
 
 #: Finished tasks that stay in the state for `queue list` and the attention list, whatever became of them.
 FINISHED_KEPT = 200
@@ -408,6 +409,8 @@ class State:
     retired_at: str = ""
     violations: list[dict[str, Any]] = field(factory=list)
     violations_seen: int = 0
+    #: What the latest events are about, once somebody follows the state (`waiting_groups`). No snapshot keeps it.
+    recent: RecentSubjects | None = None
 
     def violate(self, seq: int, text: str) -> None:
         """Record that a state machine or an invariant does not allow the event ``seq``."""
@@ -463,9 +466,10 @@ class State:
         return [one for one in self.live("dev") if one.issue is not None and one.issue.rpartition("#")[0] == repository]
 
 
-def queue_order(task: Task) -> tuple[int, int]:
-    """The sort key of the queue: tasks are considered by priority, then in their order."""
-    return -task.priority, task.order
+def queue_order(task: Task) -> tuple[int, int, int]:
+    """The sort key of the queue: tasks are considered by priority, then in their order, the one that was queued first
+    before another that was moved to the same place."""
+    return -task.priority, task.order, task.queued
 
 
 def empty() -> State:

@@ -18,7 +18,7 @@ _RECORDS: dict[str, type[Any]] = {
     "daemons": Daemon,
     "hosts": Host,
 }
-_PLAIN = tuple(name for name in fields(State) if name not in (*_RECORDS, "finished"))
+_PLAIN = tuple(name for name in fields(State) if name not in (*_RECORDS, "finished", "recent"))
 
 #: Raised with each change of the state's shape or of the fold: older snapshots are then ignored and rebuilt.
 VERSION = "16:" + ";".join(
@@ -49,7 +49,7 @@ def load(kept: dict[str, Any]) -> State:
         records = [_record(kind, row) for row in kept[name]]
         key = {Session: "key", Daemon: "host"}.get(kind, "id")
         parts[name] = {getattr(record, key): record for record in records}
-    parts["finished"] = dict.fromkeys(kept["finished"])
+    parts["finished"], parts["recent"] = dict.fromkeys(kept["finished"]), None
     state: State = _record(State, [parts[name] for name in fields(State)])
     return state
 

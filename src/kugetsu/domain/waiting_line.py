@@ -43,7 +43,7 @@ class WaitingLine:
         """Insert a task at its present place, or remove it."""
         task = state.tasks.get(task_id)
         waits = task is not None and task.state in ("pending", "parked")
-        place = (*queue_order(task), task.queued, task_id) if task is not None and waits else None
+        place = (*queue_order(task), task_id) if task is not None and waits else None
         known = self._known.get(task_id)
         if place is not None and task is not None and choose_own(task):
             self._own_agents.add(task_id)

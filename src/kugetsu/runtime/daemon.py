@@ -23,6 +23,7 @@ from kugetsu.domain.decide import daemon as decide
 from kugetsu.domain.events import Identity
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import Attempt, State
+from kugetsu.domain.waiting_groups import WaitingGroups
 from kugetsu.log.files.segments import SEGMENT_BYTES, is_shared
 from kugetsu.log.files.watch import Watch
 from kugetsu.model import clock
@@ -119,6 +120,7 @@ class Daemon:
         self.secrets_watch = Watch(ws.paths.env, rights=True)
         self.complaint: str | None = None
         self.participation = Participation(ws)
+        self.waiting = WaitingGroups()
         self.children = (RelaySupervisor(ws), NotifierSupervisor(ws), ObserverSupervisor(ws), VerifierSupervisor(ws))
         self.wake_read, self.wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
@@ -185,7 +187,7 @@ class Daemon:
         if self.stopping is not None:
             return 0.0
         trouble = self._reconcile() or waits
-        started, next_look = dispatcher.dispatch(self.ws) if not waits else ([], None)
+        started, next_look = dispatcher.dispatch(self.ws, waiting=self.waiting) if not waits else ([], None)
         for attempt in started:
             logger.info("started {}", attempt)
         state = self.ws.state()

@@ -1,7 +1,7 @@
 """The dispatcher: claim a slot for the first task whose gates are open, and fork its runner.
 
-The plan is made without the log's lock; the claim is decided again under it, which is held for a fraction of a
-millisecond however long the queue is.
+The plan is made without the log's lock, and costs what has changed since the one before; the claim is decided again
+under the lock, which is held for a fraction of a millisecond however long the queue is.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from kugetsu.domain.events import Identity
 from kugetsu.domain.facts import ClaimFacts
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import State
+from kugetsu.domain.waiting_groups import WaitingGroups
 from kugetsu.runtime import host_id
 from kugetsu.runtime.facts import claim_facts
 from kugetsu.runtime.process import identity
@@ -27,14 +28,18 @@ from kugetsu.runtime.runner import launch
 from kugetsu.runtime.workspace import Workspace
 
 
-def dispatch(ws: Workspace, dispatcher: str = "daemon") -> tuple[list[str], str | None]:
-    """Start everything that may start now. Returns the attempts claimed, and when to look again (None: at events)."""
+def dispatch(
+    ws: Workspace, dispatcher: str = "daemon", waiting: WaitingGroups | None = None
+) -> tuple[list[str], str | None]:
+    """Start everything that may start now. Returns the attempts claimed, and when to look again (None: at events).
+    ``waiting`` is kept from call to call by who calls this often."""
+    waiting = waiting or WaitingGroups()
     started: list[str] = []
     waited = False
     while True:
         state = ws.state()
         facts = claim_facts(ws, dispatcher)
-        plan = claims.plan(state, facts)
+        plan = claims.plan(state, facts, waiting)
         if plan.candidate is None:
             if plan.held:
                 ws.log.transact(partial(claims.hold, planned=plan, facts=facts))

@@ -15,10 +15,13 @@ from kugetsu.model.record import value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from kugetsu.domain.events import Identity
     from kugetsu.domain.facts import ClaimFacts
+    from kugetsu.domain.placement import Placement
+    from kugetsu.domain.waiting_groups import Place, WaitingGroups
     from kugetsu.domain.waiting_line import WaitingLine
 
 
@@ -225,41 +228,87 @@ class Plan:
     next_look: str | None
 
 
-def plan(state: State, facts: ClaimFacts, line: WaitingLine | None = None) -> Plan:
-    """Check every waiting task in order: the first with all gates open is the candidate.
+def plan(state: State, facts: ClaimFacts, waiting: WaitingGroups | None = None) -> Plan:
+    """Check every waiting task in order: the first with all gates open is the candidate. ``waiting`` are the groups of
+    an earlier plan of the same state, which then costs only what has changed since.
 
-    With ``line``, check only as far as needed to find the candidate and the next time at which a gate opens. Of a log
-    that hosts share, too, the tasks behind the candidate are left to the plan after its claim: another host may be
+    Of a log that hosts share, the tasks behind the candidate are left to the plan after its claim: another host may be
     faster.
 
     If the machine is full, for one reason or another (`gates.FULL`), only the first task in line records it: otherwise
     a long queue would log itself once for every agent that starts.
     """
-    from kugetsu.domain import gate_round, placement  # only dispatchers plan
+    from kugetsu.domain import gate_round, placement, waiting_groups  # only dispatchers plan
+
+    if waiting is None:
+        waiting = waiting_groups.WaitingGroups()
+        waiting.refill(state)
+    else:
+        waiting.follow(state)
+    here = gate_round.GateRound(state, facts)
+    asked = [(places, here.first_closed(state.tasks[places[0][-1]])) for places in waiting]
+    first = min((places[0] for places, closed in asked if closed is None), default=None)
+    end = first if state.hosts else None
+    shut = [(places, closed) for places, closed in asked if closed is not None and (end is None or places[0] < end)]
+    held = _changed_reasons(state, shut, placement.Placement(state, facts), end)
+    looks = (_next_look(closed, facts) for _, closed in shut)
+    soonest = min((look for look in looks if look is not None), default=None)
+    return Plan(state.seq, first[-1] if first is not None else None, held, soonest)
+
+
+def _next_look(closed: Verdict, facts: ClaimFacts) -> str | None:
+    """When a closed gate is to be asked again; None: at the next event."""
+    if closed.until is None and (closed.gate in gates.MACHINE or closed.code == "parked_by_divergence"):
+        return add_seconds(facts["now"], gates.MACHINE_LOOK_SECONDS)
+    return closed.until
+
+
+def _changed_reasons(
+    state: State, shut: list[tuple[Sequence[Place], Verdict]], placement: Placement, end: Place | None
+) -> list[tuple[str, Verdict]]:
+    """The tasks before ``end`` in the queue whose reason has changed, in their order, from the groups that a gate keeps
+    back."""
+    from kugetsu.domain import waiting_groups
+
+    next_in_line = min((places[0] for places, closed in shut if closed.gate in gates.FULL), default=None)
+    held: list[tuple[Place, Verdict]] = []
+    for places, closed in shut:
+        task = state.tasks[places[0][-1]]
+        still_full = closed.gate in gates.FULL and task.held in gates.FULL
+        if closed.gate == task.held or (still_full and places[0] != next_in_line):
+            continue
+        said = placement.held_by(task, closed)
+        if said is not None and said.gate != task.held:
+            told = places[:1] if still_full else waiting_groups.before(places, end)
+            held += [(one, said) for one in told]
+    held.sort(key=lambda one: one[0])
+    return [(one[-1], said) for one, said in held]
+
+
+def plan_next(state: State, facts: ClaimFacts, line: WaitingLine) -> Plan:
+    """As `plan`, but only as far as needed to find the candidate and the next time at which a gate opens: the reasons
+    of most waits are left out."""
+    from kugetsu.domain import gate_round, placement
 
     candidate: str | None = None
     next_in_line = True
     held: list[tuple[str, Verdict]] = []
     looks: list[str] = []
     here, place = gate_round.GateRound(state, facts), placement.Placement(state, facts)
-    for task in state.waiting() if line is None else line.contenders(state, facts):
+    for task in line.contenders(state, facts):
         closed = here.first_closed(task)
         if closed is None:
-            candidate = candidate or task.id
-            if line is not None or state.hosts:
-                break
-            continue
+            candidate = task.id
+            break
         if closed.until is not None:
             looks.append(closed.until)
-        elif line is None and (closed.gate in gates.MACHINE or closed.code == "parked_by_divergence"):
-            looks.append(add_seconds(facts["now"], gates.MACHINE_LOOK_SECONDS))
         full = closed.gate in gates.FULL
         if closed.gate != task.held and (next_in_line or not full or task.held not in gates.FULL):
             said = place.held_by(task, closed)
             if said is not None and said.gate != task.held:
                 held.append((task.id, said))
         next_in_line = next_in_line and not full
-        if line is not None and _holds_the_rest(closed, line, facts):
+        if _holds_the_rest(closed, line, facts):
             break  # it holds back all behind it as well
     return Plan(state.seq, candidate, held, min(looks) if looks else None)
 

@@ -43,6 +43,8 @@ def fold(state: State, event: Event) -> None:
     state.at = at = event["at"]
     if at > state.latest:
         state.latest = at
+    if state.recent is not None:
+        state.recent.add(event)
 
 
 def _in_present_version(state: State, event: Event) -> Event:

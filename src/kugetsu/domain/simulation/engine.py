@@ -207,7 +207,7 @@ class Simulation:
         facts, moment = self.facts(), (self.now, self._hint)
         if facts["dispatcher"] == "daemon" and self.scenario.pauses.over(moment) == moment:
             self._park(self._stuck_tasks(), facts)
-        plan = claims.plan(self.state, facts, self.line)
+        plan = claims.plan_next(self.state, facts, self.line)
         self._park([task for task, closed in plan.held if closed.gate in gates.PARKING], facts)
         self.settle()
         self._wake_at(plan.next_look)

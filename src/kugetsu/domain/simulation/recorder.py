@@ -158,7 +158,7 @@ class Recorder:
             self._miss((self._now, self._seq))
             self._candidate, self._wake = None, None
             return
-        plan = claims.plan(self._state, facts_then(self._known, self._state, text_of(self._now)), self._line)
+        plan = claims.plan_next(self._state, facts_then(self._known, self._state, text_of(self._now)), self._line)
         self._wake = _later(plan.next_look, self._now)
         if plan.candidate != self._candidate:
             self._miss((self._now, self._seq))
