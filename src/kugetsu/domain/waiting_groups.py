@@ -84,8 +84,10 @@ class WaitingGroups:
         """Become the groups of ``state``, from scratch."""
         self._look_round(state)
         self._known, self._groups = {}, {}
+        keys: dict[Key | None, Key | None] = {}  # 10,000 equal ones would be as many tuples to keep
         for task in state.waiting():
             place, key = (*queue_order(task), task.id), self._key(state, task)
+            key = keys.setdefault(key, key)
             self._known[task.id] = place, key
             self._groups.setdefault(key, []).append(place)
 
