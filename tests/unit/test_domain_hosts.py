@@ -298,6 +298,9 @@ def test_a_notification_names_the_host_and_not_its_id(world: World) -> None:
     assert told(world, made[:2]) == ["host one was not heard of since 2026-11-23 09:00 UTC: its tasks go to the others"]
     alone = world.do(lambda state: daemon.lost(state, TWO))
     assert told(world, alone) == ["the daemon of host two exited without recording a reason"]
+    named = partial(host_wording.on_host, names={ONE: "one", TWO: "two"})
+    assert named(made[1], words(made[1])) == "one: lost with its host"
+    assert named(alone[0], words(alone[0])) == "two: pid 7 exited without recording a reason"
 
 
 def told(world: World, events: list[Event]) -> list[str]:

@@ -12,8 +12,10 @@ from kugetsu.model.servers import LOCAL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
+    from kugetsu.domain.events import Event
     from kugetsu.domain.facts import ClaimFacts
     from kugetsu.domain.state import Host, Session, State, Task
     from kugetsu.domain.verdict import Verdict
@@ -148,6 +150,12 @@ def rests(state: State, host: Host) -> bool:
     """Whether the host has nothing to do that others could miss: its dispatcher was stopped in order, and nothing of it
     runs. Nobody counts it as lost for its silence; what its sessions have waits for it, or for a person's word."""
     return host.takes_part and state.daemon_of(host.id).state == "stopped" and not state.live_on(host.id)
+
+
+def daemon_went_with(event: Event, data: Mapping[str, Any]) -> bool:
+    """Whether a `daemon.lost` is of a host that was lost: nobody saw that daemon end, which may be cut off and live. It
+    is never the first event of its transaction, which has the decision's name."""
+    return "host" in data and "decision" not in event
 
 
 def only_there(state: State, host: Host) -> list[dict[str, Any]]:

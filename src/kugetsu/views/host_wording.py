@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kugetsu.domain.hosts import daemon_went_with
 from kugetsu.model.plural import counted
 from kugetsu.model.result_words import line_to_push
 from kugetsu.views import times
@@ -28,6 +29,8 @@ def on_host(event: Event, text: str, names: Mapping[str, str]) -> str:
     name = names.get(host)
     if name is None:
         return text
+    if kind == "daemon.lost" and daemon_went_with(event, data):
+        return f"{line(name)}: lost with its host"
     if kind in _ON_HOST:
         return f"{line(name)}: {text}"
     if kind.startswith("host."):

@@ -12,6 +12,7 @@ from typing import Any
 
 from kugetsu.domain.events import Event
 from kugetsu.domain.fold.loops import WITHDRAWN
+from kugetsu.domain.hosts import daemon_went_with
 from kugetsu.domain.state import BRANCH, FORGE, SETUP, State
 from kugetsu.model import result_words
 from kugetsu.model.plural import counted
@@ -262,9 +263,8 @@ def _kept_on(one: dict[str, Any]) -> str:
 
 
 def _is_alone(event: Event, data: dict[str, Any]) -> bool:
-    """Whether only the daemon was lost. With its host it is in the transaction of that, which another event begins, and
-    names; the loss of the host is told already."""
-    return "host" not in data or event.get("decision") is not None
+    """Whether only the daemon was lost: the loss of its host is told already."""
+    return not daemon_went_with(event, data)
 
 
 def _host_lost(data: dict[str, Any]) -> str:
