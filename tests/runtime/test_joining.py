@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from contextlib import closing
 from functools import partial
@@ -12,19 +13,22 @@ import pytest
 
 from kugetsu.host import host_file
 from kugetsu.log.shared.opening import database_of
-from kugetsu.model.errors import Conflict, LogUnreachable
+from kugetsu.model.errors import Conflict, KugetsuError, LogUnreachable
 from kugetsu.runtime import (
+    daemon_control,
     host_id,
     host_lease,
+    host_leave,
     late_outcomes,
     log_sharing,
     membership,
     participation,
+    reconcile,
     silent_hosts,
 )
-from kugetsu.runtime.workspace import Workspace
-from runtime.stage import Stage, bare_stage, stage
-from runtime.test_membership import daemon_died, first, heard, joined, live_for, run
+from kugetsu.runtime.workspace import Workspace, open_workspace
+from runtime.stage import UNTIL_GO, Stage, bare_stage, stage
+from runtime.test_membership import daemon_died, enqueue, first, heard, joined, live_for, run
 
 __all__ = ["bare_stage", "first", "joined", "stage"]
 
@@ -88,3 +92,38 @@ def test_a_host_that_was_lost_without_a_daemon_joins_on_request(
     for joins in (participation.join_on_request, partial(log_sharing.join, url=database), log_sharing.unshare):
         with pytest.raises(Conflict, match="was given away, and still works here"):
             joins(second)
+
+
+def test_a_copy_of_the_directory_leaves_the_daemon_of_the_original_alone(
+    first: Stage, joined: Callable[..., Workspace], database: str
+) -> None:
+    joined("two")
+    first.agent(UNTIL_GO)
+    pid = first.start_daemon()
+    enqueue(first.ws, 1)
+    first.at_work("q1.1")
+    copy = open_workspace(
+        {**os.environ, "KUGETSU_DIR": str(shutil.copytree(first.directory, first.root / "copy", ignore=_no_sockets))},
+        "kugetsu",
+    )
+    for takes_part in (
+        lambda: daemon_control.start(copy),
+        lambda: log_sharing.join(copy, database),
+        lambda: participation.join_on_request(copy),
+        lambda: host_leave.leave(copy, force=True),
+        lambda: log_sharing.unshare(copy),
+    ):
+        with pytest.raises(KugetsuError, match=f"is a copy of {first.directory}, whose daemon is running") as refused:
+            takes_part()
+        assert f"KUGETSU_DIR={first.directory}" in str(refused.value.hint)
+    assert not daemon_control.stop(copy, drain=False) and reconcile.reconcile(copy) == []
+    assert daemon_control.status(first.ws).pid == pid and first.events("daemon.lost") == []
+    assert first.state.attempts["q1.1"].state == "running"
+    first.go()
+    assert first.finished("q1") == "completed"
+    copy.close()
+
+
+def _no_sockets(folder: str, names: list[str]) -> list[str]:
+    """What a backup leaves out: the files of running processes."""
+    return [name for name in names if name == "leases" or name.endswith(".sock")]

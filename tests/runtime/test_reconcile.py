@@ -15,7 +15,7 @@ import pytest
 from kugetsu.domain.decide import claims
 from kugetsu.host import host_file
 from kugetsu.model.errors import KugetsuError
-from kugetsu.runtime import daemon_control, host_id, reconcile
+from kugetsu.runtime import daemon_control, host_id, liveness, reconcile
 from kugetsu.runtime.facts import claim_facts
 from kugetsu.runtime.process import identity, lease, termination, tree
 from kugetsu.runtime.workspace import Workspace, open_workspace
@@ -271,6 +271,26 @@ def test_a_copy_of_the_directory_ends_no_agent_of_the_original(stage: Stage) -> 
     assert attempt.agent is not None and identity.alive(attempt.agent)
     stage.go()
     assert stage.finished("q1") == "completed"
+
+
+@pytest.mark.parametrize("leases", ["copied", "left out"])
+def test_a_copy_of_the_directory_takes_nobodys_daemon_for_its_own(stage: Stage, leases: str) -> None:
+    pid = stage.start_daemon()
+    copy = _copy(stage)
+    if leases == "left out":
+        shutil.rmtree(copy.paths.leases)
+    assert liveness.original(copy.paths, copy.state()) == stage.ws.paths.root
+    assert not daemon_control.stop(copy, drain=False), "none of its own runs"
+    with pytest.raises(KugetsuError, match=f"is a copy of {stage.ws.paths.root}, whose daemon is running .pid {pid}"):
+        daemon_control.start(copy)
+    assert reconcile.reconcile(copy) == [] and copy.state().daemon.runs, "nor is it recorded as lost"
+    assert daemon_control.status(stage.ws).pid == pid
+    daemon_control.stop(stage.ws, drain=False)
+    assert liveness.original(copy.paths, copy.state()) is None
+    assert daemon_control.start(copy)[0]
+    assert liveness.original(copy.paths, copy.state()) is None and daemon_control.status(copy).running
+    daemon_control.stop(copy, drain=False)
+    copy.close()
 
 
 def test_a_moved_directory_is_no_copy(stage: Stage) -> None:

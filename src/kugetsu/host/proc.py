@@ -25,6 +25,23 @@ def environ(pid: int) -> bytes:
     return b"\0" + content if content else b""
 
 
+def open_files(pid: int) -> list[str]:
+    """What the descriptors of a process name, as of now: a file that was moved by its new path, one that was deleted
+    with " (deleted)" behind it; [] if it may not be read."""
+    found = []
+    try:
+        for entry in os.listdir(f"/proc/{pid}/fd"):
+            try:
+                found.append(os.readlink(f"/proc/{pid}/fd/{entry}"))
+            except FileNotFoundError:
+                continue  # closed meanwhile
+    except OSError as problem:
+        if problem.errno in _OUT_OF_MEANS:
+            raise
+        return []
+    return found
+
+
 def command_line(pid: int) -> list[bytes]:
     """The words of a process's command; [b""] if it may not be read."""
     return _read(f"/proc/{pid}/cmdline").split(b"\0")

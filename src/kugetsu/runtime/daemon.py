@@ -72,6 +72,7 @@ def take_over(ws: Workspace) -> Lease:
     lease = Lease.create(ws.paths.leases)
     while True:
         known = ws.state()
+        liveness.require_original(ws.paths, known)
         named = known.daemon_of(me["host"]).lease
         ended = liveness.daemon_stopped(ws.paths, known)
         lives = liveness.daemon(ws.paths, known)

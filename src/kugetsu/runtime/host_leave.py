@@ -9,7 +9,7 @@ from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import Host, Session, State
 from kugetsu.model.errors import Conflict, KugetsuError
 from kugetsu.model.plural import counted
-from kugetsu.runtime import daemon_control, host_lease, membership
+from kugetsu.runtime import daemon_control, host_lease, liveness, membership
 from kugetsu.runtime.git.changes import changed_files
 from kugetsu.runtime.git.published import commits_of_no_remote
 from kugetsu.runtime.workspace import Workspace
@@ -22,6 +22,7 @@ def leave(ws: Workspace, *, force: bool) -> tuple[Host, bool]:
     reads it and ends. Raises Conflict while an agent or a person works here and, without ``force``, while a session has
     work that no remote has; NotFound, LogUnreachable.
     """
+    liveness.require_original(ws.paths, ws.state())
     host = membership.find(ws, None)
     now = host.takes_part
     if now:

@@ -47,7 +47,8 @@ def daemon(paths: Paths, state: State) -> bool:
     """Whether the daemon that the log names for this host lives: running or draining, or counted as lost with its host,
     which is to take part again.
 
-    If its lease file was deleted, the process itself is checked.
+    If its lease file was deleted, the process itself is checked: that of a directory of which this one is a copy, or
+    that is another one of the same host's id, has it in its own folder (`original`).
     """
     here = daemon_here(paths, state)
     held, who = here.lease, here.identity
@@ -57,7 +58,42 @@ def daemon(paths: Paths, state: State) -> bool:
 
     if lease.alive(paths.leases, held):
         return True
-    return here.runs and who is not None and not lease.exists(paths.leases, held) and identity.alive(who)
+    deleted = here.runs and who is not None and not lease.exists(paths.leases, held)
+    return deleted and who is not None and identity.alive(who) and original(paths, state) is None
+
+
+def original(paths: Paths, state: State) -> str | None:
+    """The KUGETSU_DIR whose living daemon the log names for this host, if that is another one: this is a copy of it.
+    None also where the system does not show it."""
+    here = daemon_here(paths, state)
+    held, who = here.lease, here.identity
+    if held is None or who is None or here.state == "stopped":
+        return None
+    from kugetsu.runtime.process import identity, lease
+
+    if lease.alive(paths.leases, held) or not identity.alive(who):
+        return None
+    folder = lease.folder_of(who["pid"], held)
+    if folder is None or os.path.realpath(folder) == os.path.realpath(paths.leases):
+        return None
+    return os.path.dirname(folder)
+
+
+def require_original(paths: Paths, state: State) -> None:
+    """Raise Conflict if this directory is a copy of one whose daemon lives: both would work on the same tasks, in the
+    same worktrees, and one would end what the other one runs."""
+    other = original(paths, state)
+    if other is None:
+        return
+    from kugetsu.log.files.segments import is_shared
+    from kugetsu.model.errors import Conflict
+
+    who = daemon_here(paths, state).identity
+    more = "begin one more host with an empty folder: kugetsu help many-hosts" if is_shared(paths.log) else ""
+    raise Conflict(
+        f"{paths.root} is a copy of {other}, whose daemon is running (pid {who['pid'] if who is not None else '?'})",
+        f"use that one: KUGETSU_DIR={other}; {more or 'or stop its daemon before you use the copy'}",
+    )
 
 
 def daemon_stopped(paths: Paths, state: State) -> str | None:

@@ -83,6 +83,7 @@ def join(ws: Workspace, url: str) -> tuple[InitReport, Head]:
     ws.close()
     sharing.join(ws.paths.log, url)
     state = ws.state()
+    liveness.require_original(ws.paths, state)
     if not membership.takes_part(ws, state):
         participation.require_ended(ws, state)
         membership.join(ws)
@@ -93,6 +94,7 @@ def join(ws: Workspace, url: str) -> tuple[InitReport, Head]:
 
 
 def _require_quiet(ws: Workspace, state: State) -> None:
+    liveness.require_original(ws.paths, state)
     if liveness.daemon(ws.paths, state):
         raise Conflict("the daemon is running, and appends to the log", "kugetsu queue-daemon stop")
     if state.attempts:

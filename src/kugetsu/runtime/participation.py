@@ -12,7 +12,7 @@ from kugetsu.domain.events import Identity
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import Attempt, State
 from kugetsu.model.errors import Conflict
-from kugetsu.runtime import host_id, late_outcomes, left_behind, membership, stop_attempt
+from kugetsu.runtime import host_id, late_outcomes, left_behind, liveness, membership, stop_attempt
 from kugetsu.runtime.process import identity
 from kugetsu.runtime.runner import interactive
 from kugetsu.runtime.workspace import Workspace
@@ -23,6 +23,7 @@ def join_on_request(ws: Workspace) -> int | None:
     Raises Conflict while something that was given away still works here, LogUnreachable."""
     ws.log.transact(lambda _: [])  # nobody keeps the mirror: it may lack that this host was lost
     state = ws.state()
+    liveness.require_original(ws.paths, state)
     require_ended(ws, state)
     term = membership.join_again(ws, state)
     interactive.reclaim(ws)

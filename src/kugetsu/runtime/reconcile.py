@@ -129,7 +129,8 @@ def reconcile(ws: Workspace) -> list[str]:
             failure = failure or KugetsuError(f"{session.key} cannot be given back: {problem}")
     host = host_id.own(ws)
     daemon = state.daemon_of(host)
-    if daemon.runs and host_id.owns(ws, daemon.identity) and not liveness.daemon(ws.paths, state):
+    lives = liveness.daemon(ws.paths, state) or liveness.original(ws.paths, state) is not None
+    if daemon.runs and host_id.owns(ws, daemon.identity) and not lives:
         held, ended = daemon.lease, liveness.daemon_stopped(ws.paths, state)
 
         def over(now: State) -> list[NewEvent]:

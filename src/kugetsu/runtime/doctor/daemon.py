@@ -42,6 +42,9 @@ def _process(context: Context, state: State) -> Iterator[Finding]:
         yield from _agents(context, state)
         yield from _observer(context, state)
         yield from _verifier(context, state)
+    elif (original := liveness.original(context.ws.paths, state)) is not None:
+        text = f"this directory is a copy of {original}, whose daemon is running"
+        yield found.warning("process", text, f"use that one: KUGETSU_DIR={original}")
     elif known.state == "lost":
         repair = Fix("record the lost daemon", lambda: reconcile.reconcile(context.ws))
         recorded = liveness.daemon_here(context.ws.paths, state).state == "lost"

@@ -145,6 +145,18 @@ def forget(directory: str, nonce: str) -> bool:
     return True
 
 
+def folder_of(pid: int, nonce: str) -> str | None:
+    """The folder in which a process has the lease open, even if its file was deleted there; None if it has not, or the
+    system does not show it."""
+    from kugetsu.host import proc
+
+    for path in proc.open_files(pid):
+        folder, _, name = path.removesuffix(" (deleted)").rpartition("/")
+        if name == nonce:
+            return folder
+    return None
+
+
 def names(directory: str) -> list[str]:
     """The nonces of all lease files, in no order; without half-made and hidden files (`.nfs…`)."""
     try:
