@@ -14,6 +14,7 @@ from kugetsu.domain.fold import fold
 from kugetsu.domain.recent_subjects import EVENTS_KEPT
 from kugetsu.domain.state import Attempt
 from kugetsu.domain.waiting_groups import WaitingGroups
+from kugetsu.model.record import replace
 from property.simulation import AGENT, Event, World, folded
 
 ISSUE = "example.org/o/a#{}".format
@@ -56,8 +57,9 @@ def run(world: World, task: str, how: str = "succeed", verdict: str = "done") ->
 
 
 def has_a_session(world: World) -> None:
-    """As an import makes one: the event names nothing else."""
-    world.do(lambda state: sessions.request(state, ITS, "issue", "example.org/o/a"))
+    """By an event that names nothing else."""
+    asked = sessions.request(world.state, ITS, "issue", "example.org/o/a")
+    world.do(lambda _: [replace(one, issue=None) for one in asked])
 
 
 def has_been_tried(world: World) -> None:

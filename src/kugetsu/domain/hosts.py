@@ -8,6 +8,7 @@ from __future__ import annotations
 from kugetsu.domain.task_options import repository_of
 from kugetsu.domain.verdict import closed as _closed
 from kugetsu.domain.verdict import opened as _open
+from kugetsu.model.host_words import short
 from kugetsu.model.servers import LOCAL
 
 TYPE_CHECKING = False
@@ -30,6 +31,12 @@ OBSERVER = "OBSERVER_HOST"
 FIRST_WAIT_SECONDS = 0.1
 """The wait before a claim of a host whose slots are all used: with 4 hosts it brought 2.5 conflicts a claim to 1.3."""
 JITTER = 0.1
+
+
+def name_of(state: State, host: str | None) -> str:
+    """What people call a host: its name, and the first digits of its id where it never told one."""
+    known = state.hosts.get(host or "")
+    return known.name if known is not None else short(host or "")
 
 
 def global_cap(state: State) -> int | None:

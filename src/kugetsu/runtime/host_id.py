@@ -82,9 +82,10 @@ def require_here(ws: Workspace, session: Session, what: str) -> None:
 
 
 def name_of(state: State, host: str | None) -> str:
-    """What people call a host: its name, and the first digits of its id where it never told one."""
-    known = state.hosts.get(host or "")
-    return f"host {known.name if known is not None else (host or '')[:8]}"
+    """A host in a sentence, as people call it."""
+    from kugetsu.domain import hosts  # only where several share the log
+
+    return f"host {hosts.name_of(state, host)}"
 
 
 def line_there(state: State, host: str | None, command: str) -> str:

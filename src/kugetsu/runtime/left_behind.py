@@ -14,6 +14,7 @@ from kugetsu.domain.decide import hosts as decide
 from kugetsu.domain.events.hosts import LeftWork
 from kugetsu.domain.state import Host, State
 from kugetsu.model.errors import GitFailed, KugetsuError
+from kugetsu.model.host_words import short
 from kugetsu.redaction.funnel import redact
 from kugetsu.runtime import destroy, host_id
 from kugetsu.runtime.git import checkouts, integrity, remotes, repositories, transport
@@ -92,7 +93,7 @@ def _kept(ws: Workspace, worktree: str, left: dict[str, Any], host: str, silent:
         bases, source = _prepared(ws, left["session"], worktree)
         repository = repositories.at_path(_repository(left["session"]), source, ws.config.servers())
         # The host's id: another host may have made one of the same issue, and pushed it.
-        name = f"issue-{left['session'].rpartition('#')[2]}-{host[:8]}"
+        name = f"issue-{left['session'].rpartition('#')[2]}-{short(host)}"
         if "removal" in left:
             name = destroy.rescue_name(left["session"], left["removal"])
         work = OnlyHere(repository, worktree, name)

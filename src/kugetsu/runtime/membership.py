@@ -15,6 +15,7 @@ from kugetsu.domain.state import Host, State
 from kugetsu.host import host_file
 from kugetsu.log.files.segments import is_shared
 from kugetsu.model.errors import Conflict, LogUnreachable, NotFound
+from kugetsu.model.host_words import short
 from kugetsu.runtime import host_clock, host_id, host_lease
 from kugetsu.runtime.process import identity
 from kugetsu.runtime.workspace import Workspace
@@ -151,11 +152,11 @@ def name_taken(ws: Workspace, state: State) -> tuple[str, str] | None:
     others = hosts.namesakes(state, known) if known is not None else []
     if known is None or not others:
         return None
-    ids = ", ".join(f"{other.id:.8}" for other in others)
+    ids = ", ".join(short(other.id) for other in others)
     return (
         f"another host takes part under the name {known.name}, too ({ids}): commands know them by their ids only",
         "rename one: kugetsu config set HOST_NAME NAME, then kugetsu queue-daemon restart; "
-        f"if {ids} was this machine before it was set up anew: kugetsu host lost {others[0].id:.8}",
+        f"if {ids} was this machine before it was set up anew: kugetsu host lost {short(others[0].id)}",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kugetsu.domain.hosts import daemon_went_with
+from kugetsu.model import host_words
 from kugetsu.model.plural import counted
 from kugetsu.model.result_words import line_to_push
 from kugetsu.views import times
@@ -16,7 +17,15 @@ if TYPE_CHECKING:
 
     from kugetsu.domain.events import Event
     from kugetsu.domain.events.attempts import AttemptLate
-    from kugetsu.domain.events.hosts import HostJoined, HostLost, HostReturned, LeftWork
+    from kugetsu.domain.events.hosts import (
+        HostDraining,
+        HostJoined,
+        HostLeft,
+        HostLost,
+        HostReturned,
+        HostUndrained,
+        LeftWork,
+    )
     from kugetsu.domain.events.system import DaemonLost, SettingShared
 
 
@@ -34,7 +43,7 @@ def on_host(event: Event, text: str, names: Mapping[str, str]) -> str:
     if kind in _ON_HOST:
         return f"{line(name)}: {text}"
     if kind.startswith("host."):
-        return text.replace(f"host {host:.8}", f"host {line(name)}", 1)
+        return host_words.named(text, host, line(name))
     if kind == "attempt.claimed":
         slot, comma, rest = text.partition(", ")
         return f"{slot} on {line(name)}{comma}{rest}"
@@ -44,14 +53,29 @@ def on_host(event: Event, text: str, names: Mapping[str, str]) -> str:
 def joined(data: HostJoined) -> str:
     """Who joined, and what it offers."""
     offers = f", offers {', '.join(data['labels'])}" if data["labels"] else ""
-    return f"{data['name']} ({data['host']:.8}), {counted(data['cap'], 'slot')}{offers}"
+    return f"{data['name']} ({host_words.short(data['host'])}), {counted(data['cap'], 'slot')}{offers}"
 
 
 def lost(data: HostLost) -> str:
     """Since when nobody heard of it, or who knew."""
     since = data["silent_since"]
     silent = f"not heard of since {times.time_of_day(since)}" if since else "a person said that it is gone"
-    return f"host {data['host']:.8}: {silent}"
+    return f"{host_words.by_id(data['host'])}: {silent}"
+
+
+def draining(data: HostDraining) -> str:
+    """Why it starts nothing new."""
+    return f"{host_words.by_id(data['host'])} starts nothing new: {data['reason']}"
+
+
+def undrained(data: HostUndrained) -> str:
+    """Which one."""
+    return f"{host_words.by_id(data['host'])} starts tasks again"
+
+
+def left(data: HostLeft) -> str:
+    """Why it shares the log no more."""
+    return f"{host_words.by_id(data['host'])}: {data['reason']}"
 
 
 def returned(data: HostReturned) -> str:

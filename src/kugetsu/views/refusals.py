@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kugetsu.domain.machines import FINISHED_TASK
 from kugetsu.domain.state import EVERYTHING
+from kugetsu.model.host_words import by_id
 from kugetsu.views import gates, irrevocable
 
 TYPE_CHECKING = False
@@ -221,7 +222,7 @@ _WORDS: dict[str, Callable[[Values], Words]] = {
         "kugetsu init --repo PATH|URL",
     ),
     "daemon_replaced": lambda _: ("another daemon has taken over", "kugetsu queue-daemon status"),
-    "host_unknown": lambda v: (f"no host {v['host'][:8]} shares this log", "kugetsu status"),
+    "host_unknown": lambda v: (f"no {by_id(v['host'])} shares this log", "kugetsu status"),
     "host_fenced": lambda v: (
         f"{v['host']} is {v['state']} with term {v['term']}: what was done for another term does not count",
         "kugetsu history --all",

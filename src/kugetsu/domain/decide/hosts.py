@@ -79,7 +79,7 @@ def take_back(state: State, host: str, reason: str) -> list[NewEvent]:
     while a person works on another host: nobody could give back what they have claimed."""
     others = [known for known in state.hosts.values() if known.takes_part and known.id != host]
     if state.attempts:
-        where = ", ".join(dict.fromkeys(_name(state, attempt.host) for attempt in state.attempts.values()))
+        where = ", ".join(dict.fromkeys(hosts.name_of(state, attempt.host) for attempt in state.attempts.values()))
         raise Conflict.because("host_busy", host=where, attempts=[*state.attempts])
     for known in others:
         if state.daemon_of(known.id).runs:
@@ -91,11 +91,6 @@ def take_back(state: State, host: str, reason: str) -> list[NewEvent]:
         new_events.append(NewEvent("host.left", data, cause=known.changed))
         new_events += _not_removed(state, known.id, reason, 1)
     return new_events
-
-
-def _name(state: State, host: str | None) -> str:
-    known = state.hosts.get(host or "")
-    return known.name if known is not None else (host or "")[:8]
 
 
 @decision("hosts.lost")

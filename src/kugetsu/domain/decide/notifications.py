@@ -9,6 +9,7 @@ from kugetsu.domain.decision import decision
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import State
 from kugetsu.model.clock import add_seconds
+from kugetsu.model.host_words import short
 from kugetsu.model.record import value
 
 #: The pause before the second try, in seconds; it doubles up to the longest. Eight tries take about an hour.
@@ -28,7 +29,7 @@ PER_HOST = ("desktop",)
 def outbox_of(sink: str, host: str | None) -> str:
     """What the outbox of a sink is called: of a shared log each host has its own of those in `PER_HOST`, with the first
     digits of its id behind an @."""
-    return f"{sink}@{host:.8}" if host is not None and sink in PER_HOST else sink
+    return f"{sink}@{short(host)}" if host is not None and sink in PER_HOST else sink
 
 
 def sink_of(outbox: str) -> str:

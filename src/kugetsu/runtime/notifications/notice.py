@@ -14,7 +14,7 @@ from kugetsu.domain.events import Event
 from kugetsu.domain.fold.loops import WITHDRAWN
 from kugetsu.domain.hosts import daemon_went_with
 from kugetsu.domain.state import BRANCH, FORGE, SETUP, State
-from kugetsu.model import result_words
+from kugetsu.model import host_words, result_words
 from kugetsu.model.plural import counted
 from kugetsu.model.servers import LOCAL, base_url, split_url
 from kugetsu.redaction.funnel import redact_head
@@ -122,10 +122,9 @@ def located(notice: Notice, state: State, servers: Mapping[str, str]) -> Notice:
     notice.title = one_line(title) if title else None
     host = state.hosts.get(notice.host or "")
     if host is not None:
-        named = f"host {one_line(host.name)}"
-        notice.text = notice.text.replace(f"host {host.id:.8}", named).replace(
-            "the daemon ", f"the daemon of {named} ", 1
-        )
+        name = one_line(host.name)
+        told = host_words.named(notice.text, host.id, name)
+        notice.text = told.replace("the daemon ", f"the daemon of host {name} ", 1)
     if task is not None and task.result is not None and task.changed == notice.seq and notice.type in _ENDS:
         notice.result = task.result_kind
         notice.words = one_line(result_words.words(task.result)) if notice.type == "task_completed" else None
@@ -275,7 +274,7 @@ def _host_lost(data: dict[str, Any]) -> str:
 
 def _named(data: dict[str, Any]) -> str:
     """The host by its id, which `located` replaces by its name."""
-    return f"host {data.get('host')!s:.8}"
+    return host_words.by_id(str(data.get("host")))
 
 
 def _values(data: dict[str, Any]) -> dict[str, Any]:
