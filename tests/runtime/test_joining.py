@@ -22,8 +22,8 @@ from kugetsu.runtime import (
     late_outcomes,
     log_sharing,
     membership,
-    participation,
     reconcile,
+    rejoin,
     silent_hosts,
 )
 from kugetsu.runtime.workspace import Workspace, open_workspace
@@ -84,12 +84,12 @@ def test_a_host_that_was_lost_without_a_daemon_joins_on_request(
     second = joined("two")
     silent_hosts.lose(first.ws, "two")
     assert second.state().hosts[host_id.own(second)].takes_part, "its mirror does not tell yet"
-    assert participation.join_on_request(second) == 2
-    assert participation.join_on_request(second) is None
+    assert rejoin.on_request(second) == 2
+    assert rejoin.on_request(second) is None
     host, _ = silent_hosts.lose(first.ws, "two")
     assert host.term == 2, "whose mirror does not tell of that term"
     first.monkeypatch.setattr(late_outcomes, "at_work", lambda *_: ["q1.1"])
-    for joins in (participation.join_on_request, partial(log_sharing.join, url=database), log_sharing.unshare):
+    for joins in (rejoin.on_request, partial(log_sharing.join, url=database), log_sharing.unshare):
         with pytest.raises(Conflict, match="was given away, and still works here"):
             joins(second)
 
@@ -109,7 +109,7 @@ def test_a_copy_of_the_directory_leaves_the_daemon_of_the_original_alone(
     for takes_part in (
         lambda: daemon_control.start(copy),
         lambda: log_sharing.join(copy, database),
-        lambda: participation.join_on_request(copy),
+        lambda: rejoin.on_request(copy),
         lambda: host_leave.leave(copy, force=True),
         lambda: log_sharing.unshare(copy),
     ):

@@ -115,10 +115,19 @@ def test_a_task_with_a_history_of_its_own_stands_alone(world: World, happens: Ca
     assert groups(kept) == groups(from_scratch(world))
 
 
-def test_an_issue_with_an_agent_at_work_stands_alone(world: World) -> None:
-    """Whatever became of the session and the task that it was claimed for."""
+def test_an_agent_at_work_and_a_time_to_wait_for_tell_a_task_apart_without_a_session(world: World) -> None:
     world.state.attempts["q9.1"] = Attempt("q9.1", "q9", "dev", ITS, ITS)
-    assert [ONE] in groups(from_scratch(world))
+    world.state.tasks["q3"].not_before = world.now
+    assert groups(from_scratch(world)) == [["q1", "q4"], [ONE], ["q3"]]
+
+
+def test_only_the_next_in_line_of_a_group_records_another_reason_of_a_full_machine(world: World) -> None:
+    told = []
+    for world.cap, world.free_memory_mb in ((0, 4000), (1, 100), (0, 4000)):
+        facts = world.claim_facts("daemon")
+        told.append([task for task, _ in claims.plan(world.state, facts).held])
+        world.do(lambda state, facts=facts: claims.hold(state, claims.plan(state, facts), facts))  # type: ignore[misc]
+    assert told == [["q1", "q2", "q3", "q4"], ["q1"], ["q1"]]
 
 
 def test_a_task_is_told_apart_when_what_it_comes_after_is_no_longer_completed(world: World) -> None:

@@ -101,11 +101,11 @@ def _join_arguments(parser: Parser) -> None:
 
 
 def _join(call: Call) -> int:
-    from kugetsu.runtime import participation  # it loads what a daemon needs
+    from kugetsu.runtime import rejoin  # it loads what a daemon needs
 
     call.ready()
     membership.find(call.workspace, None)
-    term = participation.join_on_request(call.workspace)
+    term = rejoin.on_request(call.workspace)
     host = membership.find(call.workspace, None)
     told = f"host {line(host.name)} takes part in the shared log, term {host.term}"
     call.show({"host": host.id, "term": host.term, "joined_now": term is not None}, [told])

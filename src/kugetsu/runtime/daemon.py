@@ -40,11 +40,11 @@ from kugetsu.runtime import (
 )
 from kugetsu.runtime.log_relay_supervisor import RelaySupervisor
 from kugetsu.runtime.notifications.notifier_supervisor import NotifierSupervisor
-from kugetsu.runtime.participation import Participation
 from kugetsu.runtime.process import identity
 from kugetsu.runtime.process import lease as leases
 from kugetsu.runtime.process.lease import Lease
 from kugetsu.runtime.process.termination import MARK
+from kugetsu.runtime.rejoin import Rejoin
 from kugetsu.runtime.reviews.observer_supervisor import ObserverSupervisor
 from kugetsu.runtime.verification.verifier_supervisor import VerifierSupervisor
 from kugetsu.runtime.workspace import Workspace, open_workspace
@@ -120,7 +120,7 @@ class Daemon:
         self.settings_watch = Watch(ws.paths.root)
         self.secrets_watch = Watch(ws.paths.env, rights=True)
         self.complaint: str | None = None
-        self.participation = Participation(ws)
+        self.rejoin = Rejoin(ws)
         self.waiting = WaitingGroups()
         self.children = (RelaySupervisor(ws), NotifierSupervisor(ws), ObserverSupervisor(ws), VerifierSupervisor(ws))
         self.wake_read, self.wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -239,13 +239,13 @@ class Daemon:
         os.environ[MARK] = lease.nonce
 
     def _take_part(self) -> bool:
-        """Take part in a shared log (`Participation`); True if this host cannot yet."""
+        """Take part in a shared log (`Rejoin`); True if this host cannot yet."""
         if not is_shared(self.ws.paths.log):
             return False
         if membership.has_left(self.ws, self.ws.state()):
             self.stopping = "this host has left the shared log"
             return False
-        return self.participation.step(self.lease.nonce)
+        return self.rejoin.step(self.lease.nonce)
 
     def _reload(self) -> None:
         """Read the settings; while they are unreadable, the last good ones apply, and the log file says why."""

@@ -12,7 +12,7 @@ from kugetsu.log.shared import marker, sharing
 from kugetsu.log.shared.schema import Migrated
 from kugetsu.model.errors import Conflict
 from kugetsu.model.plural import counted
-from kugetsu.runtime import host_id, liveness, membership, participation
+from kugetsu.runtime import host_id, liveness, membership, rejoin
 from kugetsu.runtime.initialisation import InitReport, lay_out
 from kugetsu.runtime.workspace import Workspace
 
@@ -62,7 +62,7 @@ def unshare(ws: Workspace) -> Head:
     _require_quiet(ws, ws.state())
     if is_shared(ws.paths.log):
         sharing.require_owner(ws.paths.log)  # else all others had left a log that stays shared
-        participation.require_ended(ws, ws.state())
+        rejoin.require_ended(ws, ws.state())
         membership.remain_alone(ws)
     ws.close()
     return sharing.unshare(ws.paths.log)
@@ -85,7 +85,7 @@ def join(ws: Workspace, url: str) -> tuple[InitReport, Head]:
     state = ws.state()
     liveness.require_original(ws.paths, state)
     if not membership.takes_part(ws, state):
-        participation.require_ended(ws, state)
+        rejoin.require_ended(ws, state)
         membership.join(ws)
     taken = membership.name_taken(ws, ws.state())
     if taken is not None:

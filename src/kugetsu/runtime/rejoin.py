@@ -1,4 +1,4 @@
-"""How a host comes to take part in a shared log: its daemon at each start and after a loss, or a person says so.
+"""A host joins the shared log again: at each start of its daemon, after a loss, or when a person asks for it.
 
 What was given away meanwhile is stopped first, and what came of it recorded.
 """
@@ -18,8 +18,8 @@ from kugetsu.runtime.runner import interactive
 from kugetsu.runtime.workspace import Workspace
 
 
-def join_on_request(ws: Workspace) -> int | None:
-    """Take part again because a person says so, where no daemon does it; the new term, None if this host takes part.
+def on_request(ws: Workspace) -> int | None:
+    """Take part again because a person asks for it, where no daemon does; the new term, None if this host takes part.
     Raises Conflict while something that was given away still works here, LogUnreachable."""
     ws.log.transact(lambda _: [])  # nobody keeps the mirror: it may lack that this host was lost
     state = ws.state()
@@ -38,8 +38,8 @@ def require_ended(ws: Workspace, state: State) -> None:
         raise Conflict(text, "kugetsu queue-daemon start: it ends that first, and takes part again then")
 
 
-class Participation:
-    """What one daemon knows of it, from one turn to the next."""
+class Rejoin:
+    """What one daemon knows of its host's return, from one turn to the next."""
 
     def __init__(self, ws: Workspace) -> None:
         self._ws = ws

@@ -12,9 +12,9 @@ from kugetsu.domain.events import Identity
 from kugetsu.model.errors import Conflict, LogUnreachable
 from kugetsu.runtime import daemon as daemons
 from kugetsu.runtime import daemon_control, host_id, late_outcomes, membership
-from kugetsu.runtime.participation import Participation
 from kugetsu.runtime.process import identity
 from kugetsu.runtime.process.lease import Lease
+from kugetsu.runtime.rejoin import Rejoin
 from kugetsu.runtime.runner import interactive
 from kugetsu.runtime.workspace import Workspace
 from kugetsu.views.status import daemon_data
@@ -43,7 +43,7 @@ def own(stage: Stage) -> str:
 def test_what_is_cut_off_after_the_join_is_done_in_the_next_turn(stage: Stage, own: str) -> None:
     reclaimed: list[int] = []
     stage.monkeypatch.setattr(interactive, "reclaim", lambda _: reclaimed.append(stage.state.seq) or [])
-    part = Participation(stage.ws)
+    part = Rejoin(stage.ws)
     assert not part.step(LEASE) and len(reclaimed) == 1
     assert not part.step(LEASE) and len(reclaimed) == 1, "once"
     lose(stage, own)
@@ -63,7 +63,7 @@ def test_what_is_cut_off_after_the_join_is_done_in_the_next_turn(stage: Stage, o
 
 
 def test_a_daemon_that_drained_when_its_host_was_lost_drains_on(stage: Stage, own: str) -> None:
-    part = Participation(stage.ws)
+    part = Rejoin(stage.ws)
     part.step(LEASE)
     stage.ws.log.transact(partial(daemon.drain, reason="stop --drain", host=own))
     part.step(LEASE)
@@ -90,7 +90,7 @@ def test_a_daemon_lives_though_its_host_was_lost(stage: Stage, own: str) -> None
 
 
 def test_nothing_starts_beside_what_was_given_away_while_the_host_joined(stage: Stage, own: str) -> None:
-    part = Participation(stage.ws)
+    part = Rejoin(stage.ws)
     working = ["q1.1"]
     stage.monkeypatch.setattr(late_outcomes, "at_work", lambda *_: working)
     given_away = {"q1.1": {"task": "q1", "issue": None, "session": "s"}}
