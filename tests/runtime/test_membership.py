@@ -338,6 +338,21 @@ def test_a_host_that_is_silent_is_lost_and_its_tasks_run_elsewhere(
     assert first.state.hosts[there].left_behind == {} and first.state.hosts[there].takes_part, "it joins again"
 
 
+def test_no_host_leaves_with_commits_that_only_its_clone_has(first: Stage, joined: Callable[..., Workspace]) -> None:
+    second = joined("two")
+    aside = "git switch -qc aside; echo aside > aside; git add aside; git commit -qm aside; git switch -q -\n"
+    first.agent(aside + COMMIT + "git push -q origin HEAD\n")
+    daemon_control.start(second)
+    enqueue(second, 1)
+    assert eventually(lambda: second.state().tasks["q1"].state == "completed", PATIENCE)
+    daemon_control.stop(second, drain=False)
+    with pytest.raises(Conflict, match="#1 has commits on its branch aside"):
+        host_leave.leave(second, force=False)
+    worktree = Path(second.state().sessions[f"{NAME}#1"].worktree or "")
+    repos.run(worktree, "push", "-q", "origin", "aside")
+    assert host_leave.leave(second, force=False)[1]
+
+
 def test_a_host_whose_daemon_was_stopped_is_not_lost_for_its_silence(
     first: Stage, joined: Callable[..., Workspace], database: str, postgres: Any
 ) -> None:

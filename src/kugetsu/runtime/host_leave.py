@@ -9,8 +9,10 @@ from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import Host, Session, State
 from kugetsu.model.errors import Conflict, KugetsuError
 from kugetsu.model.plural import counted
-from kugetsu.runtime import daemon_control, host_lease, liveness, membership
+from kugetsu.runtime import daemon_control, host_lease, liveness, membership, session_branches
+from kugetsu.runtime.git import inner, interrupted_checkout, repositories
 from kugetsu.runtime.git.changes import changed_files
+from kugetsu.runtime.git.only_here import OnlyHere
 from kugetsu.runtime.git.published import commits_of_no_remote
 from kugetsu.runtime.workspace import Workspace
 
@@ -32,7 +34,7 @@ def leave(ws: Workspace, *, force: bool) -> tuple[Host, bool]:
 
         if not force:
             left(ws.state())  # refused while somebody works here: only then it is time to push
-            _require_pushed(ws.state(), host)
+            _require_pushed(ws, ws.state(), host)
         ws.log.transact(left)
     elif host.state == "lost":
         raise Conflict(f"host {host.name} was lost, and takes part no more", "to take part again: kugetsu host join")
@@ -41,11 +43,11 @@ def leave(ws: Workspace, *, force: bool) -> tuple[Host, bool]:
     return host, now
 
 
-def _require_pushed(state: State, host: Host) -> None:
+def _require_pushed(ws: Workspace, state: State, host: Host) -> None:
     found = []
     for session in state.sessions.values():
         if session.kind == "issue" and session.host == host.id:
-            reasons = _only_here(session)
+            reasons = _only_here(ws, session)
             if reasons:
                 found.append(f"{session.key} has {' and '.join(reasons)}")
     if found:
@@ -56,15 +58,26 @@ def _require_pushed(state: State, host: Host) -> None:
         )
 
 
-def _only_here(session: Session) -> list[str]:
-    """What the session's worktree has that no remote has."""
+def _only_here(ws: Workspace, session: Session) -> list[str]:
+    """What the session's worktree, and its other branches in the clone, have that no remote has."""
     path = session.worktree
-    if path is None or not os.path.isdir(path):
+    if path is None:
         return []
     try:
-        changed = len(changed_files(path))
-        merged = session.review == "merged"
-        commits = 0 if merged else commits_of_no_remote(path, session.branch or "", session.source or path)
+        bases, source = session_branches.prepared(ws, session.key, path)
+        if not os.path.isdir(path) and source == path:
+            return []
+        clone = repositories.at_path(session.repository or "", source, ws.config.servers())
+        changed, commits, within = 0, 0, list[str]()
+        if os.path.isdir(path):
+            changed = len(changed_files(path))
+            if session.review != "merged":
+                commits = commits_of_no_remote(path, session.branch or "", clone.path)
+            within = inner.why_keep(inner.find(path, interrupted_checkout.admin_folder(clone.common_dir, path)))
+        others = OnlyHere(clone, path, "").other_branches(session.branch or "", bases)
+        if session.review == "merged":
+            others = [(name, tip) for name, tip in others if name != session.branch]
     except KugetsuError as problem:
         return [f"a worktree that cannot be examined ({problem.message})"]
-    return [counted(changed, "uncommitted change")] * bool(changed) + [counted(commits, "commit")] * bool(commits)
+    found = [counted(changed, "uncommitted change")] * bool(changed) + [counted(commits, "commit")] * bool(commits)
+    return [*found, *within, *(f"commits on its branch {name}" for name, _ in others)]

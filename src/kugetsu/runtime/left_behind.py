@@ -16,9 +16,9 @@ from kugetsu.domain.state import Host, State
 from kugetsu.model.errors import GitFailed, KugetsuError
 from kugetsu.model.host_words import short
 from kugetsu.redaction.funnel import redact
-from kugetsu.runtime import destroy, host_id
-from kugetsu.runtime.git import checkouts, integrity, remotes, repositories, transport
-from kugetsu.runtime.git.only_here import Base, OnlyHere
+from kugetsu.runtime import destroy, host_id, session_branches
+from kugetsu.runtime.git import checkouts, remotes, repositories, transport
+from kugetsu.runtime.git.only_here import OnlyHere
 from kugetsu.runtime.process import lease
 from kugetsu.runtime.workspace import Workspace
 from kugetsu.runtime.worktree_setup import large_files
@@ -90,7 +90,7 @@ def _kept(ws: Workspace, worktree: str, left: dict[str, Any], host: str, silent:
     gone = not os.path.isdir(worktree)
     found: list[LeftWork] = []
     try:
-        bases, source = _prepared(ws, left["session"], worktree)
+        bases, source = session_branches.prepared(ws, left["session"], worktree)
         repository = repositories.at_path(_repository(left["session"]), source, ws.config.servers())
         # The host's id: another host may have made one of the same issue, and pushed it.
         name = f"issue-{left['session'].rpartition('#')[2]}-{short(host)}"
@@ -115,24 +115,6 @@ def _kept(ws: Workspace, worktree: str, left: dict[str, Any], host: str, silent:
     if gone and not found:
         nothing["problem"] = "the worktree is gone"
     return found or [nothing]
-
-
-def _prepared(ws: Workspace, session: str, worktree: str) -> tuple[list[Base], str]:
-    """Where each branch began that the session had in this worktree, and the clone that this is of."""
-    bases: dict[str, Base] = {}
-    source: str | None = None
-    for event in ws.log.read_key(session):
-        data = event["data"]
-        if event["type"] != "session.prepared" or data["worktree"] != worktree:
-            continue
-        if host_id.is_own(ws, data.get("host")):
-            source, branch = data["source"], data["branch"]
-            if branch:
-                base = Base(branch, data["base_branch"] or "", data["base_commit"] or "")
-                bases.setdefault(branch, base)
-    if source is None or not integrity.is_repository(source):
-        source = worktree  # git knows where a clone is that was moved
-    return [*bases.values()], source
 
 
 def _repository(session: str) -> str:

@@ -54,20 +54,25 @@ class OnlyHere:
     def rescue(self, branch: str, bases: Sequence[Base]) -> Iterator[Part]:
         """Put each part on a rescue branch; done again it comes to the same ones. ``branch`` is the issue's latest,
         ``bases`` are those of all. Raises GitFailed, OSError."""
-        whole = self._is_whole()
-        for part in self._in_worktree(branch) if whole else ():
+        for part in self._in_worktree(branch) if self._is_whole() else ():
             if part.rescue not in self._told:
                 self._told[part.rescue] = part.commit
                 yield part
+        for other, tip in self.other_branches(branch, bases):
+            found = rescue.keep(self.repository.path, self.name, tip, None)
+            yield Part(found.branch, tip, other, self._count(tip), mixed=False)
+
+    def other_branches(self, branch: str, bases: Sequence[Base]) -> list[tuple[str, str]]:
+        """The branches of the issue in the clone that are not checked out, each with its last commit, which no remote
+        has, and no rescue branch; as `rescue`. Raises GitFailed."""
+        whole = integrity.fault(self.repository.path, self.path) is None
         head = commit_of("HEAD", self.path) if whole else None
         kept = [*self._told.values(), *([head] if head is not None else [])]
         made = refs.made_commits(checkouts.git_dir_of(self.path) or "") if whole else []
-        named, folder = {branch, *(base.branch for base in bases)}, self.repository.path
-        others = published.branches_of_no_remote(folder, named, made, kept, leave_out=rescue.RESCUE)
-        for other, tip in others:
-            if not any(self._has_work(base, tip) for base in bases if base.branch == other):
-                found = rescue.keep(folder, self.name, tip, None)
-                yield Part(found.branch, tip, other, self._count(tip), mixed=False)
+        named = {branch, *(base.branch for base in bases)}
+        found = published.branches_of_no_remote(self.repository.path, named, made, kept, leave_out=rescue.RESCUE)
+        mine = {name: [base for base in bases if base.branch == name] for name, _ in found}
+        return [(name, tip) for name, tip in found if not any(self._has_work(base, tip) for base in mine[name])]
 
     def made_before(self) -> Iterator[Part]:
         """The rescue branches of that name that a removal made before it ended; it may have taken the worktree."""
