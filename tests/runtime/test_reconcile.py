@@ -15,7 +15,7 @@ import pytest
 from kugetsu.domain.decide import claims
 from kugetsu.host import host_file
 from kugetsu.model.errors import KugetsuError
-from kugetsu.runtime import daemon_control, host_id, liveness, reconcile
+from kugetsu.runtime import daemon_control, host_id, liveness, reconcile, stop_attempt
 from kugetsu.runtime.facts import claim_facts
 from kugetsu.runtime.process import identity, lease, termination, tree
 from kugetsu.runtime.workspace import Workspace, open_workspace
@@ -267,6 +267,7 @@ def test_a_copy_of_the_directory_ends_no_agent_of_the_original(stage: Stage) -> 
     assert not lease.alive(copy.paths.leases, attempt.lease), "nobody holds the lease in the copy"
     assert termination.directories(attempt.lease) == {stage.ws.paths.root}
     assert reconcile.dead(copy, copy.state()) == [] == reconcile.reconcile(copy)
+    assert stop_attempt.cancel(copy, "q1") and not stop_attempt.signal_runner(copy, "q1"), "nor does a cancel there"
     copy.close()
     assert attempt.agent is not None and identity.alive(attempt.agent)
     stage.go()
