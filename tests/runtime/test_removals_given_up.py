@@ -72,7 +72,6 @@ def told_of_return(second: Workspace) -> dict[str, Any]:
 def lose(first: Stage, second: Workspace) -> None:
     first.ws.log.transact(lambda _: [])
     silent_hosts.lose(first.ws, "two")
-    assert first.state.sessions[KEY].state == "broken"
     second.log.transact(lambda _: [])
 
 
@@ -86,6 +85,7 @@ def test_where_a_killed_removal_had_put_the_work_is_told_when_its_host_returns(
     killed = subprocess.run([sys.executable, "-P", "-c", code], env=environment, check=False, capture_output=True)
     assert killed.returncode == -9, killed.stderr
     lose(first, second)
+    assert first.state.sessions[KEY].state == "broken"
     if moved:
         first.start_daemon()
         assert first.finished(enqueue(first.ws, 1)) == "completed"
@@ -127,3 +127,10 @@ def test_a_removal_that_was_paused_removes_nothing_and_names_the_branch(
     ).split()
     assert f"its work is kept on {rescue} in the clone on this host" in refusals.words(refused.value)[0]
     assert Path(worktree, "work").exists()
+
+
+def test_what_only_a_lost_host_could_do_names_a_way_that_is_open(first: Stage, second: Workspace) -> None:
+    lose(first, second)
+    with pytest.raises(Conflict, match="is on host two, which was lost") as refused:
+        destroy.destroy(first.ws, KEY, force=True)
+    assert f"kugetsu continue {KEY} MESSAGE; or once host two is back" in str(refused.value.hint)

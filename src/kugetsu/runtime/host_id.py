@@ -76,9 +76,21 @@ def require_home(ws: Workspace, session: Session, what: str) -> None:
 
 def require_here(ws: Workspace, session: Session, what: str) -> None:
     """Raise Conflict if another host has the session's worktree; ``what`` is the command to run there."""
-    if not is_own(ws, session.host):
-        where = name_of(ws.state(), session.host)
-        raise Conflict(f"the worktree of {session.key} is on {where}", line_there(ws.state(), session.host, what))
+    if is_own(ws, session.host):
+        return
+    state = ws.state()
+    known, where, line = (
+        state.hosts.get(session.host or ""),
+        name_of(state, session.host),
+        line_there(state, session.host, what),
+    )
+    if known is None or known.takes_part:
+        raise Conflict(f"the worktree of {session.key} is on {where}", line)
+    gone = "was lost" if known.state == "lost" else "has left"
+    raise Conflict(
+        f"the worktree of {session.key} is on {where}, which {gone}",
+        f"go on with it on another host: kugetsu continue {session.key} MESSAGE; or once {where} is back, {line}",
+    )
 
 
 def name_of(state: State, host: str | None) -> str:
