@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -154,6 +155,17 @@ def test_however_it_ends_the_session_is_given_back(worked, attached, end):
     assert marked == [], "something that was started there goes on"
     if end != "kill":
         assert worked("start", "--wait", ISSUE, "more").code == 0
+
+
+def test_a_copy_of_the_directory_ends_nobodys_work(worked, attached):
+    terminal = attached()
+    there(terminal)
+    copy = shutil.copytree(worked.root, worked.folder / "copy", symlinks=True)
+    refused = worked("attach", "--end", ISSUE, KUGETSU_DIR=str(copy))
+    assert refused.code == 5 and f"of which {copy} is a copy" in refused.err
+    assert terminal.process.poll() is None and events(worked, "person.left") == []
+    terminal.type("exit\n")
+    assert terminal.end() == 0
 
 
 def _environ(pid: str) -> bytes:

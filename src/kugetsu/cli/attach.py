@@ -56,6 +56,8 @@ def _end(call: Call, key: str) -> int:
     if not host_id.owns(ws, person["holder"]):
         there = host_id.line_there(ws.state(), person["holder"].get("host"), f"kugetsu attach --end {key}")
         raise Conflict(f"{key} is attached on another host, {person['host']}", there)
+    if not host_id.may_signal(ws, person["lease"], person["holder"]):
+        raise Conflict(f"{key} is attached in another directory, of which {ws.paths.root} is a copy", "end it there")
     seen = ws.state().seq
     identity.signal(person["holder"], signal.SIGTERM)
     identity.signal(person["holder"], signal.SIGCONT)  # one that Ctrl-Z stopped reacts to nothing else

@@ -12,7 +12,7 @@ import re
 from kugetsu.host import host_file
 from kugetsu.model.errors import Conflict
 from kugetsu.model.record import replace
-from kugetsu.runtime.process import identity, termination
+from kugetsu.runtime.process import identity, lease, termination
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -139,12 +139,17 @@ def may_judge(ws: Workspace, attempt: Attempt) -> bool:
     return may_judge_lease(ws, attempt.lease, attempt.claimer, attempt.runner)
 
 
-def may_judge_lease(ws: Workspace, lease: str, *holders: Identity | None) -> bool:
+def may_judge_lease(ws: Workspace, nonce: str, *holders: Identity | None) -> bool:
     """As `may_judge`, for a lease that these processes took."""
     if not all(owns(ws, holder) for holder in holders):
         return False
-    others = (folder for folder in termination.directories(lease) if os.path.isdir(folder))
+    others = (folder for folder in termination.directories(nonce) if os.path.isdir(folder))
     return all(os.path.samefile(folder, ws.paths.root) for folder in others)
+
+
+def may_signal(ws: Workspace, nonce: str, *holders: Identity | None) -> bool:
+    """True if a recorded process that took a lease is this host's and this directory's, to be asked to stop."""
+    return lease.alive(ws.paths.leases, nonce) or may_judge_lease(ws, nonce, *holders)
 
 
 def _named(state: State) -> set[str]:

@@ -12,7 +12,7 @@ from kugetsu.host import run_files
 from kugetsu.model.errors import KugetsuError
 from kugetsu.model.record import value
 from kugetsu.runtime import host_id, log_lines
-from kugetsu.runtime.process import identity, lease
+from kugetsu.runtime.process import identity
 from kugetsu.runtime.runner.supervisor import HOST_LEASE
 from kugetsu.runtime.workspace import Workspace
 
@@ -98,7 +98,7 @@ def signal_runner(ws: Workspace, task_id: str) -> bool:
     attempt = state.attempts.get(task.attempt) if task is not None and task.attempt is not None else None
     if attempt is None or attempt.stop is None or not host_id.is_own(ws, attempt.host):
         return False
-    if not lease.alive(ws.paths.leases, attempt.lease) and not host_id.may_judge(ws, attempt):
+    if not host_id.may_signal(ws, attempt.lease, attempt.claimer, attempt.runner):
         return False
     # The file comes first: it holds the reason, and the supervisor looks for it even if the signal is lost.
     try:
