@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from kugetsu.runtime.process import identity, lease, termination
-from kugetsu.runtime.runner import spawn, supervisor
+from kugetsu.runtime.runner import spawn
+from kugetsu.runtime.runner.orders import Orders
 
 PATIENCE = 90.0
 """Seconds until something that must happen counts as not happening."""
@@ -70,9 +71,7 @@ class Attempt:
                 (self.run / "agent").write_text(str(agent))
                 before_exec()
                 spawn.become_supervisor(
-                    supervisor.Orders(
-                        agent=agent, nonce=self.nonce, then=self.phase_c() if then is None else then, **settings
-                    ),  # type: ignore[arg-type]
+                    Orders(agent=agent, nonce=self.nonce, then=self.phase_c() if then is None else then, **settings),  # type: ignore[arg-type]
                     self.lease,
                 )
             finally:

@@ -23,7 +23,7 @@ from kugetsu.runtime.process.lease import Lease
 from kugetsu.runtime.prune import plan
 from kugetsu.runtime.query import work
 from kugetsu.runtime.runner import interactive
-from kugetsu.runtime.runner.supervisor import Orders
+from kugetsu.runtime.runner.orders import Orders
 from kugetsu.runtime.workspace import Workspace, open_workspace
 from runtime import repos
 from runtime.stage import COMMIT, UNTIL_GO, Stage, bare_stage, stage

@@ -21,6 +21,7 @@ from kugetsu.model.errors import AgentUnavailable
 from kugetsu.runtime import host_lease
 from kugetsu.runtime.process import identity, lease, termination, tree
 from kugetsu.runtime.runner import spawn, supervisor
+from kugetsu.runtime.runner.orders import Orders
 from runtime.supervised import Attempt, ended, eventually
 
 DAEMONISED = '(setsid sh -c \'trap "" TERM; echo $$ > "$RUN/tool"; while :; do sleep 1; done\' &)'
@@ -100,7 +101,7 @@ def test_the_supervisor_looks_again_when_its_hosts_time_is_over(
 ) -> None:
     now = [100.0]
     (tmp_path / "host").write_text("107.5\n")
-    orders = supervisor.Orders(1, "n", [], "none", "none", "none", grace=1.0, host_file=str(tmp_path / "host"))
+    orders = Orders(1, "n", [], "none", "none", "none", grace=1.0, host_file=str(tmp_path / "host"))
     monkeypatch.setattr(host_lease, "now", lambda: now[0])
     watched = supervisor.Supervisor(orders)
     monkeypatch.setattr(watched, "reap", lambda: None)
@@ -258,7 +259,7 @@ def test_an_ignored_sigchld_does_not_lose_the_agents_status(attempt: Attempt) ->
 
 
 def test_an_agent_that_is_no_child_is_told_as_unknown_and_not_waited_for(attempt: Attempt) -> None:
-    orders = supervisor.Orders(
+    orders = Orders(
         agent=1,
         nonce=attempt.nonce,
         then=attempt.phase_c(),
@@ -273,7 +274,7 @@ def test_an_agent_that_is_no_child_is_told_as_unknown_and_not_waited_for(attempt
 
 
 def test_a_system_without_sigtimedwait_waits_with_an_alarm(attempt: Attempt) -> None:
-    orders = supervisor.Orders(
+    orders = Orders(
         agent=0,
         nonce=attempt.nonce,
         then=attempt.phase_c(),
@@ -526,7 +527,7 @@ seconds = st.none() | st.floats(0, 1e6)
 
 @given(
     st.builds(
-        supervisor.Orders,
+        Orders,
         agent=st.integers(2, 2**22),
         nonce=words,
         then=st.lists(words),
@@ -543,8 +544,8 @@ seconds = st.none() | st.floats(0, 1e6)
         then_patience=st.floats(0, 1e6),
     )
 )
-def test_orders_survive_the_command_line(orders: supervisor.Orders) -> None:
-    read = supervisor.Orders.parse(orders.arguments())
+def test_orders_survive_the_command_line(orders: Orders) -> None:
+    read = Orders.parse(orders.arguments())
     assert {name: getattr(read, name) for name in record.fields(orders)} == {
         name: getattr(orders, name) for name in record.fields(orders)
     }
@@ -553,4 +554,4 @@ def test_orders_survive_the_command_line(orders: supervisor.Orders) -> None:
 @pytest.mark.parametrize("arguments", [["--agent"], ["--unknown", "1"], ["--agent", "one"], []])
 def test_orders_that_nobody_wrote_are_refused(arguments: list[str]) -> None:
     with pytest.raises((ValueError, TypeError)):
-        supervisor.Orders.parse(arguments)
+        Orders.parse(arguments)

@@ -33,8 +33,9 @@ from kugetsu.runtime.process import lease as leases
 from kugetsu.runtime.process.lease import Lease
 from kugetsu.runtime.runner import prepare, run_evidence, spawn, surroundings
 from kugetsu.runtime.runner import prompt as prompting
+from kugetsu.runtime.runner.orders import Orders
 from kugetsu.runtime.runner.spawn import Ended
-from kugetsu.runtime.runner.supervisor import HANGUP, Orders
+from kugetsu.runtime.runner.supervisor import HANGUP
 from kugetsu.runtime.workspace import Workspace
 
 #: The name of the attempt in the environment of the program.

@@ -37,7 +37,7 @@ from kugetsu.runtime.runner import prompt as prompting
 from kugetsu.runtime.runner.ending import CUT_OFF
 from kugetsu.runtime.runner.finalize import conclude
 from kugetsu.runtime.runner.interruption import Interrupted, interruptible
-from kugetsu.runtime.runner.supervisor import Orders
+from kugetsu.runtime.runner.orders import Orders
 from kugetsu.runtime.workspace import Workspace, actor
 
 #: Seconds without output before a health check, and between two of them.

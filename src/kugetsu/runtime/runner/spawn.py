@@ -31,6 +31,7 @@ from kugetsu.runtime.process import identity, termination
 from kugetsu.runtime.process import lease as leases
 from kugetsu.runtime.process.lease import Lease
 from kugetsu.runtime.runner import supervisor
+from kugetsu.runtime.runner.orders import HELD_SIGNALS, Orders
 
 #: The supervisor's result is some ten short lines.
 ENDED_BYTES = 65536
@@ -57,7 +58,7 @@ def detach(directory: str, lease: Lease, output: str) -> bool:
     """
     if os.getsid(0) != os.getpid():
         os.setsid()
-    signal.pthread_sigmask(signal.SIG_BLOCK, supervisor.HELD_SIGNALS)
+    signal.pthread_sigmask(signal.SIG_BLOCK, HELD_SIGNALS)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     _connect(os.devnull, output, output)
@@ -122,14 +123,14 @@ def _not_started(program: str, stage: str, number: str, text: str) -> AgentUnava
     return kind(f"cannot start {program}: {text}", "check KUGETSU_AGENT and that it is installed")
 
 
-def supervisor_command(orders: supervisor.Orders) -> list[str]:
+def supervisor_command(orders: Orders) -> list[str]:
     """The command line of phase B: isolated, without site-packages."""
     return [sys.executable, "-I", "-S", supervisor.__file__, *orders.arguments()]
 
 
-def become_supervisor(orders: supervisor.Orders, lease: Lease) -> NoReturn:
+def become_supervisor(orders: Orders, lease: Lease) -> NoReturn:
     """Replace this process by phase B, which keeps the lease. Raises OSError if it cannot be executed."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, supervisor.HELD_SIGNALS)
+    signal.pthread_sigmask(signal.SIG_BLOCK, HELD_SIGNALS)
     lease.make_inheritable()
     orders.lease_fd = lease.fd
     command = supervisor_command(orders)
@@ -140,7 +141,7 @@ def begin_finalizing() -> None:
     """Let phase C run undisturbed: SIGTERM, SIGINT and SIGHUP do nothing here, and are default in its children."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _nothing)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, supervisor.HELD_SIGNALS)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_SIGNALS)
 
 
 def parse_ended(arguments: Sequence[str]) -> Ended:

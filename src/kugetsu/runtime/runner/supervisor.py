@@ -1,33 +1,7 @@
 """Phase B of a runner: wait lean for the agent, stop it when it must stop, leave none of its processes behind.
 
 Started by an exec of phase A (same pid, the agent is its child, subreaper and session are set) as
-``python -I -S supervisor.py ARGUMENTS`` and ended by an exec of phase C. Arguments are pairs, in any order
-(:class:`Orders` writes and reads them; ``none`` stands for "not set"):
-
-    --agent PID            the agent, a child of this process
-    --nonce NONCE          of the attempt's lease: the mark of its processes
-    --lease-fd N           the descriptor that holds the lease; kept over both execs, not given to checkups
-    --grace SECONDS        between SIGTERM and SIGKILL
-    --deadline SECONDS     on the monotonic clock: stop with reason ``timeout``
-    --stop-file FILE       its first line is the reason of a stop; read at SIGTERM/SIGINT, and looked for every 5 s
-    --host-file FILE       until when this host may work (`host_lease`): at that time, less the grace, stop with reason
-                           ``host-lease``; looked for every 5 s, and then. A person (--terminal) is told instead, every
-                           minute
-    --ended-file FILE      where the result is written as well, one argument a line
-    --output FILE          the agent's output: as long as it grows there is no checkup
-    --errors FILE          the agent's stderr
-    --tree-file FILE       where the processes are written down that have lost the mark (`tree`)
-    --output-cap BYTES     how much of each of the two files is kept: of one that is over, the middle is dropped; where
-                           its file system cannot do that, the agent is stopped with reason ``output``. none: all of it
-    --checkup-every SECONDS  without growth until a checkup, and between two of them; none: no checkups
-    --checkup-limit SECONDS  how long one may take; then it is killed and counts as healthy
-    --checkup-output FILE  its stdout, truncated at each start
-    --checkup N ARG…       its N words (absolute program first): exit 10 stops the agent with reason
-                           ``limit``, 11 with ``stall``, anything else lets it go on. The variable
-                           KUGETSU_QUIET_SECONDS tells it for how long the output has not grown
-    --terminal             a person works with the agent on the terminal (see below)
-    --then N ARG…          phase C: its N words (absolute program first)
-    --then-patience SECONDS  how long to retry when phase C cannot be executed (the package is being upgraded)
+``python -I -S supervisor.py ARGUMENTS`` and ended by an exec of phase C. The arguments are its orders (`orders`).
 
 Phase C gets appended: ``--exit CODE`` or ``--signal N`` (``--exit unknown`` when nobody knows: the agent was no child,
 or could not be ended), ``--stopped REASON|none`` (``none``: the agent ended by itself), ``--ended-at UTC``,
@@ -57,25 +31,22 @@ if __name__ == "__main__":  # the rest of the package is found beside this file;
 
 from kugetsu.host import run_files
 from kugetsu.model import lean
-from kugetsu.model.record import field, record
 from kugetsu.runtime import host_lease
 from kugetsu.runtime.process import termination
 from kugetsu.runtime.process.output_cap import OutputCap
 from kugetsu.runtime.process.tree import Tree
+from kugetsu.runtime.runner.checkup import Checkup
+from kugetsu.runtime.runner.orders import HELD_SIGNALS, Orders
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import NoReturn
 
-HELD_SIGNALS = (lean.signal.SIGTERM, lean.signal.SIGINT, lean.signal.SIGHUP, lean.signal.SIGCHLD)
-"""What phase A blocks before it executes the supervisor."""
-
 POLL_SECONDS = 5.0
 EXIT_NO_PHASE_C = 70  # EX_SOFTWARE of <sysexits.h>
 TERMINATED = "terminated"
 """The reason of a stop that a signal asked for, with no file that gives another."""
-CHECKUP_REASONS = {10: "limit", 11: "stall"}
 
 HANGUP = "hangup"
 """The reason of a stop because the person's terminal was closed."""
@@ -92,80 +63,6 @@ TELL_SECONDS = 60.0
 
 _STOP_SIGNALS = (lean.signal.SIGTERM, lean.signal.SIGINT)
 _OF_KEYS = (lean.signal.SIGINT, lean.signal.SIGQUIT)
-_WORDS = (
-    "nonce",
-    "stop_file",
-    "ended_file",
-    "output",
-    "errors",
-    "tree_file",
-    "checkup_output",
-    "terminal",
-    "host_file",
-)
-_WHOLE = ("agent", "lease_fd", "output_cap")
-_SECONDS = ("grace", "deadline", "checkup_every", "checkup_limit", "then_patience")
-_COMMANDS = ("checkup", "then")
-
-
-@record
-class Orders:
-    """What phase A passes to the supervisor; the module's docstring explains each. Seconds are floats."""
-
-    agent: int
-    nonce: str
-    then: list[str]
-    stop_file: str
-    ended_file: str
-    output: str
-    errors: str = os.devnull
-    tree_file: str = os.devnull
-    output_cap: int | None = None
-    lease_fd: int | None = None
-    grace: float = 10.0
-    deadline: float | None = None
-    checkup: list[str] = field(factory=list)
-    checkup_every: float | None = None
-    checkup_limit: float = 30.0
-    checkup_output: str = os.devnull
-    terminal: str = "no"
-    host_file: str = os.devnull
-    then_patience: float = 30.0
-
-    def arguments(self) -> list[str]:
-        """The orders as the supervisor's arguments."""
-        words = []
-        for name in (*_WORDS, *_WHOLE, *_SECONDS):
-            value = getattr(self, name)
-            words += [_option(name), "none" if value is None else str(value)]
-        for name in _COMMANDS:
-            command = getattr(self, name)
-            words += [_option(name), str(len(command)), *command]
-        return words
-
-    @classmethod
-    def parse(cls, arguments: Sequence[str]) -> Orders:
-        """The orders from its arguments. Raises ValueError or TypeError on what :meth:`arguments` does not write."""
-        options = {_option(name): name for name in (*_WORDS, *_WHOLE, *_SECONDS, *_COMMANDS)}
-        values: dict[str, object] = {}
-        at = 0
-        while at < len(arguments):
-            name = options.get(arguments[at])
-            if name is None or at + 1 == len(arguments):
-                raise ValueError(f"unknown or without a value: {arguments[at]!r}")
-            word = arguments[at + 1]
-            at += 2
-            if name in _COMMANDS:
-                count = int(word)
-                values[name] = list(arguments[at : at + count])
-                at += count
-            elif name in _WORDS:
-                values[name] = word
-            elif word == "none":
-                values[name] = None
-            else:
-                values[name] = int(word) if name in _WHOLE else float(word)
-        return cls(**values)  # type: ignore[arg-type]
 
 
 class Supervisor:
@@ -173,7 +70,7 @@ class Supervisor:
 
     def __init__(self, orders: Orders) -> None:
         self._orders = orders
-        self._checkup = _Checkup(orders)
+        self._checkup = Checkup(orders, _report)
         self._cap = OutputCap((orders.output, orders.errors), orders.output_cap) if orders.output_cap else None
         self._tree = Tree(orders.tree_file, orders.nonce)
         self._status: int | None = None
@@ -280,83 +177,6 @@ class Supervisor:
         return line.strip().lstrip("-") or TERMINATED
 
 
-class _Checkup:
-    """Runs the checkup while the agent's output does not grow: one at a time, never waited for."""
-
-    def __init__(self, orders: Orders) -> None:
-        self._orders = orders
-        self._size = _size(orders.output)
-        self._grew_at = self._started_at = time.monotonic()
-        self.pid: int | None = None
-
-    def step(self, now: float) -> None:
-        """Start a checkup when it is due; kill one that takes too long."""
-        every = self._orders.checkup_every
-        if every is None or not self._orders.checkup:
-            return
-        size = _size(self._orders.output)
-        if size != self._size:
-            self._size, self._grew_at = size, now
-        if self.pid is not None:
-            if now - self._started_at > self._orders.checkup_limit:
-                _report("killed a checkup that took too long")
-                self.kill()
-        elif now - max(self._grew_at, self._started_at) >= every:
-            self._started_at = now
-            self._start(now - self._grew_at)
-
-    def ended(self, status: int) -> str | None:
-        """A checkup was reaped: the reason to stop the agent, or None."""
-        self.pid = None
-        return CHECKUP_REASONS.get(os.waitstatus_to_exitcode(status))
-
-    def kill(self) -> None:
-        """SIGKILL its group. Its unreaped pid cannot be another process's."""
-        if self.pid is None:
-            return
-        try:
-            os.killpg(self.pid, lean.signal.SIGKILL)
-        except ProcessLookupError:
-            return  # it has ended, and is about to be reaped
-
-    def _start(self, quiet: float) -> None:
-        orders = self._orders
-        try:
-            output = self._open_output()
-        except OSError as problem:
-            _report(f"cannot start a checkup: {problem}")
-            return
-        actions: list[tuple[object, ...]] = [(os.POSIX_SPAWN_DUP2, output, 1)]
-        if orders.lease_fd is not None:
-            actions.append((os.POSIX_SPAWN_CLOSE, orders.lease_fd))
-        try:
-            self.pid = os.posix_spawn(
-                orders.checkup[0],
-                orders.checkup,
-                {**os.environ, "KUGETSU_QUIET_SECONDS": str(int(quiet))},
-                file_actions=actions,
-                setpgroup=0,
-                setsigmask=(),
-                setsigdef=HELD_SIGNALS,
-            )
-        except OSError as problem:  # the agent continues: its deadline applies without checkups too
-            _report(f"cannot start a checkup: {problem}")
-        finally:
-            os.close(output)
-
-    def _open_output(self) -> int:
-        """The file for a checkup's output. Not opened by the spawned process, which this one waits for until it
-        executes: a FIFO in its place would block both."""
-        path = self._orders.checkup_output
-        if path != os.devnull:
-            try:
-                run_files.replace(path, b"")
-                return run_files.open_file(path, os.O_WRONLY)
-            except OSError as problem:  # its exit status counts; only its words are lost
-                _report(f"cannot write {path}: {problem}")
-        return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
-
-
 def main(arguments: Sequence[str]) -> NoReturn:
     """Supervise the agent to its end, then become phase C."""
     orders = Orders.parse(arguments)
@@ -421,14 +241,6 @@ def _take_signal(seconds: float) -> int | None:
     return None if number == lean.signal.SIGALRM else number
 
 
-def _size(path: str) -> int:
-    """The file's size in bytes; -1 if it is missing."""
-    try:
-        return os.stat(path).st_size
-    except OSError:
-        return -1
-
-
 def _write(path: str, text: str) -> None:
     """Replace the file at once. A full disk loses only this copy of the result: phase C gets it as arguments."""
     try:
@@ -450,10 +262,6 @@ def _report(text: str) -> None:
         os.write(2, f"kugetsu supervisor: {text}\n".encode("utf-8", "replace"))
     except OSError:
         return  # nobody to tell; the result matters more
-
-
-def _option(name: str) -> str:
-    return "--" + name.replace("_", "-")
 
 
 if __name__ == "__main__":
