@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 
-from kugetsu.domain.decide import attempts, claims, pauses, queue, sessions
+from kugetsu.domain.decide import attempts, claims, daemon, hosts, pauses, queue, sessions
+from kugetsu.domain.decide.claims import ClaimRequest
 from kugetsu.domain.facts import ClaimFacts, Ending
 from kugetsu.domain.fold import fold
 from kugetsu.domain.recent_subjects import EVENTS_KEPT
 from kugetsu.domain.state import Attempt
 from kugetsu.domain.waiting_groups import WaitingGroups
 from kugetsu.model.record import replace
-from property.simulation import AGENT, Event, World, folded
+from property.simulation import AGENT, PROCESS, Event, World, folded
 
 ISSUE = "example.org/o/a#{}".format
 #: The task that is told apart from the others, and its issue.
@@ -139,6 +140,26 @@ def test_a_task_is_told_apart_when_what_it_comes_after_is_no_longer_completed(wo
     world.do(lambda state: queue.retry(state, "q1"))
     kept.follow(world.state)
     assert [ONE] in groups(kept)
+
+
+def test_in_a_shared_log_what_is_behind_the_candidate_is_left_to_the_next_plan() -> None:
+    """The tasks of a full repository: one before the candidate records it, those behind it do not. Nor is the agent of
+    the one behind looked for again."""
+    world, host = World(), "1" * 32
+    world.do(lambda state: hosts.join(state, host, 1, "box", [], 9))
+    world.do(lambda state: daemon.started(state, {**PROCESS, "host": host}, "d1"))
+    facts: Any = {**world.claim_facts("daemon"), "cap": 9, "host": host, "term": 1}
+    facts["repository_caps"] = {"example.org/o/a": 1}
+    facts["agent_problems"] = {"pm": {"cause": "there is no agent", "remedy": "install it"}}
+    for issue in (ISSUE(1), ISSUE(2), "example.org/o/b#1", ISSUE(3), None):
+        wish: dict[str, Any] = {"kind": "dev" if issue else "pm", "issue": issue, "message": "m", "via": "test"}
+        world.do(lambda state, wish=wish: queue.enqueue(state, **wish))  # type: ignore[misc]
+    world.do(lambda state: claims.claim(state, "q1", ClaimRequest("l", {**PROCESS, "host": host}), facts))
+    plan = claims.plan(world.state, {**facts, "warm_before": world.now, "now": world.now, "cores": 9})
+    assert (plan.candidate, [task for task, _ in plan.held], plan.next_look) == ("q3", ["q2"], None)
+    world.do(lambda state: queue.move(state, "q3", first=True))
+    plan = claims.plan(world.state, {**facts, "cores": 9})
+    assert (plan.candidate, plan.held) == ("q3", [])
 
 
 def test_kind_repository_and_options_make_the_groups(world: World) -> None:
