@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from kugetsu.domain.decide import claims, daemon, hosts, queue
+from kugetsu.domain.decide import claims, daemon, hosts, queue, sessions
 from kugetsu.domain.scheduling import forecast
 from kugetsu.host.paths import Paths
 from kugetsu.model import clock
@@ -15,6 +15,7 @@ from kugetsu.runtime import heard
 from kugetsu.runtime.query import contact
 from kugetsu.runtime.query.points import Probes
 from kugetsu.views import hosts as view
+from kugetsu.views import sessions as session_list
 from kugetsu.views import status, why
 from kugetsu.views.screen import Screen
 from property.simulation import ISSUES, PROCESS, World
@@ -49,6 +50,17 @@ def test_agents_of_other_hosts_stand_below_this_hosts_slots() -> None:
     rows = [line.split()[:2] for line in shown(world, facts[ONE])]
     assert ["1", "q1"] in rows and ["2", "-"] in rows and ["two:1", "q2"] in rows
     assert any("1/2" in line or "1 of 2" in line for line in shown(world, facts[ONE])), "its own slots"
+
+
+def test_a_list_names_the_host_of_a_base_session() -> None:
+    world = World()
+    world.do(partial(hosts.join, host=TWO, term=1, name="two", labels=[], cap=2))
+    key = sessions.base_key("example.org/o/a", TWO)
+    world.do(partial(sessions.request, key=key, kind="base", repository="example.org/o/a"))
+    world.state.sessions[key].host = TWO
+    data = session_list.listed(world.state, lambda _: None, True)
+    shown = "\n".join(session_list.lines(data, Screen(now=world.now, width=80), world.now))
+    assert "example.org/o/a@two" in shown and TWO not in shown
 
 
 def test_the_pm_agent_uses_no_slot_of_its_host() -> None:

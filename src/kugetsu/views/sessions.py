@@ -136,9 +136,15 @@ def lines(sessions: Sequence[SessionData], screen: Screen, now: str) -> list[str
     return table(screen, heads, rows, paint=paint)
 
 
+def _named(session: SessionData) -> str:
+    """Its key; of a host's own base session with the name of the host, which the key has the id of."""
+    own, at, _ = session["session"].partition("@")
+    return f"{own}@{session['host']}" if at and session["kind"] == "base" and session["host"] else session["session"]
+
+
 def _row(session: SessionData, screen: Screen, now: str, *, paid: bool) -> list[str]:
     return [
-        screen.issue(session["session"]),
+        screen.issue(_named(session)),
         "lost" if session["agent_alive"] is False else results.standing_words(session["standing"]),
         _result(session),
         (gates.money(session["cost"]) if session["cost"] else "-") if paid else "",
