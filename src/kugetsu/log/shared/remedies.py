@@ -18,8 +18,8 @@ _ANSWERS: dict[str, tuple[type[KugetsuError], str, str]] = {
     "KG001": (
         LogDiverged,
         "the shared log's database is not the log that this host has read: its end was lost, or it is another one",
-        "nothing was appended; after a restore or a failover `kugetsu log push` gives it what this host still has: "
-        "kugetsu help many-hosts",
+        "nothing was appended; an old primary that is back beside the promoted standby has to go, and after a restore "
+        "or a failover `kugetsu log push` gives the database what this host still has: kugetsu help many-hosts",
     ),
     "KG003": (LogWriteFailed, "the shared log refused the lines", "`kugetsu log verify` checks this host's mirror"),
     "KG004": (

@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 _OFFSET_SECONDS = 2.0
 """By how much this host's clock may differ from that of all hosts: times of retries, pauses and events are compared."""
 
+_PUSH = (
+    "stop the daemons of all hosts, then on each of them: kugetsu log push; not to an old primary that is back beside "
+    "the promoted standby: switch that one off"
+)
+
 found = Found("log")
 
 
@@ -158,7 +163,7 @@ def _mirror(context: Context, own: Head | KugetsuError, asked: Health) -> Iterat
     behind = asked.head.seq - own.seq
     if behind < 0:
         text = f"the database lacks {counted(-behind, 'event')} that this host's mirror has: its end was lost"
-        yield found.problem("mirror", text, "stop the daemons of all hosts, then on each of them: kugetsu log push")
+        yield found.problem("mirror", text, _PUSH)
     elif behind == 0 and own != asked.head:
         yield found.problem("mirror", "the database has another log than this host's mirror", "kugetsu log verify")
     elif behind and not RELAY.alive(context.paths):
