@@ -268,6 +268,7 @@ def test_a_record_holds_every_field_of_a_task_that_a_retry_does_not_set() -> Non
     kept = {*keys(SHAPES["Recorded"])} - counted - {"carried"} | {"usage", "prior_usage"}
     by_retry = {"order", "used", "changed", "changed_at", "not_before", "reason", "reason_values", "held", "held_seq"}
     by_retry |= {"attempt", "parked_for", "accepted", "asked_at", "asked", "outage", "acknowledged", "withdrawn"}
+    by_retry |= {"unprepared"}
     named = {"id", "begun"}  # by the envelope of the event, and by the attempts
     assert kept | by_retry | named == set(fields(Task)), "let the record hold it, or a retry set it"
     assert counted == set(fields(Usage)) - {"no_progress_runs"}, "which belongs to an issue"

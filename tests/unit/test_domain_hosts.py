@@ -186,6 +186,41 @@ def test_a_session_is_worked_in_on_its_host_until_that_is_lost(world: World) -> 
     assert held(world, task, TWO) is None and held(world, task, ONE) == "host_lost"
 
 
+def fail_to_prepare(world: World, task: str, host: str) -> None:
+    claim(world, task, host)
+    attempt = world.state.tasks[task].attempt
+    assert attempt is not None
+    ended = Ending("fail", "retry", "not started: cannot clone")
+    world.do(lambda state: attempts.finish(state, attempt, ended, world.outcome_facts()))
+    world.now = clock.add_seconds(world.now, 3600.0)
+
+
+def test_a_host_that_could_not_prepare_a_task_leaves_it_to_those_that_have_not_tried(world: World) -> None:
+    task = enqueue(world, 0)
+    fail_to_prepare(world, task, ONE)
+    assert held(world, task, ONE) == "others_first" and held(world, task, TWO) is None
+    fail_to_prepare(world, task, TWO)
+    assert held(world, task, ONE) is None and held(world, task, TWO) is None, "nobody is left: all of them again"
+    fail_to_prepare(world, task, ONE)
+    assert world.state.tasks[task].state == "error"
+    world.do(lambda state: queue.retry(state, task))
+    assert world.state.tasks[task].unprepared == [], "a person has seen to it, maybe"
+
+
+def test_a_host_waits_for_no_other_that_cannot_start_the_task(world: World) -> None:
+    task = enqueue(world, 0)
+    fail_to_prepare(world, task, ONE)
+    world.do(lambda state: decide.drain(state, TWO, 1, "asked"))
+    assert held(world, task, ONE) is None
+    world.do(lambda state: decide.undrain(state, TWO, 1))
+    assert held(world, task, ONE) == "others_first"
+    world.do(lambda state: daemon.lost(state, TWO))
+    assert held(world, task, ONE) is None, "its daemon does not run"
+    needs = enqueue(world, 1, labels=["gpu"])  # which only the second one offers
+    fail_to_prepare(world, needs, TWO)
+    assert held(world, needs, TWO) is None
+
+
 def test_a_repository_that_is_a_folder_is_only_on_its_host(world: World) -> None:
     given: Any = {"kind": "dev", "issue": "local/work/sample#1", "message": "go", "via": "enqueue"}
     world.do(lambda state: queue.enqueue(state, **given, repository={"path": "/r", "host": ONE}))
@@ -309,9 +344,10 @@ def told(world: World, events: list[Event]) -> list[str]:
 
 def test_every_answer_of_the_gate_has_words(world: World) -> None:
     values = {"host": "one", "term": 2, "labels": ["gpu"], "session": ISSUES[0], "used": 1, "cap": 1, "attempts": []}
+    values |= {"others": "two", "task": "q1"}
     values |= {"repository": "h/o/r", "named": ""}
     codes = ("host_fits", "host_not_joined", "host_term_over", "host_draining", "host_left", "host_lost")
-    codes += ("session_elsewhere", "labels_lacking", "repository_elsewhere")
+    codes += ("session_elsewhere", "labels_lacking", "repository_elsewhere", "others_first")
     for code in (*codes, "all_slots_full", "repository_full_everywhere"):
         assert " " in gate_words.reason(code, values), code
     for code in codes[1:]:

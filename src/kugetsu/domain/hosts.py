@@ -221,4 +221,23 @@ def host(state: State, task: Task, facts: ClaimFacts) -> Verdict:
         return _closed("host", "labels_lacking", here.changed, host=here.name, labels=lacks)
     if not has_repository(state, task, here.id):
         return _closed("host", "repository_elsewhere", host=_names_with_repository(state, task))
+    if here.id in task.unprepared and (others := _not_tried(state, task)):
+        names = ", ".join(other.name for other in others)
+        return _closed("host", "others_first", task.changed, host=here.name, others=names, task=task.id)
     return _open("host", "host_fits")
+
+
+def _not_tried(state: State, task: Task) -> list[Host]:
+    """The hosts that may prepare a task and have not failed to since it was asked for: one that cannot clone, say, has
+    free slots all the time, and would use up the attempts of every task."""
+    if home(state, task) is not None:
+        return []
+    return [
+        other
+        for other in state.hosts.values()
+        if other.state == "joined"
+        and other.id not in task.unprepared
+        and state.daemon_of(other.id).state == "running"
+        and not lacking(other, task)
+        and has_repository(state, task, other.id)
+    ]

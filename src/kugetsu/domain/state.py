@@ -137,6 +137,8 @@ class Task:
     withdrawn: bool = False
     #: Whether an agent has begun on it.
     begun: bool = False
+    #: The hosts that share the log and could not prepare its latest attempts: the others come before them.
+    unprepared: list[str] = field(factory=list)
     #: The feedback that it answers (`events.tasks.Reaction`); None if a person, or the intake, asked for it.
     reaction: dict[str, Any] | None = None
     #: What it was given for itself (`events.tasks.Options`); {} for what the settings say.

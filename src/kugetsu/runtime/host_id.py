@@ -37,6 +37,11 @@ def own(ws: Workspace) -> str:
     return host_file.write(ws.paths.root, made)
 
 
+def own_name(ws: Workspace) -> str:
+    """What this host calls itself to the others that share its log."""
+    return ws.config.text("HOST_NAME") or os.uname().nodename
+
+
 def is_own(ws: Workspace, host: str | None) -> bool:
     """True if a recorded host is this one; older versions recorded none, and knew one only. An exported log is of
     another place."""

@@ -6,7 +6,6 @@ Its daemon begins a new term whenever it starts: of two directories with one id,
 
 from __future__ import annotations
 
-import os
 from contextlib import closing, suppress
 
 from kugetsu.domain import hosts
@@ -36,7 +35,7 @@ def join(ws: Workspace) -> int:
 
     host = host_id.own(ws)
     known = ws.state().hosts.get(host)
-    name = ws.config.text("HOST_NAME") or os.uname().nodename
+    name = host_id.own_name(ws)
     labels, cap = ws.config.text("HOST_LABELS").split(), ws.config.integer("MAX_CONCURRENT_AGENTS")
     ws.paths.make(ws.paths.leases)
     with closing(database_of(ws.paths.log)) as database:

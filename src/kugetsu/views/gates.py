@@ -239,6 +239,7 @@ _REASONS: dict[str, Callable[[Values], str]] = {
     "host_lost": lambda v: f"{v['host']} was not heard of for too long, and its tasks were given away",
     "session_elsewhere": lambda v: f"its session is on {v['host']}",
     "labels_lacking": lambda v: f"{v['host']} does not offer {', '.join(v['labels'])}",
+    "others_first": lambda v: f"{v['host']} could not prepare it, and {v['others']} may try first",
     "repository_elsewhere": lambda v: f"its repository is a folder of {v['host'] or 'another host'}",
     "all_slots_full": lambda v: f"{v['used']} of {counted(v['cap'], 'agent')} on all hosts{_held_by(v)}",
     "no_slot_needed": lambda _: "PM tasks need no slot",
@@ -299,6 +300,7 @@ _COMMANDS: dict[str, Callable[[Values], str]] = {
     "labels_lacking": lambda v: (
         f"add {' '.join(v['labels'])} to HOST_LABELS of a host that has it, then there: kugetsu queue-daemon restart"
     ),
+    "others_first": lambda v: f"kugetsu queue retry {v['task']}",
     "repository_elsewhere": lambda _: "kugetsu init --repo PATH, with its folder on this host",
     # A little below: what is free goes up and down all the time.
     "memory_low": lambda v: f"kugetsu config set MIN_FREE_MEMORY_MB {v['free'] * 9 // 10}",

@@ -124,6 +124,10 @@ def attempt_ended(trigger: str) -> Handler:
             from kugetsu.domain.fold import hosts
 
             hosts.given_away(state, attempt)
+        if state.hosts:
+            from kugetsu.domain.fold import hosts
+
+            hosts.not_prepared(state, attempt, trigger == "fail")
         task = state.tasks[attempt.task]
         task.attempt = None
         task.usage.count(event["type"], data)

@@ -117,6 +117,15 @@ def claimed(state: State, attempt: Attempt, event: Event) -> None:
         host.cap = facts["cap"]
 
 
+def not_prepared(state: State, attempt: Attempt, failed: bool) -> None:
+    """Note which hosts could not prepare a task's latest attempts: those that ``failed`` before an agent ran."""
+    task = state.tasks[attempt.task]
+    if attempt.running_at:
+        task.unprepared = []
+    elif failed and attempt.host is not None and attempt.host not in task.unprepared:
+        task.unprepared = [*task.unprepared, attempt.host]
+
+
 def given_away(state: State, attempt: Attempt) -> None:
     """The attempt's host was lost with it: what it tells when it returns is counted (`attempt.late`)."""
     host = state.hosts.get(attempt.host or "")

@@ -369,6 +369,7 @@ def task_requeued(state: State, event: Event) -> None:
         if "kept" not in event["data"]:
             _forget_limits(state, task)
             task.asked_at, task.asked = event["at"], event["seq"]
+            task.unprepared = []
         task.order = order
         task.used = used
         task.outage = ""

@@ -17,8 +17,9 @@ EXAMINE = "kugetsu doctor"
 _FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
-def ending_of(problem: Exception) -> Ending:
-    """How the attempt ends, and what that means for its task.
+def ending_of(problem: Exception, host: str | None = None) -> Ending:
+    """How the attempt ends, and what that means for its task; ``host`` is the name of the one that could not start it,
+    where several share the log: the remedy is to be typed there.
 
     What prevents any agent from starting closes the gate ``agent`` and uses up no attempt, as does a worktree that
     could not be made ready, or has parted from its remote branch, or an issue that could not be read: that parks its
@@ -26,7 +27,7 @@ def ending_of(problem: Exception) -> Ending:
     retried. Everything else is the task's own fault, and retrying does not help.
     """
     hint = getattr(problem, "hint", None)
-    reason = redact(f"not started: {problem}" + (f" (hint: {hint})" if hint else ""))
+    reason = redact(f"not started{f' on {host}' if host else ''}: {problem}" + (f" (hint: {hint})" if hint else ""))
     if isinstance(problem, WithdrawnError):
         return Ending("kill", attempts.WITHDRAWN, reason, withdrawn=problem.reason)
     if isinstance(problem, UnreadError):

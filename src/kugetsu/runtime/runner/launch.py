@@ -80,7 +80,7 @@ def run(ws: Workspace, attempt_id: str, lease: Lease) -> NoReturn:
         ws.close()
         if unusable is None:
             _live(ws, attempt_id, lease, ws.paths.run(attempt_id))
-        conclude(ws, attempt_id, failed_start.ending_of(unusable), lease.nonce)
+        conclude(ws, attempt_id, _not_started(ws, unusable), lease.nonce)
     except BaseException:  # noqa: BLE001  the forked child must end here, and its log says why
         traceback.print_exc()
     finally:
@@ -136,9 +136,14 @@ def _live(ws: Workspace, attempt_id: str, lease: Lease, folder: str) -> NoReturn
             raise
         # Do not wait for a full disk: the lease is about to be free, and reconciliation records the end.
         with contextlib.suppress(LogWriteFailed):
-            conclude(ws, attempt_id, failed_start.ending_of(problem), lease.nonce)
+            conclude(ws, attempt_id, _not_started(ws, problem), lease.nonce)
         os._exit(1)
     spawn.become_supervisor(_orders(ws, attempt_id, lease, folder, pid), lease)
+
+
+def _not_started(ws: Workspace, problem: Exception) -> Ending:
+    """How the attempt ends that a problem kept from starting."""
+    return failed_start.ending_of(problem, host_id.own_name(ws) if is_shared(ws.paths.log) else None)
 
 
 def _seconds_left(ws: Workspace) -> Callable[[], float] | None:
