@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import threading
 from pathlib import Path
 
@@ -270,8 +271,21 @@ def test_destroy_of_a_folder_that_git_does_not_know_keeps_it_under_another_name(
     assert f"kugetsu destroy --force {key}" in (refused.value.hint or "")
     event = destroy.destroy(stage.ws, key, force=True)
     assert event["type"] == "session.destroyed" and key not in stage.state.sessions
-    assert f"folder {worked}.kept" in event["data"]["kept"]
-    assert Path(f"{worked}.kept", "new_event").read_text() == "new_event\n" and not worked.exists()
+    (aside,) = worked.parent.glob(f"{worked.name}.kept-*")
+    assert f"folder {aside}" in event["data"]["kept"]
+    assert Path(aside, "new_event").read_text() == "new_event\n" and not worked.exists()
+
+
+def test_a_folder_that_a_killed_destroy_kept_is_named_by_the_next(stage: Stage, worked: Path) -> None:
+    key = str(stage.ref(1))
+    shutil.rmtree(record(stage, worked))
+    with stage.monkeypatch.context() as killed, pytest.raises(SystemExit):
+        killed.setattr(destroy, "_note_branch", lambda *_: sys.exit(9))
+        destroy.destroy(stage.ws, key, force=True)
+    assert stage.state.sessions[key].destroying
+    (aside,) = worked.parent.glob(f"{worked.name}.kept-*")
+    data = destroy.destroy(stage.ws, key, force=True)["data"]
+    assert f"folder {aside}" in data["kept"] and data["worktree"] is None
 
 
 def test_destroy_waits_for_a_repository_that_is_away_and_its_remedy_works(stage: Stage, worked: Path) -> None:

@@ -15,7 +15,7 @@ from kugetsu.domain.decide import hosts, persons, sessions
 from kugetsu.domain.events import Identity
 from kugetsu.model.errors import Conflict, LogUnreachable
 from kugetsu.model.refs import folder_name, parse_ref
-from kugetsu.runtime import host_id, left_behind, prune, reconcile, submit
+from kugetsu.runtime import destroy, host_id, left_behind, prune, reconcile, submit
 from kugetsu.runtime.git import repositories, worktrees
 from kugetsu.runtime.notifications.notice import notice_of
 from kugetsu.runtime.process import identity
@@ -84,6 +84,7 @@ def lose(stage: Stage, host: str, term: int) -> None:
 def move(stage: Stage, host: str, worktree: str) -> None:
     """The session is prepared there, from the branch."""
     there = {"branch": "fix/issue-1", "base_commit": stage.state.sessions[KEY].base_commit or ""}
+    there["source"] = stage.state.sessions[KEY].source or ""
     stage.ws.log.transact(lambda state: sessions.broken(state, KEY, "its worktree is elsewhere"))
     for decision in prepared(KEY, host, worktree, **there):
         stage.ws.log.transact(decision)
@@ -381,6 +382,22 @@ def test_a_folder_that_is_no_longer_its_worktree_is_told_and_kept(stage: Stage, 
     assert repos.run(worktree.parent, "branch", "--list", "kugetsu/*") == "", "a repository above it gets nothing"
     assert list(stage.state.hosts[host_id.own(stage.ws)].left_behind) == [str(worktree)]
     assert "was not saved yet" in planned(stage, worktree)[1][0]
+
+
+def test_a_folder_that_a_removal_moved_away_is_told_when_its_host_returns(
+    stage: Stage, origin: Path, worktree: Path
+) -> None:
+    own = host_id.own(stage.ws)
+    move_back(stage, worktree)
+    stage.ws.log.transact(lambda state: sessions.destroying(state, KEY, True, "destroy", host=own))
+    worktree.rename(destroy.aside(str(worktree), stage.state.sessions[KEY].changed))
+    move_again(stage)
+    told = left_behind.keep(stage.ws, stage.state, set())
+    (aside,) = worktree.parent.glob("*.kept-*")
+    assert [one["problem"] for one in told if one["worktree"] == str(aside)] != []
+    (event,) = stage.events("host.returned")
+    assert f"only in {aside}" in words(event)
+    assert stage.state.hosts[own].left_behind == {}
 
 
 def large(worktree: Path) -> Path:

@@ -238,6 +238,11 @@ def rescue_name(session: str, changed: int) -> str:
     return f"{session.rpartition('#')[2]}-{changed}"
 
 
+def aside(worktree: str, changed: int) -> str:
+    """Where such a removal moves a folder that is no longer git's."""
+    return f"{worktree}.kept-{changed}"
+
+
 def _remove_worktree(
     ws: Workspace, session: Session, gone: _Gone, force: bool, care: RemovalPolicy, begun: int | None
 ) -> None:
@@ -272,12 +277,13 @@ def _set_aside(session: Session, path: str, gone: _Gone) -> bool:
     integrity.repair(session.source, path)
     if integrity.fault(session.source, path) is None or not integrity.holds_files(path):
         return False
-    number, aside = 1, f"{path}.kept"
-    while os.path.lexists(aside):
-        number += 1
-        aside = f"{path}.kept-{number}"
-    os.rename(path, aside)
-    gone.kept.append(f"folder {aside}")
+    place = aside(path, session.changed)
+    if os.path.lexists(place):  # by this very removal, and the folder is there again: whose it is, nobody knows
+        raise Conflict(
+            f"{path} holds files, and {place} is there already", hint=f"move one of them away: ls -a {place}"
+        )
+    os.rename(path, place)
+    gone.kept.append(f"folder {place}")
     return True
 
 
@@ -301,8 +307,11 @@ def _rescue(session: Session, repository: Repository, gone: _Gone, name: str, *,
 
 def _take_over(ws: Workspace, session: Session, gone: _Gone, name: str) -> None:
     """Add what an interrupted removal had done but not recorded."""
-    if session.worktree is not None and not os.path.isdir(session.worktree):
-        gone.worktree = session.worktree
+    path = session.worktree or ""
+    if os.path.isdir(place := aside(path, session.changed)):
+        gone.kept.append(f"folder {place}")
+    elif path and not os.path.isdir(path):
+        gone.worktree = path
     repository = _clone(ws, session)
     for branch in rescue.made(repository.path, name) if repository is not None else []:
         gone.name_rescue(branch)

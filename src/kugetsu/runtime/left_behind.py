@@ -114,7 +114,11 @@ def _kept(ws: Workspace, worktree: str, left: dict[str, Any], host: str, silent:
         found.append({**nothing, "commits": 1, "problem": redact("; ".join(problems), limit=_REASON_LENGTH)})
     if gone and not found:
         nothing["problem"] = "the worktree is gone"
-    return found or [nothing]
+    found = found or [nothing]
+    if "removal" in left and os.path.isdir(place := destroy.aside(worktree, left["removal"])):
+        why = "it was no longer a worktree when it was to be removed"
+        found.append({**nothing, "worktree": place, "commits": 1, "problem": why})
+    return found
 
 
 def _repository(session: str) -> str:

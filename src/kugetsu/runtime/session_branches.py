@@ -17,7 +17,7 @@ def prepared(ws: Workspace, session: str, worktree: str) -> tuple[list[Base], st
         if event["type"] != "session.prepared" or data["worktree"] != worktree:
             continue
         if host_id.is_own(ws, data.get("host")):
-            source, branch = data["source"], data["branch"]
+            source, branch = data["source"] or source, data["branch"]
             if branch:
                 base = Base(branch, data["base_branch"] or "", data["base_commit"] or "")
                 bases.setdefault(branch, base)
