@@ -10,8 +10,13 @@ from typing import Any
 
 import pytest
 
+from kugetsu.model import clock
 from kugetsu.model.errors import LogUnreachable
 from kugetsu.runtime import log_sharing
+from kugetsu.runtime.doctor import shared_log
+from kugetsu.runtime.doctor.context import Context
+from kugetsu.runtime.query import contact
+from kugetsu.runtime.workspace import open_workspace
 from runtime.stage import UNTIL_GO, Stage
 from runtime.supervised import eventually
 from runtime.test_membership import bare_stage, enqueue, first, stage
@@ -78,3 +83,40 @@ def test_a_password_changed_and_a_role_revoked_while_an_agent_works(
     postgres.run(f"GRANT kugetsu_writer TO {ROLE}")
     assert first.finished(enqueue(first.ws, 2)) == "completed"
     assert [task.id for task in first.state.tasks.values()] == [q1, "q2"], "nothing that was refused is there"
+
+
+FULL = """
+CREATE FUNCTION kugetsu.no_room() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END $$;
+CREATE TRIGGER no_room BEFORE INSERT ON kugetsu.events FOR EACH STATEMENT EXECUTE FUNCTION kugetsu.no_room()
+"""
+
+
+def test_a_database_that_is_read_and_takes_nothing_is_told(first: Stage, database: str, postgres: Any) -> None:
+    """A full disk of the server, as the server says it: it answers, beats get through, and no append does."""
+
+    def told() -> str | None:
+        known = contact.known(first.ws.paths, first.state, clock.now())
+        return f"{known.lack}: {known.trouble}" if known.lack is not None else None
+
+    def found() -> dict[str, str | None]:
+        checked = shared_log.check(Context(first.ws.paths, os.environ, "kugetsu doctor"))
+        return {one.name: one.fix for one in checked if one.level == "problem"}
+
+    name = database.rpartition("dbname=")[2]
+    first.agent(UNTIL_GO)
+    first.start_daemon()
+    q1 = enqueue(first.ws, 1)
+    first.at_work(f"{q1}.1")
+    assert eventually(lambda: contact.known(first.ws.paths, first.state, clock.now()).silent), "the relay is there"
+    postgres.run(FULL, name)
+    command = open_workspace({**os.environ, "KUGETSU_DIR": str(first.directory)}, "kugetsu")  # through the relay
+    with pytest.raises(LogUnreachable, match="is full"):
+        enqueue(command, 2)
+    command.close()
+    assert eventually(lambda: (told() or "").startswith("refused: the disk of the database is full"))
+    assert found() == {"appends": "free space there, then try again"}
+    first.go()
+    postgres.run("DROP TRIGGER no_room ON kugetsu.events", name)
+    assert first.finished(q1) == "completed"
+    assert eventually(lambda: told() is None) and found() == {}

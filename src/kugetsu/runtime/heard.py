@@ -24,8 +24,8 @@ _MOST_BYTES = 1 << 20
 class Heard:
     """``at``: when the database last answered, by the clock that the hosts agree on, and ``silent``: for how many
     seconds each host had been silent then. ``mirrored``: until when the mirror was up to date. ``trouble``: why that is
-    not now, and ``remedy``; None if it is, as far as the relay knows. ``refused``: why the database takes nothing from
-    this host, though it answers."""
+    not now; None if it is, as far as the relay knows. ``refused``: why the database takes nothing from this host,
+    though it answers. ``remedy`` is for the trouble, else for that."""
 
     at: str | None = None
     mirrored: str | None = None

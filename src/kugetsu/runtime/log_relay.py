@@ -40,7 +40,7 @@ class LogRelay(DaemonChild):
         # These two try again by themselves, and say at once that the database is away.
         self._keeper = Keeper(folder, lambda: database_of(folder, patience=0.0), SEGMENT_BYTES, self._wake)
         self._database = database_of(folder, patience=0.0)
-        self._relay = Relay(folder, lambda: database_of(folder))
+        self._relay = Relay(folder, lambda: database_of(folder), self._wake)
         self._unsynced = Trouble(self.write)
         self._unheard = Trouble(self.write)
         self._next_beat = 0.0
@@ -99,15 +99,16 @@ class LogRelay(DaemonChild):
         """Keep what is known for the commands that only read; on a full disk they show what was known before."""
         trouble = self._keeper.trouble or self._beat_trouble
         synced = self._keeper.synced
+        refusal = self._refusal or self._relay.refused()
         known = Heard(
             at,
             synced or self._heard.mirrored,
             silent,
             redact(trouble.message) if trouble is not None else None,
-            trouble.hint if trouble is not None else None,
-            redact(self._refusal.message) if self._refusal is not None else None,
+            trouble.hint if trouble is not None else refusal.hint if refusal is not None else None,
+            redact(refusal.message) if refusal is not None else None,
         )
-        if (known.at, known.trouble) == (self._heard.at, self._heard.trouble):
+        if all(getattr(known, name) == getattr(self._heard, name) for name in ("at", "trouble", "refused")):
             return
         with suppress(OSError):
             heard.write(self._ws.paths.leases, known)

@@ -31,19 +31,33 @@ _SEND_SECONDS = 2.0
 
 _CHUNK = 256 * 1024
 
+_REFUSED_SECONDS = 60.0
+"""How long the last append counts as refused when none comes after it."""
+
 
 class Relay:
-    """The socket and the thread that serves it. Raises OSError if the socket cannot be made."""
+    """The socket and the thread that serves it, which calls ``changed`` when `refused` does. Raises OSError if the
+    socket cannot be made."""
 
-    def __init__(self, directory: str, database: Callable[[], Database]) -> None:
+    def __init__(
+        self, directory: str, database: Callable[[], Database], changed: Callable[[], None] = lambda: None
+    ) -> None:
+        self._changed = changed
         self._database = database()
         self._requests: dict[socket.socket, bytearray] = {}
         self._holder: socket.socket | None = None
         self._held_until = 0.0
+        self._refused: tuple[float, KugetsuError] | None = None
         self._stopped, self._stop = os.pipe2(os.O_CLOEXEC)
         self._path, self._listener = _listening(directory)
         self._thread = threading.Thread(target=self._serve, name="kugetsu-log-relay", daemon=True)
         self._thread.start()
+
+    def refused(self) -> KugetsuError | None:
+        """Why the database has just refused an append, though it may answer: its disk is full, say. None after one that
+        it took, and after a while without any."""
+        refused = self._refused
+        return refused[1] if refused is not None and time.monotonic() - refused[0] < _REFUSED_SECONDS else None
 
     def stop(self) -> None:
         """Take no more requests; what is being done is done first."""
@@ -121,9 +135,14 @@ class Relay:
             lines = [line.encode() for line in request["lines"]]
             fence = Fence(*request["fence"]) if "fence" in request else None
             holds = held and request["held"]
-            missing = self._database.append(
-                at, lines, held=holds, again=request["again"], fence=fence, within=request.get("within")
-            )
+            try:
+                missing = self._database.append(
+                    at, lines, held=holds, again=request["again"], fence=fence, within=request.get("within")
+                )
+            except KugetsuError as error:
+                self._note((time.monotonic(), error))
+                raise
+            self._note(None)
             return {"done": missing is None, "lines": texts(missing or [])}
         if request["do"] == "hold":
             held_lines = self._database.hold(at)
@@ -132,6 +151,11 @@ class Relay:
             return {"lines": None if held_lines is None else texts(held_lines)}
         tail = self._database.tail(at, request.get("most", PAGE))
         return {"lines": texts(tail.lines), "head_seq": tail.head.seq, "head_sha": tail.head.sha}
+
+    def _note(self, refused: tuple[float, KugetsuError] | None) -> None:
+        before, self._refused = self._refused, refused
+        if (before is None) != (refused is None):
+            self._changed()
 
     def _end_hold(self) -> None:
         self._holder = None

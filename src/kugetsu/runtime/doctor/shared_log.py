@@ -9,7 +9,7 @@ from kugetsu.log.files.segments import is_shared
 from kugetsu.model.errors import KugetsuError, LogUnreachable
 from kugetsu.model.plural import counted
 from kugetsu.model.settings import SHARED
-from kugetsu.runtime import liveness, membership
+from kugetsu.runtime import heard, liveness, membership
 from kugetsu.runtime.doctor.beside import running
 from kugetsu.runtime.doctor.context import Context
 from kugetsu.runtime.doctor.finding import Finding, Found
@@ -58,6 +58,8 @@ def check(context: Context) -> Iterator[Finding]:
     yield from _time_to_live(context, asked)
     yield from _mirror(context, own, asked)
     yield from _relay(context)
+    if not asked.closed and not asked.too_old:
+        yield from _refused(context)
 
 
 def _role(asked: Health) -> Iterator[Finding]:
@@ -180,3 +182,10 @@ def _relay(context: Context, does: str = "") -> Iterator[Finding]:
     state = context.state()
     if state is not None and liveness.daemon(context.paths, state):
         yield running(context, found, RelaySupervisor, does)
+
+
+def _refused(context: Context) -> Iterator[Finding]:
+    """What no question tells, but an append that was refused: the disk of the database is full, say."""
+    known = heard.read(context.paths.leases)
+    if known.refused is not None and known.trouble is None and RELAY.alive(context.paths):
+        yield found.problem("appends", known.refused, _without_doctor(known.remedy or ""))
