@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from kugetsu.log.shared import marker
 from kugetsu.log.shared.marker import Marker
 from kugetsu.log.shared.opening import database_of
 from kugetsu.model import clock
-from kugetsu.runtime import daemon, host_clock, host_id, host_lease, membership
+from kugetsu.runtime import daemon, daemon_child, host_clock, host_id, host_lease, membership
 from kugetsu.runtime.facts import claim_facts
 from kugetsu.runtime.workspace import Workspace
 from property.simulation import PROCESS, World
@@ -74,6 +75,15 @@ def test_a_clock_that_is_set_while_the_host_works_moves_nothing(
     before = clock.now()
     skew(monkeypatch, 5 * HOUR)
     assert 0 <= clock.seconds_between(before, clock.now()) < HOUR
+
+
+def test_the_lines_of_the_daemons_log_are_all_of_the_machines_own_clock(bare_stage: Stage) -> None:
+    clock.follow(lambda: 0)  # 1970, the hosts agree
+    bare_stage.ws.paths.make(bare_stage.ws.paths.logs)
+    daemon_child.write_line(bare_stage.ws, "relay", "some text")
+    at, *words = Path(bare_stage.ws.paths.logs, "daemon.log").read_text().split()
+    assert words == ["INFO", "relay:", "some", "text"]
+    assert abs(datetime.fromisoformat(at).timestamp() - time.time()) < HOUR
 
 
 def test_a_daemon_asks_for_the_time_before_it_records_that_it_started(

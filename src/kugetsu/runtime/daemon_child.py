@@ -12,7 +12,6 @@ from contextlib import suppress
 
 from kugetsu.domain.events import Event, Identity
 from kugetsu.log.files.watch import Watch
-from kugetsu.model import clock
 from kugetsu.model.errors import KugetsuError
 from kugetsu.redaction.funnel import redact
 from kugetsu.runtime import liveness, log_lines
@@ -187,8 +186,7 @@ def write_line(ws: Workspace, name: str, text: str) -> None:
     with suppress(OSError):
         fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            now = clock.now()
-            os.write(fd, f"{now[:23]}Z INFO {name}: {log_lines.harmless(text)}\n".encode("utf-8", "replace"))
+            os.write(fd, f"{log_lines.stamp()} INFO {name}: {log_lines.harmless(text)}\n".encode("utf-8", "replace"))
         finally:
             os.close(fd)
 

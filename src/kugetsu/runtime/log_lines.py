@@ -13,6 +13,14 @@ def harmless(text: str) -> str:
     return line if line.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
 
 
+def stamp() -> str:
+    """The time for a line of a log file, of this machine's own clock: so that the lines of all processes that write
+    into one file stand in their order, whatever other hosts agree on."""
+    from datetime import datetime  # the daemon's children, not commands
+
+    return datetime.now().astimezone().isoformat(timespec="milliseconds")
+
+
 def note(text: str) -> None:
     """Write a text to standard error, `harmless`: a process without a terminal has a log file there."""
     print(harmless(text), file=sys.stderr, flush=True)

@@ -57,7 +57,7 @@ class Notifier(DaemonChild):
                     os.replace(self._log_path, self._log_path + ".1")
             fd = os.open(self._log_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
-                os.write(fd, f"{clock.now()} {log_lines.harmless(text)}\n".encode("utf-8", "replace"))
+                os.write(fd, f"{log_lines.stamp()} {log_lines.harmless(text)}\n".encode("utf-8", "replace"))
             finally:
                 os.close(fd)
 
