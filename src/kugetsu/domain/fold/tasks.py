@@ -1,4 +1,4 @@
-"""Folds the events of tasks: queued, held, retried, parked, finished, retired."""
+"""Folds the life of a task: queued, held, retried, parked, finished, requeued, retired."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from kugetsu.domain.fold.usage import FORGIVING
 from kugetsu.domain.machines import FINISHED_TASK, step
 from kugetsu.domain.state import (
     BRANCH,
-    EVERYTHING,
     FINISHED_KEPT,
     FORGE,
     SETUP,
@@ -92,24 +91,7 @@ def queued(event: Event) -> Task:
     return task
 
 
-def task_moved(state: State, event: Event) -> None:
-    """Fold of ``task.moved``."""
-    data = event["data"]
-    priority, order, after = data["priority"], data["order"], data.get("after")
-    task = state.tasks.get(event["task"])
-    if task is None or task.state not in ("pending", "parked"):
-        state.violate(event["seq"], f"task.moved names {event['task']}, which is not waiting")
-        return
-    task.priority = priority
-    task.order = order
-    if after is not None:
-        _forget_earlier(state, task)
-        task.after = list(after)
-        for earlier in task.after:
-            state.successors.setdefault(earlier, []).append(task.id)
-
-
-def _forget_earlier(state: State, task: Task) -> None:
+def forget_earlier(state: State, task: Task) -> None:
     """Remove the task from the successors of those it came after; some may have left uncompleted."""
     for earlier in task.after:
         if earlier in state.successors:
@@ -200,51 +182,19 @@ def task_resumed(state: State, event: Event) -> None:
     if why in FORGIVING:
         task.outage = ""
     if task.parked_for == "progress" and why in FORGIVING:
-        _forgive(state, task.session)
+        forgive(state, task.session)
     session = state.sessions.get(task.session)
     if task.parked_for == SETUP and why in FORGIVING and session is not None:
         session.set_up = None  # its failures are counted anew
     task.parked_for = None
 
 
-def hold_lifted(state: State, event: Event) -> None:
-    """Fold of ``hold.lifted``."""
-    gate, subject, by = event["data"]["gate"], event["data"]["subject"], event["data"].get("by")
-    if gate == "provider":
-        state.limits.pop(subject, None)
-        if by is not None:
-            _tell_apart(state, by)
-    else:
-        _forgive(state, subject)
-
-
-def _tell_apart(state: State, by: str) -> None:
-    """An attempt of the task ``by`` ended an outage: if the others meet it again, the fault is their own."""
-    from kugetsu.domain import outages
-
-    for task in state.tasks.values():
-        if task.outage == outages.MET:
-            task.outage = outages.OWN if task.id != by else ""
-
-
-def hold_restored(state: State, event: Event) -> None:
-    """Fold of ``hold.restored``."""
-    data = event["data"]
-    gate, subject, until, task, fruitless = (data[name] for name in ("gate", "subject", "until", "task", "fruitless"))
-    if gate == "provider":
-        state.limits[subject] = {"until": until, "at": event["at"], "seq": event["seq"], "task": task}
-        if "outage" in data:
-            state.limits[subject] |= {"outage": data["outage"], "reason": ""}
-    else:
-        _set_no_progress_runs(state, subject, fruitless)
-
-
-def _forgive(state: State, key: str) -> None:
+def forgive(state: State, key: str) -> None:
     """Reset the issue's runs without progress: a user wants it to continue."""
-    _set_no_progress_runs(state, key, 0)
+    set_no_progress_runs(state, key, 0)
 
 
-def _set_no_progress_runs(state: State, key: str, runs: int) -> None:
+def set_no_progress_runs(state: State, key: str, runs: int) -> None:
     session = state.sessions.get(key)
     if session is not None:
         session.usage.no_progress_runs = runs
@@ -291,7 +241,7 @@ def _finish_task(
     task.acknowledged = 0
     _note_for_intake(state, task)
     _close(state, task)
-    _keep_finished(state, task.id)
+    keep_finished(state, task.id)
     return task
 
 
@@ -302,31 +252,31 @@ def _note_for_intake(state: State, task: Task) -> None:
         intake.task_moved(state, task)
 
 
-def _keep_finished(state: State, task_id: str) -> None:
+def keep_finished(state: State, task_id: str) -> None:
     """Keep the task among the latest finished ones. The oldest of them leaves, but not while an open task depends on
     it; one that failed only moves to those that wait to be acknowledged."""
     finished = state.finished
     finished[task_id] = None
     while len(finished) > FINISHED_KEPT:
-        oldest = next((kept for kept in finished if _unacknowledged(state, kept) or not state.wanted(kept)), None)
+        oldest = next((kept for kept in finished if is_unacknowledged(state, kept) or not state.wanted(kept)), None)
         if oldest is None:
             break
-        if _unacknowledged(state, oldest):
+        if is_unacknowledged(state, oldest):
             del finished[oldest]
             state.unacknowledged[oldest] = None
             if len(state.unacknowledged) > UNACKNOWLEDGED_KEPT:
                 state.unacknowledged_gone += 1
-                _retire(state, next(iter(state.unacknowledged)))
+                retire(state, next(iter(state.unacknowledged)))
         else:
-            _retire(state, oldest)
+            retire(state, oldest)
 
 
-def _unacknowledged(state: State, task_id: str) -> bool:
+def is_unacknowledged(state: State, task_id: str) -> bool:
     task = state.tasks[task_id]
     return task.state == "error" and not task.acknowledged
 
 
-def _retire(state: State, task_id: str) -> None:
+def retire(state: State, task_id: str) -> None:
     """Remove a finished task from the state. Tasks that come after it drop it only if it was completed: an id in their
     ``after`` that the state does not have was never completed."""
     _leave_finished(state, task_id)
@@ -337,7 +287,7 @@ def _retire(state: State, task_id: str) -> None:
     for later in state.successors.pop(task_id, ()):
         if task.state == "completed":
             state.tasks[later].after.remove(task_id)
-    _forget_earlier(state, task)
+    forget_earlier(state, task)
 
 
 def _leave_finished(state: State, task_id: str) -> None:
@@ -377,30 +327,6 @@ def task_requeued(state: State, event: Event) -> None:
         task.reason = task.reason_values = None
 
 
-def task_edited(state: State, event: Event) -> None:
-    """Fold of ``task.edited``."""
-    title = event["data"]["title"]
-    task = state.tasks.get(event["task"])
-    if task is None or task.state not in ("pending", "parked"):
-        state.violate(event["seq"], f"task.edited names {event['task']}, which is not waiting")
-        return
-    task.title = title
-    task.edited = event["seq"]
-
-
-def queue_paused(state: State, event: Event) -> None:
-    """Fold of ``queue.paused``; it replaces an earlier pause of the same."""
-    repository, until = event["data"]["repository"], event["data"]["until"]
-    state.paused[repository or EVERYTHING] = {"until": until, "at": event["at"], "seq": event["seq"]}
-
-
-def queue_resumed(state: State, event: Event) -> None:
-    """Fold of ``queue.resumed``."""
-    repository = event["data"]["repository"] or EVERYTHING
-    if state.paused.pop(repository, None) is None:
-        state.violate(event["seq"], f"queue.resumed: {repository} is not paused")
-
-
 def _recorded(event: Event, record: dict[str, Any]) -> Task:
     """The task that had left the state, as the event records it."""
     task = Task(event["task"], record["kind"], record["issue"], record["title"], record["state"])
@@ -435,40 +361,3 @@ def _bring_back(state: State, task: Task) -> None:
     later = [other.id for other in state.tasks.values() if task.id in other.after]
     if later:
         state.successors[task.id] = later
-
-
-def task_acknowledged(state: State, event: Event) -> None:
-    """Fold of ``task.acknowledged``: one that stayed for that alone is among the latest finished ones again."""
-    failure, task = event["data"]["failure"], state.tasks.get(event["task"])
-    if task is None or task.changed != failure or not _unacknowledged(state, task.id):
-        state.violate(event["seq"], f"task.acknowledged names {event['task']}, which has no such failure")
-        return
-    task.acknowledged = event["seq"]
-    if task.id in state.unacknowledged:
-        del state.unacknowledged[task.id]
-        _keep_finished(state, task.id)
-
-
-def task_unacknowledged(state: State, event: Event) -> None:
-    """Fold of ``task.unacknowledged``."""
-    failure, task = event["data"]["failure"], state.tasks.get(event["task"])
-    if task is None or task.changed != failure or not task.acknowledged:
-        state.violate(event["seq"], f"task.unacknowledged names {event['task']}, which is not acknowledged")
-        return
-    task.acknowledged = 0
-
-
-def queue_acknowledged(state: State, event: Event) -> None:
-    """Fold of ``queue.acknowledged``, and of ``queue.unacknowledged``."""
-    left: int = event["data"]["left"]
-    state.unacknowledged_gone = max(0, left)
-
-
-def queue_cleared(state: State, event: Event) -> None:
-    """Fold of ``queue.cleared``."""
-    for task_id in event["data"]["tasks"]:
-        task = state.tasks.get(task_id)
-        if task is not None and task.state in FINISHED_TASK:
-            _retire(state, task_id)
-        else:
-            state.violate(event["seq"], f"queue.cleared names {task_id}, which is not finished")
