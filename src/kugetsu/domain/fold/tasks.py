@@ -195,6 +195,7 @@ def forgive(state: State, key: str) -> None:
 
 
 def set_no_progress_runs(state: State, key: str, runs: int) -> None:
+    """Set how many runs without progress an issue has: in its session, and in what its tasks keep for the next one."""
     session = state.sessions.get(key)
     if session is not None:
         session.usage.no_progress_runs = runs
@@ -272,6 +273,7 @@ def keep_finished(state: State, task_id: str) -> None:
 
 
 def is_unacknowledged(state: State, task_id: str) -> bool:
+    """Whether a task failed, and nobody has acknowledged it."""
     task = state.tasks[task_id]
     return task.state == "error" and not task.acknowledged
 
