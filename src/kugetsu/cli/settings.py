@@ -15,7 +15,8 @@ from kugetsu.host.config_file import set_value, unset_value
 from kugetsu.host.paths import Paths
 from kugetsu.model.errors import BadInput, LogUnreachable, NotSetUp
 from kugetsu.model.plural import listed
-from kugetsu.model.settings import OF_REPOSITORY, SETTINGS, known, require_own, require_servers
+from kugetsu.model.setting_checks import require_own, require_servers
+from kugetsu.model.settings import OF_REPOSITORY, SETTINGS, known
 from kugetsu.redaction.funnel import redact
 from kugetsu.runtime import host_id
 from kugetsu.runtime.query import subjects

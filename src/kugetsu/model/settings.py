@@ -8,11 +8,11 @@ from __future__ import annotations
 from kugetsu.model import setting_kinds as kinds
 from kugetsu.model.errors import BadInput
 from kugetsu.model.record import record
-from kugetsu.model.servers import check_name, check_new_url, names_a_server, parse_servers
+from kugetsu.model.servers import parse_servers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     Value = str | int | float | bool | dict[str, str]
 
@@ -387,49 +387,6 @@ def text_of(value: Value) -> str:
     if isinstance(value, dict):
         return " ".join(f"{name}={url}" for name, url in value.items())
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def shared_text(key: str, text: str) -> str:
-    """What a setting of `SHARED` is, from what somebody wrote; empty for none. Raises BadInput."""
-    setting = SHARED[key]
-    try:
-        return text_of(setting.read(text)) if text else ""
-    except ValueError as error:
-        raise BadInput(
-            f"{key}={shown(text)}: {error}", f"{setting.help}; default: {setting.default or '(empty)'}"
-        ) from error
-
-
-def require_own(key: str) -> None:
-    """Raise BadInput for a setting of which a repository has no value of its own."""
-    if key not in OF_REPOSITORY:
-        raise BadInput(f"{key} is not a setting of one repository", f"for all of them: kugetsu config set {key} VALUE")
-
-
-def require_servers(key: str, value: str, servers: Mapping[str, str], default: str) -> None:
-    """What is asked of the git servers when they are written, as `kugetsu server` asks it: URLs without a password, and
-    a default server that is one. ``servers`` and ``default`` are those of before. Raises BadInput.
-
-    A file that says otherwise is still read: a setting that somebody wrote must not keep every command from working.
-    """
-    if key == "DEFAULT_GIT_SERVER" and value:
-        try:
-            name = check_name(value)
-        except ValueError as error:
-            raise BadInput(str(error), "name a host, or a name of GIT_SERVERS: kugetsu server list") from error
-        if not names_a_server(name, servers):
-            said = f"{name} is neither a host nor a name of GIT_SERVERS"
-            raise BadInput(said, f"kugetsu server add {name} URL, then: kugetsu server default {name}")
-    elif key == "GIT_SERVERS":
-        try:
-            new = parse_servers(value)
-            for url in new.values():
-                check_new_url(url)
-        except ValueError as error:
-            raise BadInput(f"GIT_SERVERS: {error}", "write it as NAME=https://git.example.com") from error
-        if names_a_server(default, servers) and not names_a_server(default, new):
-            said = f"GIT_SERVERS without {default}: that is the default server"
-            raise BadInput(said, "set another one first: kugetsu server default NAME")
 
 
 def about_unknown(key: str) -> str:

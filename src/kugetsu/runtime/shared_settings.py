@@ -10,7 +10,8 @@ from kugetsu.domain.state import State
 from kugetsu.log.files.segments import is_shared
 from kugetsu.model.errors import Conflict
 from kugetsu.model.record import value
-from kugetsu.model.settings import SHARED, shared_text
+from kugetsu.model.setting_checks import shared_text
+from kugetsu.model.settings import SHARED
 from kugetsu.runtime.workspace import Workspace
 
 
