@@ -156,7 +156,7 @@ def test_without_a_daemon_a_command_says_that_it_goes_the_slow_way(ready: Comman
     assert queued.code == 0
     assert "queue-daemon start" in queued.err
     stale = ready("queue", "list")
-    assert "no daemon keeps this host's mirror up to date" in stale.err
+    assert "no daemon keeps this host's mirror up to date" in " ".join(stale.err.split())
     shown = ready("status")
     assert shown.err == "" and "no daemon keeps this host's" in " ".join(shown.out.split())
     started = ready("queue-daemon", "start")

@@ -52,6 +52,15 @@ def test_agents_of_other_hosts_stand_below_this_hosts_slots() -> None:
     assert any("1/2" in line or "1 of 2" in line for line in shown(world, facts[ONE])), "its own slots"
 
 
+def test_what_is_only_on_a_lost_host_fits_the_screen() -> None:
+    work = {"session": "git.example.com/owner/project#142", "branch": "fix/issue-142", "head": "a" * 40}
+    work["worktree"] = "/home/ben/.kugetsu/worktrees/git.example.com+owner+project+142"
+    host = {"name": "two", "state": "lost", "here": False, "used": 0, "cap": 1, "heard_seconds": None, "labels": []}
+    shown = view.listed(Screen(width=80), [{**host, "rests": False, "only_there": [work]}])
+    assert all(len(line) <= 80 for line in shown)
+    assert work["worktree"] in "\n".join(shown), "a path stays in one piece"
+
+
 def test_a_list_names_the_host_of_a_base_session() -> None:
     world = World()
     world.do(partial(hosts.join, host=TWO, term=1, name="two", labels=[], cap=2))

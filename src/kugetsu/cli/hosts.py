@@ -27,7 +27,7 @@ def _list(call: Call) -> int:
     if not call.json:
         lack = view.lack(known, call.screen.now)
         if lack is not None and rows:
-            call.note(lack[2])
+            call.note(lack[2], words=True)
         if not rows:
             call.note("the log is this host's own: kugetsu help many-hosts")
     return 0

@@ -34,5 +34,5 @@ def show(note: Callable[..., None], command: str, ws: Workspace, now: str) -> No
         return
     lack = hosts.lack(contact.known(ws.paths, state, now), now)
     if lack is not None:
-        note(lack[2])
+        note(lack[2], words=True)
         note(f"hint: {lack[3]}")

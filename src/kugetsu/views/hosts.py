@@ -154,7 +154,7 @@ def listed(screen: Screen, rows: list[dict[str, Any]]) -> list[str]:
         for row in rows
     ]
     left = [f"only on {line(row['name'])}: {work_left(one)}" for row in rows for one in row["only_there"]]
-    return [*table(screen, heads, shown), *left]
+    return [*table(screen, heads, shown), *screen.folded(left, words=True)]
 
 
 def _state(row: dict[str, Any]) -> str:
