@@ -167,14 +167,12 @@ def _attention(
     found += _paused(state, facts)
     found += _undelivered(state)
     found += _usage_limit(state, waiting, facts)
-    found += _broken_sessions(state)
-    found += _unsaved(state)
-    found += _loops(state)
-    found += _unverified(state)
+    of_sessions, notes = _sessions(state)
+    found += of_sessions
     found += _labels(state)
     found += _unready(state, waiting, facts)
     found += _errors(state)
-    return [*found, *_held(state, waiting, facts), *_notes(state)]
+    return [*found, *_held(state, waiting, facts), *notes]
 
 
 def _entry(subject: str, state: str, text: str, command: str) -> Attention:
@@ -185,61 +183,17 @@ def _first(state: State) -> str:
     return f"event {state.violations[0]['seq']}: {state.violations[0]['text']}"
 
 
-def _broken_sessions(state: State) -> list[Attention]:
-    broken = [session for session in state.sessions.values() if session.state == "broken"]
-    return [
-        _entry(session.key, "broken", session.reason or "", f"kugetsu history {session.key}")
-        for session in broken[-LISTED:]
-    ]
+def _sessions(state: State) -> tuple[list[Attention], list[Attention]]:
+    """The sessions in which something is to be done, and those of which something is odd."""
+    sessions = state.sessions.values()
+    if not any(one.state == "broken" or one.unsaved or one.notes or one.verified for one in sessions) and not any(
+        loop["held"] is not None for loop in state.loops.values()
+    ):
+        return [], []
+    from kugetsu.views import session_attention
 
-
-def _unsaved(state: State) -> list[Attention]:
-    """Sessions whose latest failed attempt left work that no rescue branch has: the next attempt saves it first."""
-    unsaved = [session for session in state.sessions.values() if session.unsaved]
-    return [
-        _entry(
-            session.key,
-            "unsaved",
-            f"work of {session.unsaved['attempt']} could not be saved: {session.unsaved['reason']}",
-            f"git -C {session.worktree} status",
-        )
-        for session in unsaved[-LISTED:]
-        if session.unsaved is not None
-    ]
-
-
-def _loops(state: State) -> list[Attention]:
-    """Pull requests whose feedback no turn answers any more."""
-    if not any(loop["held"] is not None for loop in state.loops.values()):
-        return []
-    from kugetsu.domain import loops
-    from kugetsu.model import result_words
-
-    held = [(key, brake) for key in state.loops if (brake := loops.held(state, key)) is not None]
-    return [
-        _entry(key, "needs you", result_words.held(brake["code"], brake["values"]), f"kugetsu why {key}")
-        for key, brake in held[-LISTED:]
-    ]
-
-
-def _unverified(state: State) -> list[Attention]:
-    """Work of which nobody knows what it is worth before a person acts: its verification is not tried again."""
-    if not any(session.verified is not None for session in state.sessions.values()):
-        return []
-    from kugetsu.domain import verification
-    from kugetsu.model import result_words
-
-    left = [session for session in state.sessions.values() if verification.is_for_a_person(session)]
-    return [
-        _entry(
-            session.key,
-            "needs you",
-            result_words.unverified(known, known["tries"]),
-            result_words.next_verification(known["code"], session.key),
-        )
-        for session in left[-LISTED:]
-        if (known := session.verified) is not None
-    ]
+    to_do, odd = session_attention.to_do(state, LISTED), session_attention.noted(state, LISTED)
+    return [_entry(*row) for row in to_do], [_entry(*row) for row in odd]
 
 
 def _labels(state: State) -> list[Attention]:
@@ -259,15 +213,6 @@ def _unready(state: State, waiting: list[Task], facts: ClaimFacts) -> list[Atten
     from kugetsu.views import unready
 
     return [_entry(*row) for row in unready.attention(state, parked, facts, LISTED)]
-
-
-def _notes(state: State) -> list[Attention]:
-    """What is odd about a session's latest attempt: a hook that failed, a server not reached, tool calls refused."""
-    noted = [session for session in state.sessions.values() if session.notes]
-    return [
-        _entry(session.key, "noted", "; ".join(session.notes), f"kugetsu history {session.key}")
-        for session in noted[-LISTED:]
-    ]
 
 
 def _paused(state: State, facts: ClaimFacts) -> list[Attention]:
