@@ -221,6 +221,35 @@ def test_a_host_waits_for_no_other_that_cannot_start_the_task(world: World) -> N
     assert held(world, needs, TWO) is None
 
 
+def meet(world: World, task: str, host: str) -> None:
+    """An attempt of the task on that host, whose agent cannot be started."""
+    claim(world, task, host)
+    attempt = world.state.tasks[task].attempt
+    assert attempt is not None
+    ended = Ending("fail", "unavailable", "no such program", gate="agent", remedy="kugetsu doctor")
+    world.do(lambda state: attempts.finish(state, attempt, ended, world.outcome_facts()))
+
+
+def test_an_agent_that_cannot_be_started_holds_back_its_own_host_only(world: World) -> None:
+    first, second, third = (enqueue(world, number) for number in range(3))
+    meet(world, first, ONE)
+    assert held(world, second, ONE) == "outage" and held(world, second, TWO) is None
+    claim(world, second, TWO)
+    assert held(world, third, ONE) == "outage", "what runs on the other one tests nothing"
+    world.now = clock.add_seconds(world.now, 3600.0)
+    assert held(world, third, ONE) is None, "it is tried again there"
+    meet(world, third, ONE)
+    assert [limit["outage"]["times"] for limit in world.state.limits.values()] == [2]
+    assert held(world, enqueue(world, 3), ONE) == "outage"
+
+
+def test_what_two_hosts_meet_holds_back_all(world: World) -> None:
+    for number, host in ((0, ONE), (1, TWO)):
+        meet(world, enqueue(world, number), host)
+    task = enqueue(world, 2)
+    assert held(world, task, ONE) == "outage" and held(world, task, TWO) == "outage"
+
+
 def test_a_repository_that_is_a_folder_is_only_on_its_host(world: World) -> None:
     given: Any = {"kind": "dev", "issue": "local/work/sample#1", "message": "go", "via": "enqueue"}
     world.do(lambda state: queue.enqueue(state, **given, repository={"path": "/r", "host": ONE}))

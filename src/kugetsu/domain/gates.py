@@ -127,7 +127,7 @@ def _outage(state: State, task: Task, facts: ClaimFacts, gate: str) -> Verdict |
     """The closed gate of an outage; None when the task may start: there is none, or this task probes it."""
     agent = label(task, facts["agent"])
     entry = outages.of(state, agent)
-    if entry is None or entry["outage"]["gate"] != gate:
+    if entry is None or entry["outage"]["gate"] != gate or not outages.holds(entry, facts.get("host")):
         return None
     values = {"agent": agent, "why": entry["reason"], "remedy": entry["outage"]["remedy"] or None}
     probe = outages.probe(state, agent, entry)

@@ -4,7 +4,9 @@ A usage limit ends at a time; an outage ends when somebody has fixed it, which k
 closes (``provider`` or ``agent``) lets one attempt through at a time to probe it, with growing pauses in between. The
 task of such an attempt uses none of its attempts up. The first attempt that gets further opens the gate.
 
-An outage is kept among the usage limits of its agent and model (`State.limits`), as an entry that has ``outage``.
+An outage is kept among the usage limits of its agent and model (`State.limits`), as an entry that has ``outage``. Of
+hosts that share a log, what keeps an agent from being started (the gate ``agent``) is that host's own, until another
+one meets the like: the others go on, and their attempts neither probe nor end it.
 """
 
 from __future__ import annotations
@@ -35,9 +37,18 @@ def of(state: State, label: str | None) -> dict[str, Any] | None:
     return entry if entry is not None and "outage" in entry else None
 
 
+def holds(entry: dict[str, Any], host: str | None) -> bool:
+    """Whether an outage holds back what a host may start."""
+    return entry["outage"].get("host") in (None, host)
+
+
 def probe(state: State, label: str, entry: dict[str, Any]) -> Attempt | None:
     """The live attempt that probes whether the outage has ended: the first one claimed since it was last met."""
-    tries = (one for one in state.attempts.values() if one.label == label and one.claimed > entry["seq"])
+    tries = (
+        one
+        for one in state.attempts.values()
+        if one.label == label and one.claimed > entry["seq"] and holds(entry, one.host)
+    )
     return min(tries, key=lambda one: one.claimed, default=None)
 
 
@@ -61,6 +72,8 @@ def park(state: State, attempt: Attempt, ending: Ending, facts: OutcomeFacts) ->
         # Doubled 64 times, any pause is past the longest; more would overflow a float.
         until = add_seconds(facts["now"], min(first * 2.0 ** min(times - 1, 64), LONGEST_PAUSE))
     outage = {"gate": ending.gate or "provider", "remedy": ending.remedy, "times": times, "until": until}
+    if state.hosts and outage["gate"] == "agent" and (known is None or known["outage"].get("host") == attempt.host):
+        outage["host"] = attempt.host
     return {
         "until": add_seconds(until, OTHERS_FIRST),
         "stated": False,
@@ -75,7 +88,9 @@ def ended_by(state: State, attempt: Attempt, ending: Ending, verdict: str, back:
     """The end of an outage, when the attempt shows that it is over: the tasks that it parked go on. ``back`` is how
     many new_events lie between the attempt's end and the first of these."""
     entry = of(state, attempt.label)
-    if entry is None or attempt.claimed <= entry["seq"] or not _gets_further(attempt, ending, verdict):
+    if entry is None or attempt.claimed <= entry["seq"] or not holds(entry, attempt.host):
+        return []
+    if not _gets_further(attempt, ending, verdict):
         return []
     from kugetsu.domain.new_event import NewEvent  # the gates, which `status` asks, need none
 

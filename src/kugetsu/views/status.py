@@ -271,7 +271,7 @@ def _limit_of(label: str, state: State, waiting: list[Task], facts: ClaimFacts) 
     if limit is None or not waiting:
         return []
     if "outage" in limit:
-        return [_outage(label, limit, facts)]
+        return [_outage(state, label, limit, facts)]
     held = _held_by(state, waiting, facts, ("parked_by_limit", "usage_limit"))
     held = [task for task in held if (task.parked_for or label_of(task, facts_of(task, facts)["agent"])) == label]
     if not held or not gates.pause_lasts(limit["until"], limit["at"], facts["now"]):
@@ -280,14 +280,16 @@ def _limit_of(label: str, state: State, waiting: list[Task], facts: ClaimFacts) 
     return [_entry("usage limit", "parked", text, f"kugetsu why {held[0].id}")]
 
 
-def _outage(label: str, limit: dict[str, Any], facts: ClaimFacts) -> Attention:
+def _outage(state: State, label: str, limit: dict[str, Any], facts: ClaimFacts) -> Attention:
     """What every task would meet: named for as long as no attempt got further, however often it is tried."""
     outage = limit["outage"]
     ahead = gates.pause_lasts(limit["until"], limit["at"], facts["now"])
     again = f"again {times.ahead(limit['until'], facts['now'])}" if ahead else "being tried again"
     tried = counted(outage["times"], "try")
     remedy = outage["remedy"] or f"kugetsu queue lift {label}"
-    return _entry(outage["gate"], "parked", f"{limit['reason']}; {tried}, {again}", remedy)
+    host = state.hosts.get(outage.get("host", ""))
+    where = f"on {host.name}: " if host is not None else ""
+    return _entry(outage["gate"], "parked", f"{where}{limit['reason']}; {tried}, {again}", remedy)
 
 
 def _errors(state: State) -> list[Attention]:

@@ -96,12 +96,14 @@ class TaskRetried(TypedDict):
 
 class Outage(TypedDict):
     """A failure that every task would meet: a refused key, a program that cannot be started. It closes the ``gate``
-    (``provider`` or ``agent``) ``until`` an attempt tries again; it was met ``times`` times; ``remedy`` ends it."""
+    (``provider`` or ``agent``) ``until`` an attempt tries again; it was met ``times`` times; ``remedy`` ends it. Of
+    several hosts only ``host`` met it, if that is there."""
 
     gate: str
     remedy: str
     times: int
     until: Time
+    host: NotRequired[str]
 
 
 def _parked_by_a_limit(event: Event) -> Event:

@@ -158,6 +158,7 @@ def _meet(state: State, task: Task, limit: str, outage: dict[str, Any], event: E
     entry = {"until": outage["until"], "at": event["at"], "seq": event["seq"], "task": task.id}
     if known is not None:
         later = outage["times"] > known["outage"]["times"] if "outage" in known else outage["until"] > known["until"]
+        later |= "outage" in known and outage.get("host") != known["outage"].get("host")  # another host meets the like
         if not later:
             return
     state.limits[limit] = {**entry, "outage": outage, "reason": event["data"]["reason"]}
