@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from kugetsu.model.errors import GitFailed, KugetsuError
+from kugetsu.runtime.git import remedies
 from kugetsu.runtime.git.child import environment
 from kugetsu.runtime.git.command import ask, git
 from runtime.repos import Place, place, run, sample
@@ -79,3 +80,18 @@ def test_names_that_are_no_text_survive(sample: Place) -> None:
     name = os.fsdecode(b"\xff\xfe")
     (sample.clone / name).write_text("x")
     assert name in git(["status", "--porcelain", "-z"], str(sample.clone))
+
+
+@pytest.mark.parametrize(
+    ("url", "login"),
+    [
+        ("git@git.example.com:owner/project.git", "git@git.example.com"),
+        ("ssh://me@git.example.com:2222/owner/project.git", "-p 2222 me@git.example.com"),
+        ("ssh://git.example.com/owner/project.git", "git@git.example.com"),
+        ("origin", "git@HOST"),
+    ],
+)
+def test_an_unknown_key_of_a_server_is_met_by_a_line_to_type(url: str, login: str) -> None:
+    said = "Host key verification failed.\nfatal: Could not read from remote repository.\n"
+    hint = remedies.hint(["clone", "--", url, "/there"], said)
+    assert hint == f"connect once manually to accept the host's key: ssh -T {login}"

@@ -18,6 +18,11 @@ _OF_SERVERS = ("remote: ", "ERROR: ")  # the second: what a server prints over s
 _NO_REPOSITORY = "check the name and your access, or register a clone: kugetsu init --repo PATH|URL"
 _NO_LOGIN = "git needs credentials: kugetsu env set GITEA_TOKEN (or GITHUB_TOKEN), a credential helper, or an ssh URL"
 
+#: `ssh://git@host:2222/path`, or `git@host:path` as of scp.
+_SSH_URL = re.compile(
+    r"ssh://(?P<user>[\w.-]+@)?(?P<host>[\w.-]+)(?::(?P<port>\d+))?/|(?P<scp_user>[\w.-]+@)(?P<scp>[\w.-]+):"
+)
+
 # Read in lines of git and of servers.
 _MISSING = (
     ("Repository not found", _NO_REPOSITORY),
@@ -46,7 +51,7 @@ _REMOTE = (
 )
 # Read in every line of a command that talks to a server: ssh has no mark of its own.
 _SSH = (
-    ("Host key verification failed", "connect once manually to accept the host's key: ssh -T git@HOST"),
+    ("Host key verification failed", "connect once manually to accept the host's key: ssh -T {login}"),
     ("Permission denied (", "add your ssh key to the server, or to ssh-agent: ssh-add"),
     ("ssh: Could not resolve hostname", "check the network and the server's name (setting GIT_SERVERS)"),
     ("ssh: connect to host", "check that the server is running, and its URL (setting GIT_SERVERS)"),
@@ -69,7 +74,22 @@ def hint(args: Sequence[str], error_output: str) -> str | None:
     if _subcommand(args) not in _REMOTE_COMMANDS:
         return _first(_LOCAL, text)
     theirs = _lines(error_output, (*_OF_GIT, *_OF_SERVERS))
-    return _first(_MACHINE, text) or _first(_SSH, error_output) or _first(_REMOTE, theirs)
+    found = _first(_MACHINE, text) or _first(_SSH, error_output) or _first(_REMOTE, theirs)
+    return found.replace("{login}", _login(args)) if found is not None else None
+
+
+def _login(args: Sequence[str]) -> str:
+    """What ssh is to be told to log in where a command of git would."""
+    for word in args:
+        found = _SSH_URL.match(word)
+        if found is not None:
+            user, host, port = (
+                found["user"] or found["scp_user"] or "git@",
+                found["host"] or found["scp"],
+                found["port"],
+            )
+            return f"-p {port} {user}{host}" if port else f"{user}{host}"
+    return "git@HOST"
 
 
 def is_missing(args: Sequence[str], error_output: str) -> bool:
