@@ -14,11 +14,14 @@ import pytest
 
 from kugetsu.domain.decide import claims
 from kugetsu.host import host_file
+from kugetsu.model import clock
 from kugetsu.model.errors import KugetsuError
 from kugetsu.runtime import daemon_control, host_id, liveness, reconcile, stop_attempt
 from kugetsu.runtime.facts import claim_facts
 from kugetsu.runtime.process import identity, lease, termination, tree
+from kugetsu.runtime.query import points
 from kugetsu.runtime.workspace import Workspace, open_workspace
+from kugetsu.views import status
 from runtime import repos
 from runtime.stage import COMMIT, UNTIL_GO, Stage, bare_stage, stage
 from runtime.supervised import ended
@@ -282,6 +285,10 @@ def test_a_copy_of_the_directory_takes_nobodys_daemon_for_its_own(stage: Stage, 
         shutil.rmtree(copy.paths.leases)
     assert liveness.original(copy.paths, copy.state()) == stage.ws.paths.root
     assert not daemon_control.stop(copy, drain=False), "none of its own runs"
+    assert daemon_control.status(copy).state == "stopped", "nor was one lost"
+    now = points.present(copy, clock.now())
+    shown = status.collect(now.state, copy.paths.root, now.facts, now.probes)
+    assert shown["daemon"]["state"] == "stopped" and shown["attention"] == []
     with pytest.raises(KugetsuError, match=f"is a copy of {stage.ws.paths.root}, whose daemon is running .pid {pid}"):
         daemon_control.start(copy)
     assert reconcile.reconcile(copy) == [] and copy.state().daemon.runs, "nor is it recorded as lost"

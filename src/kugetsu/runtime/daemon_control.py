@@ -48,7 +48,7 @@ def of_state(ws: Workspace, state: State) -> DaemonStatus:
     if running and shown == "lost":  # with its host, which it lets take part again
         shown = "running"
     since = daemon.changed_at or None
-    if shown == "lost" and liveness.daemon_stopped(ws.paths, state) is not None:
+    if shown == "lost" and liveness.is_not_lost(ws.paths, state):
         shown, since = "stopped", None
     pid = daemon.identity["pid"] if running and daemon.identity is not None else None
     return DaemonStatus(running, pid, since, shown)

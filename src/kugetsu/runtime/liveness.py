@@ -79,6 +79,12 @@ def original(paths: Paths, state: State) -> str | None:
     return os.path.dirname(folder)
 
 
+def is_not_lost(paths: Paths, state: State) -> bool:
+    """Whether a daemon that the log has as running, and that does not live here, is not lost all the same: it stopped,
+    which is not recorded yet, or it is that of the directory of which this one is a copy."""
+    return daemon_stopped(paths, state) is not None or original(paths, state) is not None
+
+
 def require_original(paths: Paths, state: State) -> None:
     """Raise Conflict if this directory is a copy of one whose daemon lives: both would work on the same tasks, in the
     same worktrees, and one would end what the other one runs."""

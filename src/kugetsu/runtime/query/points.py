@@ -44,7 +44,7 @@ LOOKS = (1000, 20_000, 400_000)
 @record
 class Probes:
     """What the log cannot know: which processes live (None: unknown), what the agents do, what is odd about the
-    settings; and whether the daemon stopped in order, which the log does not have yet."""
+    settings; and whether the daemon, which does not live here, stopped or is another directory's: it is not lost."""
 
     alive: Callable[[Attempt], bool | None]
     daemon_alive: bool
@@ -97,7 +97,7 @@ def present(ws: Workspace, now: str) -> Point:
         daemon_alive=facts["dispatcher"] == "daemon",
         progress=lambda attempt: liveness.progress(ws, state, attempt),
         warnings=ws.config.warnings(),
-        daemon_stopped=facts["dispatcher"] != "daemon" and liveness.daemon_stopped(ws.paths, state) is not None,
+        daemon_stopped=facts["dispatcher"] != "daemon" and liveness.is_not_lost(ws.paths, state),
     )
     return Point(state, now, facts, None, probes)
 
