@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import shutil
@@ -69,14 +70,22 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return min(2 * cores, 16)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Let the collector pass by what lives to the end: 13,000 tests, which forked processes would copy as well."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _decisions_are_taken_twice() -> None:
     twice.install()
 
 
 @pytest.fixture(autouse=True)
-def _leaves_the_environment_as_it_was() -> Iterator[None]:
-    """Fail a test that changes the environment of those after it: what they start would carry another's mark."""
+def _leaves_the_process_as_it_was() -> Iterator[None]:
+    """Fail a test that changes the environment of those after it (what they start would carry another's mark), or ends
+    the servers that all share."""
     before = dict(os.environ)
     yield
     after = dict(os.environ)
@@ -86,7 +95,9 @@ def _leaves_the_environment_as_it_was() -> Iterator[None]:
             os.environ[name] = before[name]
         else:
             del os.environ[name]
+    ended = forkserver.forget_ended()
     assert not changed, f"the test left other values behind: {sorted(changed)}"
+    assert not ended, "the test ended processes that it did not start"
 
 
 @pytest.fixture(scope="session")

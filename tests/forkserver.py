@@ -112,12 +112,19 @@ _shared: dict[tuple[tuple[str, str], ...], ForkServer] = {}
 
 
 def shared(environment: Mapping[str, str]) -> ForkServer:
-    """The server for commands with this environment, started at its first use and kept until `close_all`; another one
-    after it was killed, as once in a whole run, whoever did it."""
+    """The server for commands with this environment, started at its first use and kept until `close_all`."""
     key = tuple(sorted(at_start(environment).items()))
-    if key not in _shared or _shared[key].is_gone():
+    if key not in _shared:
         _shared[key] = ForkServer(environment)
     return _shared[key]
+
+
+def forget_ended() -> int:
+    """How many shared servers have ended since the last look; the next commands get new ones."""
+    gone = [key for key, server in _shared.items() if server.is_gone()]
+    for key in gone:
+        _shared.pop(key).close()
+    return len(gone)
 
 
 def close_all() -> None:

@@ -185,6 +185,19 @@ def test_the_descendants_of_a_root_are_ended_and_the_root_is_not(start: Start, t
     assert root.poll() is None
 
 
+def test_what_a_root_had_before_is_spared_with_all_below_it_unless_it_has_the_mark(
+    start: Start, tmp_path: Path
+) -> None:
+    older = start(f"sleep 60 & echo $! > {tmp_path}/below; wait", mark=None)
+    marked = start("exec sleep 60")
+    below = written_pid(tmp_path / "below")
+    before = termination.below(os.getpid())
+    assert {older.pid, below, marked.pid} <= {one["pid"] for one in before}
+    younger = start("exec sleep 60", mark=None)
+    termination.end(NONCE, 5.0, root=os.getpid(), spare=before)
+    assert (ended(older.pid), ended(below), ended(younger.pid), ended(marked.pid)) == (False, False, True, True)
+
+
 def test_nothing_to_end_is_a_report_of_nothing() -> None:
     report = termination.end(os.urandom(16).hex(), 5.0)
     assert (report.signalled, report.killed, report.left) == (0, 0, [])

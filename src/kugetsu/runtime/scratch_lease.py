@@ -22,12 +22,13 @@ def hold(ws: Workspace) -> Iterator[Lease]:
     """A lease of this process. At the end, what it started is ended and its checkouts are removed; orphans that have
     cleared their environment too, because this process adopts them from now on."""
     termination.become_subreaper()
+    before = termination.below(os.getpid())
     held = Lease.create(ws.paths.make(ws.paths.leases))
     with own_mark.borne(held.nonce):
         try:
             yield held
         finally:
-            termination.end(held.nonce, ws.config.number("KILL_GRACE_SECONDS"), root=os.getpid())
+            termination.end(held.nonce, ws.config.number("KILL_GRACE_SECONDS"), root=os.getpid(), spare=before)
             scratch.remove(ws.paths, held.nonce)
             held.release()
 

@@ -55,6 +55,7 @@ def run(
     OSError if it cannot be started.
     """
     began = time.monotonic()
+    before = termination.below(os.getpid())
     fd = run_files.open_file(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     process = None
     try:
@@ -72,7 +73,7 @@ def run(
         why = _wait(process, began + seconds, OutputCap((output,), most_bytes) if most_bytes else None, step)
     finally:
         os.close(fd)
-        termination.end(nonce, grace, root=os.getpid())
+        termination.end(nonce, grace, root=os.getpid(), spare=before)
         if process is not None:
             process.wait()
     return Ran(None if why is not None else process.returncode, time.monotonic() - began, why)

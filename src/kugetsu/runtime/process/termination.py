@@ -107,25 +107,32 @@ def unmarked(root: int, nonce: str) -> list[Identity]:
     return [table[pid].identity() for pid in sorted(below)]
 
 
+def below(root: int) -> list[Identity]:
+    """The living descendants of ``root``: what :func:`end` is to spare of a process that had some before."""
+    table = _living()
+    return [table[pid].identity() for pid in _below([root], table, lambda _: False) if pid != root]
+
+
 def end(
     nonce: str,
     grace_seconds: float,
     exclude: Collection[int] = (),
     *,
     root: int | None = None,
+    spare: Iterable[Identity] = (),
     remembered: Iterable[Identity] = (),
     wait: Callable[[float], object] = time.sleep,
 ) -> EndReport:
     """End every process of the attempt: SIGTERM, after ``grace_seconds`` SIGKILL, until two scans in a row find none.
 
-    ``root`` adds the descendants of that pid (a runner's own), ``remembered`` adds recorded processes (`tree`). This
-    process and the pids of ``exclude`` get no signal, but their descendants do. ``wait(seconds)`` passes the time
-    between scans; a runner reaps meanwhile.
+    ``root`` adds the descendants of that pid (a runner's own), except those of ``spare`` without the mark and all below
+    them; ``remembered`` adds recorded processes (`tree`). This process and the pids of ``exclude`` get no signal, but
+    their descendants do. ``wait(seconds)`` passes the time between scans; a runner reaps meanwhile.
 
     A process seen once is pursued to its end, even if it loses its mark. Those forked during a scan are found by the
     next. Gives up ``KILL_SECONDS`` after the first SIGKILL and reports what is left.
     """
-    hunt = _Hunt(nonce, exclude, root, remembered)
+    hunt = _Hunt(nonce, exclude, root, spare, remembered)
     kill_from = time.monotonic() + grace_seconds
     give_up_at: float | None = None
     pause = _FIRST_PAUSE
@@ -179,10 +186,18 @@ def end_lost(
 class _Hunt:
     """The processes of one attempt seen so far, and what was sent to each. Keys are (pid, start)."""
 
-    def __init__(self, nonce: str, exclude: Collection[int], root: int | None, remembered: Iterable[Identity]) -> None:
+    def __init__(
+        self,
+        nonce: str,
+        exclude: Collection[int],
+        root: int | None,
+        spare: Iterable[Identity],
+        remembered: Iterable[Identity],
+    ) -> None:
         self._nonce = nonce
         self._spared = {os.getpid(), *exclude}
         self._root = root
+        self._strangers = {(one["pid"], one["start"]) for one in spare}
         boot = identity.boot_id()
         self._seen = {(one["pid"], one["start"]) for one in remembered if one["boot"] == boot}
         self.asked: set[tuple[int, int]] = set()
@@ -200,6 +215,8 @@ class _Hunt:
         def elsewhere(pid: int) -> bool:
             if pid in self._spared:
                 return False
+            if (pid, table[pid].start) in self._strangers:
+                return marks.get(pid) != self._nonce
             return marks.get(pid, self._nonce) != self._nonce or _holds_other_lease(pid, self._nonce)
 
         found = [table[pid] for pid in _below(roots, table, elsewhere) if pid not in self._spared]

@@ -75,6 +75,7 @@ def attach(ws: Workspace, key: str) -> NoReturn:
     except BaseException:
         lease.release()
         raise
+    before = termination.below(os.getpid())
     try:
         leases.close_inherited(ws.paths.leases, keep=lease.fd)
         termination.become_subreaper()
@@ -83,7 +84,7 @@ def attach(ws: Workspace, key: str) -> NoReturn:
             orders = _start(ws, key, launch, lease)
             spawn.become_supervisor(orders, lease)
     except BaseException as problem:
-        termination.end(lease.nonce, 0.0, root=os.getpid())
+        termination.end(lease.nonce, 0.0, root=os.getpid(), spare=before)
         why = problem.message if isinstance(problem, KugetsuError) else str(problem) or type(problem).__name__
         with contextlib.suppress(LogWriteFailed):  # then reconciliation records it
             leave(ws, key, lease.nonce, "failed", f"not opened: {why}", {})
