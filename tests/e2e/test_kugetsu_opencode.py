@@ -213,6 +213,7 @@ def test_the_schema_that_an_agent_was_asked_to_add_stays_committed(house: House)
     assert git(house.worktree(81), "status", "--porcelain") == ""
 
 
+@pytest.mark.thorough
 def test_an_answer_cut_at_its_length_is_not_success(house: House) -> None:
     done = house.run("start", ref(7), script("say half of", "cut"), "--wait", MAX_ATTEMPTS="1")
     assert done.returncode == 1, done.stdout + done.stderr

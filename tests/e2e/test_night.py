@@ -1,4 +1,5 @@
-"""One night with the real opencode: twelve tasks on two repositories, and what `kugetsu report` says in the morning."""
+"""One night, and what `kugetsu report` says in the morning: twelve tasks on three repositories. The real opencode works
+on those where its own ways count, what it says, asks and fails with; a shell on those where only the work does."""
 
 from __future__ import annotations
 
@@ -15,6 +16,7 @@ import pytest
 
 from e2e.rig import git, script
 from forge.scripted import ScriptedForge
+from kugetsu.runtime.workspace import open_workspace
 
 pytestmark = pytest.mark.e2e
 
@@ -43,11 +45,12 @@ class Branches(dict[str, str]):
 
 
 class Night:
-    """kugetsu with a repository on a forge (`acme/web`) and one that is a folder with a remote (`local/demo/todo`)."""
+    """kugetsu with a repository on a forge (`acme/web`) and two that are folders with a remote: `local/demo/todo`, and
+    `local/demo/tool`, on which a shell works."""
 
     def __init__(self, root: Path, environment: dict[str, str], program: str, forge: ScriptedForge) -> None:
         self.root = root
-        self.web, self.todo = root / "web", root / "demo" / "todo"
+        self.web, self.todo, self.tool = root / "web", root / "demo" / "todo", root / "demo" / "tool"
         self.environment = environment | {
             "KUGETSU_DIR": str(root / "kugetsu"),
             "KUGETSU_OPENCODE": program,
@@ -56,6 +59,7 @@ class Night:
             "MIN_FREE_DISK_MB": "0",
             "KILL_GRACE_SECONDS": "1",
             "RETRY_BACKOFF_SECONDS": "0.2",
+            "MAX_ATTEMPTS": "1",
             "MAX_CONCURRENT_AGENTS": "3",
             "COLUMNS": "80",
         }
@@ -63,6 +67,7 @@ class Night:
         for bare, clone, remote in (
             (root / "web.git", self.web, url),
             (root / "srv" / "demo" / "todo.git", self.todo, ""),
+            (root / "srv" / "demo" / "tool.git", self.tool, ""),
         ):
             bare.mkdir(parents=True)
             git(bare, "init", "-q", "--bare", "-b", "main")
@@ -101,15 +106,18 @@ class Night:
         """Wait until each task named (`q3="error"`) is in its state."""
         before: dict[str, str] = {}
         changed = time.monotonic()
-        while True:
-            listed = json.loads(self.ok("queue", "list", "--all", "--json"))["tasks"]
-            now = {one["task"]: one["state"] for one in listed}
-            if all(now.get(task) == state for task, state in tasks.items()):
-                return
-            if now != before:
-                before, changed = now, time.monotonic()
-            assert time.monotonic() < changed + PATIENCE, f"wanted {tasks}, have {now}"
-            time.sleep(1.0)  # a look takes a quarter of a second of a core that an agent wants
+        ws = open_workspace(self.environment, "test")
+        try:
+            while True:
+                now = {task: known.state for task, known in ws.state().tasks.items()}
+                if all(now.get(task) == state for task, state in tasks.items()):
+                    return
+                if now != before:
+                    before, changed = now, time.monotonic()
+                assert time.monotonic() < changed + PATIENCE, f"wanted {tasks}, have {now}"
+                time.sleep(0.2)
+        finally:
+            ws.close()
 
 
 def web(number: int) -> str:
@@ -117,7 +125,17 @@ def web(number: int) -> str:
     return f"{{host}}/acme/web#{number}"
 
 
-TODO = "local/demo/todo#{}"
+TODO, TOOL = "local/demo/todo#{}", "local/demo/tool#{}"
+
+SHELL = """
+case "$KUGETSU_NUMBER" in
+3) echo c > c.txt; git add -A; git commit -qm work; git push -q -u origin HEAD;;
+4) echo "There is nothing to do.";;
+5) echo d > d.txt; echo e > e.txt;;
+12) sleep 600;;
+esac
+"""
+"""The agent of `local/demo/tool`."""
 
 #: name → the issue, what its agent does, further options: in the order in which they are queued.
 TASKS: dict[str, tuple[str, str, list[str]]] = {
@@ -138,9 +156,9 @@ TASKS: dict[str, tuple[str, str, list[str]]] = {
         script("write b.txt", "| b", "| bb", COMMIT, PUSH, "say Sorted by date, as asked."),
         [],
     ),
-    "pushed": (TODO.format(3), script("write c.txt", "| c", COMMIT, PUSH, "say Pushed."), []),
-    "no commit": (TODO.format(4), script("run ls", "say There is nothing to do."), []),
-    "dirty": (TODO.format(5), script("write d.txt", "| d", "write e.txt", "| e", "say I wrote two files."), []),
+    "pushed": (TOOL.format(3), "Write and push it.", []),
+    "no commit": (TOOL.format(4), "Look whether there is something to do.", []),
+    "dirty": (TOOL.format(5), "Write two files.", []),
     "question": (TODO.format(6), script("run ls", "say I read it all. Shall the cache live in memory or on disk?"), []),
     "research": (
         web(7),
@@ -148,7 +166,7 @@ TASKS: dict[str, tuple[str, str, list[str]]] = {
         [],
     ),
     "failing": (TODO.format(8), script("status 400 forever", "say Never."), []),
-    "cancelled": (TODO.format(12), script("run sleep 600", "say Never."), []),
+    "cancelled": (TOOL.format(12), "Take your time.", []),
     "hanging": (TODO.format(9), script("hang forever"), []),
     "depends": (TODO.format(11), script("say Later."), ["--after", "q8"]),
     "limited": (TODO.format(10), script(LIMIT), []),
@@ -176,6 +194,10 @@ def night(
     made = Night(tmp_path_factory.mktemp("night"), opencode_home, opencode_program_path, forge)
     made.ok("init", "--repo", str(made.web))
     made.ok("init", "--repo", str(made.todo))
+    made.ok("init", "--repo", str(made.tool))
+    (made.root / "shell.sh").write_text(SHELL)
+    for key, value in (("KUGETSU_AGENT", "command"), ("KUGETSU_AGENT_COMMAND", f"sh -e {made.root}/shell.sh")):
+        made.ok("config", "set", "--repo", "local/demo/tool", key, value)
     made.ok("server", "add", forge.host, forge.url)
     (made.root / "kugetsu" / "env" / "default.env").write_text(f"GITEA_TOKEN={TOKEN}\n")
     try:
@@ -240,7 +262,7 @@ def test_the_screen_of_the_morning(night: Night) -> None:
     assert "12 tasks" in "\n".join(lines[:2])
     narrow = night.ok("report", COLUMNS="40").splitlines()
     assert max(map(len, narrow)) <= 40, "\n".join(narrow)
-    for name in ("acme/web#1", "acme/web#2", "demo/todo#3", "demo/todo#5", "demo/todo#6", "demo/todo#8"):
+    for name in ("acme/web#1", "acme/web#2", "demo/tool#3", "demo/tool#5", "demo/todo#6", "demo/todo#8"):
         assert any(name in line for line in lines) and any(name in line for line in narrow), name
 
 
