@@ -30,13 +30,44 @@ def before(places: Sequence[Place], end: Place | None) -> Sequence[Place]:
     return places if end is None else places[: bisect_left(places, end)]
 
 
+class Alike:
+    """Which waiting tasks of a state no gate can tell apart, while it stays as it is: those of the same `key`.
+
+    A task has one only if its issue has no session, no attempt and no other task, it has no time to wait for, and what
+    it comes after is completed.
+    """
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._busy = {attempt.issue for attempt in state.attempts.values()}
+        #: The tasks that met a limit or an outage.
+        self.met: set[str] = {limit["task"] for limit in state.limits.values()}
+
+    def key(self, task: Task) -> Key | None:
+        """The group of a waiting task; None if it stands alone."""
+        issue, state = task.issue, self._state
+        if (
+            issue is None
+            or task.state != "pending"
+            or task.not_before is not None
+            or (task.after and not all(gates.completed(state, earlier) for earlier in task.after))
+            or task.prior_usage is not None
+            or issue in state.sessions
+            or issue in self._busy
+            or len(state.of_issue.get(issue, ())) != 1
+            or task.id in self.met
+        ):
+            return None
+        options = repr(task.options) if task.options else ""
+        source = repr(task.repository) if task.repository else ""
+        return task.held, task.kind, issue.rpartition("#")[0], options, source
+
+
 class WaitingGroups:
     """The waiting tasks of a state: `refill` it once, or let it `follow` the same state from plan to plan.
 
-    A task is in a group only if no gate can tell it from another one of its kind, repository and options: its issue has
-    no session, no attempt and no other task, it has no time to wait for, and what it comes after is completed. All
-    others stand alone. What makes a task stand alone is always an event that names it, its issue, its session or a task
-    that it comes after, or else an entry of `State.limits`.
+    What makes a task stand alone is always an event that names it, its issue, its session or a task that it comes
+    after, or else an entry of `State.limits`.
     """
 
     def __init__(self) -> None:
@@ -44,8 +75,6 @@ class WaitingGroups:
         self._count = 0
         self._known: dict[str, tuple[Place, Key | None]] = {}
         self._groups: dict[Key | None, list[Place]] = {}
-        self._busy: set[str | None] = set()
-        self._met: set[str] = set()
 
     def __iter__(self) -> Iterator[Sequence[Place]]:
         """The places of each group in the queue's order, and of each task that stands alone."""
@@ -70,38 +99,33 @@ class WaitingGroups:
 
     def _take_in(self, state: State, subjects: Iterable[Subjects]) -> None:
         """Group the tasks anew that events may have told apart from others."""
-        self._look_round(state)
-        named = {*self._met}
+        alike = Alike(state)
+        named = set(alike.met)
         for task_id, issue, session in subjects:
             if task_id is not None:
                 named |= {task_id, *state.successors.get(task_id, ())}
             for key in (issue, session):
                 named.update(state.of_issue.get(key or "", ()))
         for one in named:
-            self._regroup(state, one)
+            self._regroup(state, one, alike)
 
     def refill(self, state: State) -> None:
         """Become the groups of ``state``, from scratch."""
-        self._look_round(state)
+        alike = Alike(state)
         self._known, self._groups = {}, {}
         keys: dict[Key | None, Key | None] = {}  # 10,000 equal ones would be as many tuples to keep
         for task in state.waiting():
-            place, key = (*queue_order(task), task.id), self._key(state, task)
+            place, key = (*queue_order(task), task.id), alike.key(task)
             key = keys.setdefault(key, key)
             self._known[task.id] = place, key
             self._groups.setdefault(key, []).append(place)
 
-    def _look_round(self, state: State) -> None:
-        """The issues with a live attempt, and the tasks that met a limit or an outage."""
-        self._busy = {attempt.issue for attempt in state.attempts.values()}
-        self._met = {limit["task"] for limit in state.limits.values()}
-
-    def _regroup(self, state: State, task_id: str) -> None:
+    def _regroup(self, state: State, task_id: str, alike: Alike) -> None:
         """Move a task to its present place, or remove it."""
         task = state.tasks.get(task_id)
         entry: tuple[Place, Key | None] | None = None
         if task is not None and task.state in ("pending", "parked"):
-            entry = (*queue_order(task), task.id), self._key(state, task)
+            entry = (*queue_order(task), task.id), alike.key(task)
         known = self._known.get(task_id)
         if known == entry:
             return
@@ -114,22 +138,3 @@ class WaitingGroups:
         if entry is not None:
             self._known[task_id] = entry
             insort(self._groups.setdefault(entry[1], []), entry[0])
-
-    def _key(self, state: State, task: Task) -> Key | None:
-        """The group of a waiting task; None if it stands alone."""
-        issue = task.issue
-        if (
-            issue is None
-            or task.state != "pending"
-            or task.not_before is not None
-            or (task.after and not all(gates.completed(state, earlier) for earlier in task.after))
-            or task.prior_usage is not None
-            or issue in state.sessions
-            or issue in self._busy
-            or len(state.of_issue.get(issue, ())) != 1
-            or task.id in self._met
-        ):
-            return None
-        options = repr(task.options) if task.options else ""
-        source = repr(task.repository) if task.repository else ""
-        return task.held, task.kind, issue.rpartition("#")[0], options, source

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from kugetsu.domain.events import Identity
     from kugetsu.domain.facts import ClaimFacts
     from kugetsu.domain.placement import Placement
-    from kugetsu.domain.waiting_groups import Place, WaitingGroups
+    from kugetsu.domain.waiting_groups import Key, Place, WaitingGroups
     from kugetsu.domain.waiting_line import WaitingLine
 
 
@@ -322,16 +322,23 @@ def _holds_the_rest(closed: Verdict, line: WaitingLine, facts: ClaimFacts) -> bo
 @decision("claims.hold")
 def hold(state: State, planned: Plan, facts: ClaimFacts) -> list[NewEvent]:
     """One ``task.held`` for each planned task that a gate holds back for a new reason in ``state``."""
-    from kugetsu.domain import placement
+    from kugetsu.domain import placement, waiting_groups
 
     new_events: list[NewEvent] = []
-    place = placement.Placement(state, facts)
+    place, alike = placement.Placement(state, facts), waiting_groups.Alike(state)
+    reasons: dict[Key, Verdict | None] = {}
     for task_id, _ in planned.held:
         task = state.tasks.get(task_id)
         if task is None or task.state not in ("pending", "parked"):
             continue
-        closed = gates.first_closed(state, task, facts)
-        closed = place.held_by(task, closed) if closed is not None else None
+        key = alike.key(task)
+        if key in reasons:
+            closed = reasons[key]
+        else:
+            closed = gates.first_closed(state, task, facts)
+            closed = place.held_by(task, closed) if closed is not None else None
+            if key is not None:
+                reasons[key] = closed
         if closed is None or closed.gate == task.held:
             continue
         # The gate of an outage opens at its time for one task, the probe; for the others the time is unknown.
