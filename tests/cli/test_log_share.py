@@ -270,6 +270,30 @@ def test_doctor_says_how_the_shared_log_is(ready: Command, second: Command, data
     assert gone["verify"].startswith("ok"), "the mirror is checked all the same"
 
 
+def test_a_daemon_of_a_service_manager_waits_for_its_database(
+    ready: Command, second: Command, database: str, postgres: Any
+) -> None:
+    assert ready("log", "share", database).code == 0
+    postgres.run("CREATE ROLE walter LOGIN IN ROLE kugetsu_writer")
+    try:
+        assert second("init", "--join", database.replace("user=postgres", "user=walter")).code == 0
+        postgres.run("ALTER ROLE walter NOLOGIN")
+        process = second.popen("queue-daemon", "run")
+        assert process.stderr is not None
+        waits = process.stderr.readline().decode()
+        assert waits.startswith("waiting: ") and "ALTER ROLE walter LOGIN" in waits
+        assert process.poll() is None
+        postgres.run("ALTER ROLE walter LOGIN")
+        assert f"pid {process.pid}" in process.stderr.readline().decode()
+        assert second("queue-daemon", "status", "--json").json["pid"] == process.pid
+        process.terminate()
+        process.communicate(timeout=30)
+        assert process.returncode == 0
+    finally:
+        postgres.run(f"DROP DATABASE {database.rpartition('dbname=')[2]} WITH (FORCE)")
+        postgres.run("DROP ROLE walter")
+
+
 def test_a_damaged_mirror_is_read_again(ready: Command, database: str) -> None:
     assert ready("log", "share", database).code == 0
     (path,) = (ready.root / "log").glob("*.jsonl")

@@ -11,6 +11,7 @@ import pkgutil
 import select
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -338,7 +339,7 @@ def run(ws: Workspace, stands: Callable[[], None]) -> None:
 
     Raises Conflict if a daemon is already running.
     """
-    daemon = _stand(ws)
+    daemon = _stand_once_reached(ws)
     stands()
     if sys.stderr.isatty():
         signal.signal(signal.SIGHUP, daemon.stop_on_signal)
@@ -349,6 +350,20 @@ def run(ws: Workspace, stands: Callable[[], None]) -> None:
         _serve(daemon)
     except SystemExit as end:
         raise Conflict(str(end.code), hint="kugetsu queue-daemon status") from end
+
+
+def _stand_once_reached(ws: Workspace) -> Daemon:
+    """Become the daemon as soon as the database of a shared log answers: after a power cut a host may be up before it,
+    and a service manager gives up on what has failed a few times. Raises KugetsuError for all else."""
+    told = ""
+    while True:
+        try:
+            return _stand(ws)
+        except LogUnreachable as problem:
+            if told != (told := f"waiting: {problem} (hint: {problem.hint})"):
+                logger.warning("{}", told)
+                log_lines.note(told)
+        time.sleep(ERROR_PAUSE_SECONDS)
 
 
 def _stand(ws: Workspace) -> Daemon:
