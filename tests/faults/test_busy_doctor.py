@@ -15,12 +15,12 @@ def test_doctor_finds_and_mends_nothing_in_a_directory_that_is_at_work(stage: St
     stage.configure(MAX_CONCURRENT_AGENTS="4")
     stage.agent("sleep 0.05\n")
     stage.start_daemon()
-    tasks = [stage.enqueue(number) for number in range(1, 31)]
+    tasks = [stage.enqueue(number) for number in range(1, 17)]
     looks = 0
     while stage.state.tasks[tasks[-1]].state != "completed":
         case = Context(stage.ws.paths, os.environ, "doctor")
         case.state()  # as the other groups have: seconds may lie between
-        seen = [stage.wait("attempt.succeeded", count=min(looks * 2 + 2, 30))["seq"]]
+        seen = [stage.wait("attempt.succeeded", count=min(looks * 2 + 2, 16))["seq"]]
         found = list(leftovers.check(case))
         assert [one.text for one in found if one.level != "ok"] == [], (seen, stage.story())
         assert examination.repair(found) == []

@@ -17,7 +17,7 @@ TOOL = Path(__file__).parents[2] / "tools" / "fault_campaign"
 
 @pytest.mark.parametrize(
     ("which", "seed", "seconds"),
-    [((), 11, 6), (("--loop",), 7, 8), (("--hosts", "3", "--ttl", "8"), 5, 8)],
+    [pytest.param((), 11, 6, marks=pytest.mark.thorough), (("--loop",), 7, 8), (("--hosts", "3", "--ttl", "8"), 5, 8)],
     ids=["11", "loop", "hosts"],
 )
 def test_whatever_is_killed_at_random_everything_holds_at_the_end(

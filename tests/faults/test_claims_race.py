@@ -55,7 +55,7 @@ def attempt_of(issue: str) -> str:
     return f"{started.state} {started.attempt}"
 
 
-@pytest.mark.parametrize("slots", [1, 3])
+@pytest.mark.parametrize("slots", [pytest.param(1, marks=pytest.mark.thorough), 3])
 def test_64_processes_for_a_few_slots_give_exactly_that_many_agents(stage: Stage, slots: int) -> None:
     stage.configure(MAX_CONCURRENT_AGENTS=str(slots))
     stage.agent(UNTIL_GO)
@@ -82,7 +82,7 @@ def second_repository(stage: Stage) -> str:
     return initialisation.initialise(stage.ws, repo=str(folder), force=False).registered or ""
 
 
-@pytest.mark.parametrize(("slots", "each", "expected"), [(3, 2, 3), (8, 2, 4)])
+@pytest.mark.parametrize(("slots", "each", "expected"), [pytest.param(3, 2, 3, marks=pytest.mark.thorough), (8, 2, 4)])
 def test_64_processes_for_two_repositories_keep_their_caps_and_the_slots(
     stage: Stage, slots: int, each: int, expected: int
 ) -> None:

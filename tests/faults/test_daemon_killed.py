@@ -13,7 +13,7 @@ from runtime.stage import COMMIT, Stage, bare_stage, stage
 __all__ = ["bare_stage", "stage"]
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.thorough)])
 def test_a_daemon_killed_at_random_moments_finishes_the_queue_all_the_same(stage: Stage, seed: int) -> None:
     chance = random.Random(seed)
     stage.configure(MAX_CONCURRENT_AGENTS="2")

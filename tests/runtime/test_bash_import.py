@@ -440,7 +440,7 @@ sys.exit(main())
 """
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.thorough)])
 def test_an_import_that_is_killed_again_and_again_comes_to_the_same(tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
     old = realistic(tmp_path / "old")

@@ -366,7 +366,7 @@ STEPS: dict[str, Callable[[Path], object]] = {
 }
 
 
-@settings(max_examples=examples(100), deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=list(HealthCheck))
 @given(steps=st.lists(st.sampled_from(sorted(STEPS)), max_size=5), force=st.booleans())
 def test_destroy_never_loses_a_commit_or_a_byte_of_a_repository_within(
     modular: Stage, steps: list[str], force: bool
