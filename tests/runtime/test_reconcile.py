@@ -316,6 +316,38 @@ def test_a_moved_directory_is_no_copy(stage: Stage) -> None:
     reconcile.reconcile(stage.ws)
 
 
+def test_a_directory_that_an_agents_tool_tries_something_in_is_not_where_its_attempt_is_of(stage: Stage) -> None:
+    (stage.folder / "other").mkdir()
+    stage.agent('KUGETSU_DIR="$STAGE/other" setsid sleep 300 &\n' + UNTIL_GO)
+    stage.start(1)
+    stage.at_work("q1.1")
+    attempt = stage.state.attempts["q1.1"]
+    assert len(termination.directories(attempt.lease)) == 2
+    stage.kill(attempt.runner)
+    assert reconcile.reconcile(stage.ws) == ["q1.1"]
+    assert termination.directories(attempt.lease) == set(), "its tools are ended with it"
+
+
+def test_a_directory_that_is_mounted_at_another_place_as_well_is_no_copy(stage: Stage) -> None:
+    place = stage.root / "mounted"
+    place.mkdir()
+    apart = ["unshare", "-m" if os.geteuid() == 0 else "-mr"]
+    if subprocess.run([*apart, "mount", "--bind", place, place], capture_output=True).returncode != 0:
+        pytest.skip("nothing can be mounted here")
+    stage.start_daemon()
+    held = stage.state.daemon.lease
+    assert held is not None
+    os.unlink(os.path.join(stage.ws.paths.leases, held))
+    code = (
+        "import os\nfrom kugetsu.runtime import liveness\nfrom kugetsu.runtime.workspace import open_workspace\n"
+        "ws = open_workspace(os.environ, 'x')\nliveness.require_original(ws.paths, ws.state())\n"
+        "assert liveness.daemon(ws.paths, ws.state())\n"
+    )
+    mount = 'mount --bind "$1" "$2" && KUGETSU_DIR="$2" exec "$3" -P -c "$4"'
+    command = [*apart, "sh", "-c", mount, "sh", stage.ws.paths.root, str(place), sys.executable, code]
+    assert subprocess.run(command).returncode == 0
+
+
 def test_an_attempt_of_another_host_is_not_called_dead(stage: Stage) -> None:
     elsewhere: identity.Identity = {"boot": "b", "pid": os.getpid(), "start": 1, "host": "0" * 32}
     here: identity.Identity = {**elsewhere, "host": host_id.own(stage.ws)}

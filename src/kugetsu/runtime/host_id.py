@@ -10,7 +10,7 @@ import os
 import re
 
 from kugetsu.host import host_file
-from kugetsu.model.errors import Conflict
+from kugetsu.model.errors import Conflict, KugetsuError
 from kugetsu.model.record import replace
 from kugetsu.runtime.process import identity, lease, termination
 
@@ -148,8 +148,18 @@ def may_judge_lease(ws: Workspace, nonce: str, *holders: Identity | None) -> boo
     """As `may_judge`, for a lease that these processes took."""
     if not all(owns(ws, holder) for holder in holders):
         return False
-    others = (folder for folder in termination.directories(nonce) if os.path.isdir(folder))
-    return all(os.path.samefile(folder, ws.paths.root) for folder in others)
+    folders = (folder for folder in termination.directories(nonce) if _knows(ws, folder, nonce))
+    return all(os.path.samefile(folder, ws.paths.root) for folder in folders)
+
+
+def _knows(ws: Workspace, folder: str, nonce: str) -> bool:
+    """Whether a KUGETSU_DIR may be the one that a lease is of, and not one in which an agent's tool tries something."""
+    if lease.exists(os.path.join(folder, "leases"), nonce):
+        return True
+    try:
+        return host_file.read(folder) == own(ws)
+    except KugetsuError:  # it cannot be read
+        return os.path.isdir(folder)
 
 
 def may_signal(ws: Workspace, nonce: str, *holders: Identity | None) -> bool:

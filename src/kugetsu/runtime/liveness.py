@@ -74,9 +74,17 @@ def original(paths: Paths, state: State) -> str | None:
     if lease.alive(paths.leases, held) or not identity.alive(who):
         return None
     folder = lease.folder_of(who["pid"], held)
-    if folder is None or os.path.realpath(folder) == os.path.realpath(paths.leases):
+    if folder is None or _is_same(folder, paths.leases):
         return None
     return os.path.dirname(folder)
+
+
+def _is_same(folder: str, other: str) -> bool:
+    """Whether two paths are of one folder: by links, or mounted at both. One that is gone is known by its path."""
+    try:
+        return os.path.samefile(folder, other)
+    except OSError:
+        return os.path.realpath(folder) == os.path.realpath(other)
 
 
 def is_not_lost(paths: Paths, state: State) -> bool:
