@@ -192,7 +192,7 @@ def fail_to_prepare(world: World, task: str, host: str) -> None:
     assert attempt is not None
     ended = Ending("fail", "retry", "not started: cannot clone")
     world.do(lambda state: attempts.finish(state, attempt, ended, world.outcome_facts()))
-    world.now = clock.add_seconds(world.now, 3600.0)
+    world.now = world.state.tasks[task].not_before or world.now
 
 
 def test_a_host_that_could_not_prepare_a_task_leaves_it_to_those_that_have_not_tried(world: World) -> None:
@@ -205,6 +205,31 @@ def test_a_host_that_could_not_prepare_a_task_leaves_it_to_those_that_have_not_t
     assert world.state.tasks[task].state == "error"
     world.do(lambda state: queue.retry(state, task))
     assert world.state.tasks[task].unprepared == [], "a person has seen to it, maybe"
+
+
+def test_a_host_waits_no_longer_for_one_that_could_have_started_the_task(world: World) -> None:
+    """Nor for ever: what keeps an agent from starting there is in no event."""
+    missing = {"agent_problems": {"dev": {"cause": "there is no agent", "remedy": "install it"}}}
+    task = enqueue(world, 0)
+    fail_to_prepare(world, task, ONE)
+    closed = gates.first_closed(world.state, world.state.tasks[task], facts(world, ONE))
+    assert closed is not None and closed.code == "others_first"
+    assert closed.until == clock.add_seconds(world.now, hosts.TURN_SECONDS)
+    assert claims.plan(world.state, facts(world, TWO, **missing)).candidate is None
+    assert claims.plan(world.state, facts(world, ONE)).next_look == closed.until
+    world.now = closed.until
+    assert claims.plan(world.state, facts(world, ONE)).candidate == task
+
+
+def test_a_host_leaves_a_task_to_one_whose_slots_are_full_and_then_to_it_first(world: World) -> None:
+    task, other = enqueue(world, 0), enqueue(world, 1)
+    claim(world, other, TWO)
+    fail_to_prepare(world, task, ONE)
+    closed = gates.first_closed(world.state, world.state.tasks[task], facts(world, ONE))
+    assert closed is not None and (closed.code, closed.until) == ("others_first", None)
+    ended = Ending("succeed", "done", "it ended")
+    world.do(lambda state: attempts.finish(state, f"{other}.1", ended, world.outcome_facts()))
+    assert held(world, task, ONE) == "others_first" and held(world, task, TWO) is None
 
 
 def test_a_host_waits_for_no_other_that_cannot_start_the_task(world: World) -> None:

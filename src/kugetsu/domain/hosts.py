@@ -8,6 +8,7 @@ from __future__ import annotations
 from kugetsu.domain.task_options import repository_of
 from kugetsu.domain.verdict import closed as _closed
 from kugetsu.domain.verdict import opened as _open
+from kugetsu.model.clock import add_seconds
 from kugetsu.model.host_words import short
 from kugetsu.model.servers import LOCAL
 
@@ -31,6 +32,10 @@ OBSERVER = "OBSERVER_HOST"
 FIRST_WAIT_SECONDS = 0.1
 """The wait before a claim of a host whose slots are all used: with 4 hosts it brought 2.5 conflicts a claim to 1.3."""
 JITTER = 0.1
+
+TURN_SECONDS = 300.0
+"""For how long a task is left to a host that has a free slot: after that something keeps it from starting there of
+which the log does not tell, a program that is missing, say, or memory."""
 
 
 def name_of(state: State, host: str | None) -> str:
@@ -221,18 +226,20 @@ def host(state: State, task: Task, facts: ClaimFacts) -> Verdict:
         return _closed("host", "labels_lacking", here.changed, host=here.name, labels=lacks)
     if not has_repository(state, task, here.id):
         return _closed("host", "repository_elsewhere", host=_names_with_repository(state, task))
-    if here.id in task.unprepared and (others := _not_tried(state, task)):
-        names = ", ".join(other.name for other in others)
-        return _closed("host", "others_first", task.changed, host=here.name, others=names, task=task.id)
+    if here.id in task.unprepared and (others := _not_tried(state, task, facts)):
+        names, turns = ", ".join(other.name for other, _ in others), [turn for _, turn in others if turn is not None]
+        until = max(turns) if len(turns) == len(others) else None
+        return _closed("host", "others_first", task.changed, until, host=here.name, others=names, task=task.id)
     return _open("host", "host_fits")
 
 
-def _not_tried(state: State, task: Task) -> list[Host]:
+def _not_tried(state: State, task: Task, facts: ClaimFacts) -> list[tuple[Host, str | None]]:
     """The hosts that may prepare a task and have not failed to since it was asked for: one that cannot clone, say, has
-    free slots all the time, and would use up the attempts of every task."""
+    free slots all the time, and would use up the attempts of every task. Each with the end of its turn; None for one
+    whose slots are full."""
     if home(state, task) is not None:
         return []
-    return [
+    others = (
         other
         for other in state.hosts.values()
         if other.state == "joined"
@@ -240,4 +247,22 @@ def _not_tried(state: State, task: Task) -> list[Host]:
         and state.daemon_of(other.id).state == "running"
         and not lacking(other, task)
         and has_repository(state, task, other.id)
-    ]
+    )
+    turns = ((other, _turn(state, task, other)) for other in others)
+    return [(other, until) for other, (since, until) in turns if until is None or _lasts(until, since, facts)]
+
+
+def _turn(state: State, task: Task, host: Host) -> tuple[str, str | None]:
+    """Since when a host could have started a task, and until when that is left to it: `TURN_SECONDS`; None while its
+    slots are full."""
+    if task.kind == "dev" and 0 < host.cap <= len(state.live_on(host.id, "dev")):
+        return "", None
+    asked = task.not_before or task.changed_at
+    since = max(asked, host.changed_at, host.ended_at, state.daemon_of(host.id).changed_at)
+    return since, add_seconds(since, TURN_SECONDS)
+
+
+def _lasts(until: str, since: str, facts: ClaimFacts) -> bool:
+    from kugetsu.domain.gates import pause_lasts  # which asks this module
+
+    return pause_lasts(until, since, facts["now"])

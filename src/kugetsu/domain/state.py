@@ -325,6 +325,8 @@ class Host:
     cap: int = 0
     changed: int = 0
     changed_at: str = ""
+    #: When the latest attempt there ended.
+    ended_at: str = ""
     #: Whether it is to start nothing new: for as long as it takes part, whatever restarts and losses come in between.
     drained: bool = False
     #: Attempts that were given away when it was lost, until it tells what came of them: "task", "issue", "session".

@@ -127,7 +127,7 @@ def attempt_ended(trigger: str) -> Handler:
         if state.hosts:
             from kugetsu.domain.fold import hosts
 
-            hosts.not_prepared(state, attempt, trigger == "fail")
+            hosts.attempt_ended(state, attempt, trigger == "fail", event["at"])
         task = state.tasks[attempt.task]
         task.attempt = None
         task.usage.count(event["type"], data)

@@ -117,9 +117,12 @@ def claimed(state: State, attempt: Attempt, event: Event) -> None:
         host.cap = facts["cap"]
 
 
-def not_prepared(state: State, attempt: Attempt, failed: bool) -> None:
-    """Note which hosts could not prepare a task's latest attempts: those that ``failed`` before an agent ran."""
-    task = state.tasks[attempt.task]
+def attempt_ended(state: State, attempt: Attempt, failed: bool, at: str) -> None:
+    """A slot of its host is free. Note which hosts could not prepare a task's latest attempts: those that ``failed``
+    before an agent ran."""
+    task, host = state.tasks[attempt.task], state.hosts.get(attempt.host or "")
+    if host is not None:
+        host.ended_at = at
     if attempt.running_at:
         task.unprepared = []
     elif failed and attempt.host is not None and attempt.host not in task.unprepared:
