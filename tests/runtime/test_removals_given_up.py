@@ -130,7 +130,12 @@ def test_a_removal_that_was_paused_removes_nothing_and_names_the_branch(
 
 
 def test_what_only_a_lost_host_could_do_names_a_way_that_is_open(first: Stage, second: Workspace) -> None:
+    first_host = host_id.own(first.ws)
     lose(first, second)
     with pytest.raises(Conflict, match="is on host two, which was lost") as refused:
         destroy.destroy(first.ws, KEY, force=True)
     assert f"kugetsu continue {KEY} MESSAGE; or once host two is back" in str(refused.value.hint)
+    (base,) = (key for key, one in first.state.sessions.items() if one.kind == "base" and one.host != first_host)
+    with pytest.raises(Conflict, match="is on host two, which was lost") as refused:
+        destroy.destroy(first.ws, base, force=True)
+    assert str(refused.value.hint).startswith("once host two is back"), "an agent continues issues"

@@ -92,9 +92,10 @@ def require_here(ws: Workspace, session: Session, what: str) -> None:
     if known is None or known.takes_part:
         raise Conflict(f"the worktree of {session.key} is on {where}", line)
     gone = "was lost" if known.state == "lost" else "has left"
+    go_on = f"go on with it on another host: kugetsu continue {session.key} MESSAGE; or "
     raise Conflict(
         f"the worktree of {session.key} is on {where}, which {gone}",
-        f"go on with it on another host: kugetsu continue {session.key} MESSAGE; or once {where} is back, {line}",
+        f"{go_on if session.kind == 'issue' else ''}once {where} is back, {line}",
     )
 
 
