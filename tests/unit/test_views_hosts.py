@@ -55,10 +55,22 @@ def test_agents_of_other_hosts_stand_below_this_hosts_slots() -> None:
 def test_what_is_only_on_a_lost_host_fits_the_screen() -> None:
     work = {"session": "git.example.com/owner/project#142", "branch": "fix/issue-142", "head": "a" * 40}
     work["worktree"] = "/home/ben/.kugetsu/worktrees/git.example.com+owner+project+142"
-    host = {"name": "two", "state": "lost", "here": False, "used": 0, "cap": 1, "heard_seconds": None, "labels": []}
+    host = {"host": TWO, "name": "two", "state": "lost", "here": False, "used": 0, "cap": 1}
+    host |= {"heard_seconds": None, "labels": []}
     shown = view.listed(Screen(width=80), [{**host, "rests": False, "only_there": [work]}])
     assert all(len(line) <= 80 for line in shown)
     assert work["worktree"] in "\n".join(shown), "a path stays in one piece"
+
+
+def test_hosts_of_one_name_are_told_apart_by_their_ids() -> None:
+    world = World()
+    for host, name in ((ONE, "vm"), (TWO, "vm"), ("3" * 32, "box")):
+        world.do(partial(hosts.join, host=host, term=1, name=name, labels=[], cap=2))
+    screen = Screen(now=world.now, width=80)
+    listed = view.listed(screen, view.rows(world.state, ONE, contact.Contact({})))[1:]
+    lines = view.lines(view.collect(world.state, ONE, None), screen, world.now)
+    for host, name in ((listed, 0), (lines, len("hosts   "))):
+        assert sorted(row[name:].partition("  ")[0] for row in host) == ["box", "vm (11111111)", "vm (22222222)"]
 
 
 def test_a_list_names_the_host_of_a_base_session() -> None:

@@ -132,7 +132,7 @@ def find(ws: Workspace, text: str | None) -> Host:
         what = f"no host {text}" if text is not None else "no host of this directory"
         raise NotFound(f"{what} shares this log", "kugetsu host list")
     if len(named) > 1:
-        raise Conflict(f"{len(named)} hosts are named {text}", "name one by its id: kugetsu host list --json")
+        raise Conflict(f"{len(named)} hosts are named {text}", "name one by its id: kugetsu host list")
     return named[0]
 
 

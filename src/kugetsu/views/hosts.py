@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kugetsu.model.host_words import short
 from kugetsu.model.plural import counted
 from kugetsu.views import times
 from kugetsu.views.tables import Column, table
@@ -9,6 +10,7 @@ from kugetsu.views.text import columns, line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from kugetsu.domain.state import Host, State
@@ -50,12 +52,12 @@ def lines(hosts: list[HostData], screen: Screen, now: str) -> list[str]:
     if len(shown) < 2:
         return []
     said = {host["host"]: _said(host, now) for host in shown}
+    names = _names(shown)
     idle: list[HostData] = []
     if len(shown) > _MOST:
         idle = [host for host in shown if not host["live"] and not said[host["host"]]]
         shown = [host for host in shown if host not in idle]
-    names = {host["host"]: line(host["name"]) for host in shown}
-    width = min(max(map(columns, names.values()), default=0), 24)
+    width = min(max((columns(names[host["host"]]) for host in shown), default=0), 24)
     found = []
     for host in shown:
         name = names[host["host"]]
@@ -143,9 +145,10 @@ def listed(screen: Screen, rows: list[dict[str, Any]]) -> list[str]:
         Column("HEARD"),
         Column("LABELS", gives=True),
     ]
+    names = _names(rows)
     shown = [
         [
-            row["name"],
+            names[row["host"]],
             _state(row) + (", here" if row["here"] else ""),
             f"{row['used']} of {row['cap']}",
             f"{times.duration(row['heard_seconds'])} ago" if row["heard_seconds"] is not None else "-",
@@ -153,8 +156,17 @@ def listed(screen: Screen, rows: list[dict[str, Any]]) -> list[str]:
         ]
         for row in rows
     ]
-    left = [f"only on {line(row['name'])}: {work_left(one)}" for row in rows for one in row["only_there"]]
+    left = [f"only on {names[row['host']]}: {work_left(one)}" for row in rows for one in row["only_there"]]
     return [*table(screen, heads, shown), *screen.folded(left, words=True)]
+
+
+def _names(hosts: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """What each is called; of several with one name also by the first digits of its id, which commands take as well."""
+    known = [host["name"] for host in hosts]
+    return {
+        host["host"]: line(host["name"]) + (f" ({short(host['host'])})" if known.count(host["name"]) > 1 else "")
+        for host in hosts
+    }
 
 
 def _state(row: dict[str, Any]) -> str:
