@@ -362,8 +362,14 @@ def test_a_daemon_whose_directory_was_deleted_ends(bare_stage: Stage, again: boo
     assert bare_stage.directory.exists() is again
 
 
-def test_a_daemon_that_cannot_start_says_why(stage: Stage) -> None:
-    (stage.directory / "logs" / "daemon.err").write_text("an older story\n")
+@pytest.mark.parametrize("full", [False, True])
+def test_a_daemon_that_cannot_start_says_why(stage: Stage, full: bool) -> None:
+    """Also where the disk takes no traceback."""
+    errors = stage.directory / "logs" / "daemon.err"
+    errors.write_text("an older story\n")
+    if full:
+        errors.unlink()
+        errors.symlink_to("/dev/full")
     (stage.directory / "logs" / "daemon.log").mkdir(parents=True)
     with pytest.raises(KugetsuError, match=r"did not start: .*daemon\.log"):
         daemon_control.start(stage.ws)

@@ -28,7 +28,7 @@ from kugetsu.domain.waiting_groups import WaitingGroups
 from kugetsu.log.files.segments import SEGMENT_BYTES, is_shared
 from kugetsu.log.files.watch import Watch
 from kugetsu.model import clock
-from kugetsu.model.errors import Conflict, KugetsuError, LogDamaged, LogUnreachable, LogWriteFailed
+from kugetsu.model.errors import Conflict, KugetsuError, LogDamaged, LogUnreachable, LogWriteFailed, reason_of
 from kugetsu.runtime import (
     disk,
     dispatcher,
@@ -324,13 +324,23 @@ def main() -> int:
         ws = open_workspace(os.environ, "kugetsu queue-daemon")
         daemon = _stand(ws)
     except KugetsuError as problem:
-        print(f"{problem.exit_code}\t{problem.message}\t{problem.hint or ''}", flush=True)
-        return problem.exit_code
+        return _answer(problem)
+    except OSError as problem:
+        with suppress(OSError):  # a full disk takes no traceback
+            traceback.print_exc()
+        place = f"{problem.filename}: " if isinstance(problem.filename, str) else ""
+        return _answer(KugetsuError(f"the daemon did not start: {place}{reason_of(problem)}", "kugetsu doctor"))
     with suppress(BrokenPipeError):  # its starter was killed: the daemon runs anyway
         print(f"ready\t{os.getpid()}", flush=True)
     _release_terminal()
     _serve(daemon)
     return 0
+
+
+def _answer(problem: KugetsuError) -> int:
+    """Tell the starter why this is not the daemon; the exit status."""
+    print(f"{problem.exit_code}\t{problem.message}\t{problem.hint or ''}", flush=True)
+    return problem.exit_code
 
 
 def run(ws: Workspace, stands: Callable[[], None]) -> None:
