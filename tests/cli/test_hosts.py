@@ -60,6 +60,8 @@ def test_a_host_drains_leaves_and_joins_again(ready: Command, tmp_path: Path) ->
     assert daemon.code != 0 and "kugetsu host join" in daemon.err
     shown = ready("status").out
     assert "kugetsu host join" in shown and "kugetsu queue-daemon start" not in shown, "it would be refused"
+    queued = ready("queue", "enqueue", TASK, "words")
+    assert queued.code == 0 and "kugetsu host join" in queued.err and "kugetsu queue-daemon start" not in queued.err
     joined = ready("host", "join", "--json")
     compare(joined.json, documented("host join"))
     assert joined.json["joined_now"] is True and ready("host", "join", "--json").json["joined_now"] is False

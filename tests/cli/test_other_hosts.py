@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 
 from cli.conftest import Command
-from kugetsu.domain.decide import hosts
+from kugetsu.domain.decide import daemon, hosts
 from kugetsu.host import host_file
 from kugetsu.log import open_log
 from kugetsu.model import clock
+from property.simulation import PROCESS
 
 REF = "example.com/o/r#1"
 TWO = "f" * 32
@@ -31,6 +32,13 @@ def share(first: Command, called: str = "one") -> None:
     assert own is not None
     for host, name in ((own, called), (TWO, "two")):
         log.transact(partial(hosts.join, host=host, term=1, name=name, labels=[], cap=2))
+    log.close()
+
+
+def its_daemon_runs(first: Command) -> None:
+    """That of the second host, by the log of the first one."""
+    log = open_log(str(first.root / "log"), by={"cmd": "test"}, now=clock.now)
+    log.transact(partial(daemon.started, identity={**PROCESS, "host": TWO}, lease="d-two"))
     log.close()
 
 
@@ -151,6 +159,13 @@ def test_a_session_is_attached_and_opened_where_its_worktree_is(ready: Command, 
     ended(ready, two)
     assert "ssh one kugetsu open --path " + REF in two("open", "--path", REF).err
     assert "ssh one kugetsu destroy " + REF in two("destroy", REF).err
+
+
+def test_a_task_is_not_said_to_wait_for_a_daemon_while_that_of_another_host_runs(ready: Command) -> None:
+    share(ready)
+    assert "wait for kugetsu queue-daemon start" in ready("queue", "enqueue", REF, "x").err
+    its_daemon_runs(ready)
+    assert "no daemon is running" not in ready("queue", "enqueue", "example.com/o/r#2", "x").err
 
 
 def test_a_label_keeps_a_task_for_hosts_that_offer_it(ready: Command, two: Command) -> None:

@@ -18,15 +18,20 @@ if TYPE_CHECKING:
     from kugetsu.runtime.query.points import AsOf
 
 
-NO_DAEMON = "no daemon is running: queued tasks and retries wait for kugetsu queue-daemon start"
+NO_DAEMON = "no daemon is running: queued tasks and retries wait for kugetsu {}"
 
 
 def warn_without_daemon(call: Call) -> None:
-    """Say on stderr that nothing will take the task, when no daemon runs."""
+    """Say on stderr that nothing will take the task when no daemon runs: of a shared log, on any host."""
     from kugetsu.runtime import liveness
 
-    if not liveness.daemon(call.workspace.paths, call.state()):
-        call.note(NO_DAEMON)
+    state, paths = call.state(), call.workspace.paths
+    if liveness.daemon(paths, state):
+        return
+    others = [host for host in state.hosts.values() if liveness.is_elsewhere(paths, host.id)]
+    if not any(host.state == "joined" and state.daemon_of(host.id).state == "running" for host in others):
+        left = any(host.state == "left" and host not in others for host in state.hosts.values())
+        call.note(NO_DAEMON.format("host join" if left else "queue-daemon start"))
 
 
 # --- reading ----------------------------------------------------------------------------------------------------

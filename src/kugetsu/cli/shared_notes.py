@@ -30,7 +30,8 @@ def show(note: Callable[..., None], command: str, ws: Workspace, now: str) -> No
         runs = liveness.daemon(ws.paths, state)
         what = "the daemon's relay does not answer" if runs else "no daemon to go through"
         note(f"{what}: connected to the database itself, which takes longer")
-        note(f"hint: kugetsu queue-daemon {'logs' if runs else 'start'}")
+        left = contact.known(ws.paths, state, now).lack == "left"
+        note(f"hint: kugetsu {'host join' if left else 'queue-daemon logs' if runs else 'queue-daemon start'}")
         return
     lack = hosts.lack(contact.known(ws.paths, state, now), now)
     if lack is not None:
