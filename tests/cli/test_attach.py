@@ -166,6 +166,10 @@ def test_a_copy_of_the_directory_ends_nobodys_work(worked, attached):
     assert terminal.process.poll() is None and events(worked, "person.left") == []
     terminal.type("exit\n")
     assert terminal.end() == 0
+    assert worked("queue-daemon", "start").code == 0
+    terminal = attached(KUGETSU_DIR=str(shutil.copytree(worked.root, worked.folder / "later", symlinks=True)))
+    terminal.until(lambda text: f"is a copy of {worked.root}" in text)
+    assert worked("queue-daemon", "stop").code == 0
 
 
 def _environ(pid: str) -> bytes:

@@ -16,7 +16,7 @@ from kugetsu.domain.decide import claims
 from kugetsu.host import host_file
 from kugetsu.model import clock
 from kugetsu.model.errors import KugetsuError
-from kugetsu.runtime import daemon_control, host_id, liveness, reconcile, stop_attempt
+from kugetsu.runtime import daemon_control, host_id, liveness, reconcile, stop_attempt, submit
 from kugetsu.runtime.facts import claim_facts
 from kugetsu.runtime.process import identity, lease, termination, tree
 from kugetsu.runtime.query import points
@@ -289,8 +289,10 @@ def test_a_copy_of_the_directory_takes_nobodys_daemon_for_its_own(stage: Stage, 
     now = points.present(copy, clock.now())
     shown = status.collect(now.state, copy.paths.root, now.facts, now.probes)
     assert shown["daemon"]["state"] == "stopped" and shown["attention"] == []
-    with pytest.raises(KugetsuError, match=f"is a copy of {stage.ws.paths.root}, whose daemon is running .pid {pid}"):
-        daemon_control.start(copy)
+    told = f"is a copy of {stage.ws.paths.root}, whose daemon is running .pid {pid}"
+    for starts in (lambda: daemon_control.start(copy), lambda: submit.start(copy, stage.ref(1), "do it")):
+        with pytest.raises(KugetsuError, match=told):
+            starts()
     assert reconcile.reconcile(copy) == [] and copy.state().daemon.runs, "nor is it recorded as lost"
     assert daemon_control.status(stage.ws).pid == pid
     daemon_control.stop(stage.ws, drain=False)

@@ -255,6 +255,7 @@ def _start(
     from kugetsu.runtime import dispatcher, liveness
     from kugetsu.runtime.facts import claim_facts
 
+    liveness.require_original(ws.paths, ws.state())
     if is_shared(ws.paths.log) and not liveness.daemon(ws.paths, ws.state()):
         raise _no_daemon()
     here = clone_here(ws, ref)

@@ -26,7 +26,7 @@ from kugetsu.domain.state import Session
 from kugetsu.log.files.segments import is_shared
 from kugetsu.model.errors import BadInput, Conflict, KugetsuError, LogWriteFailed
 from kugetsu.redaction.funnel import redact
-from kugetsu.runtime import host_id, host_lease
+from kugetsu.runtime import host_id, host_lease, liveness
 from kugetsu.runtime.git import integrity
 from kugetsu.runtime.process import identity, own_mark, termination, tree
 from kugetsu.runtime.process import lease as leases
@@ -67,6 +67,7 @@ def attach(ws: Workspace, key: str) -> NoReturn:
     agent.require()
     agent.interactive(Turn("", "/", "", "", ""))  # refused before anything is claimed
     host_id.require_home(ws, sessions.find_session(ws.state(), key), f"kugetsu attach {key}")
+    liveness.require_original(ws.paths, ws.state())
     holder: Identity = {**identity.own(), "host": host_id.own(ws)}
     lease = Lease.create(ws.paths.leases)
     user, host = str(ws.by["user"]), str(ws.by["host"])
