@@ -226,10 +226,14 @@ def test_a_host_leaves_a_task_to_one_whose_slots_are_full_and_then_to_it_first(w
     claim(world, other, TWO)
     fail_to_prepare(world, task, ONE)
     closed = gates.first_closed(world.state, world.state.tasks[task], facts(world, ONE))
-    assert closed is not None and (closed.code, closed.until) == ("others_first", None)
+    asked = world.state.tasks[task].not_before or ""
+    longest = clock.add_seconds(asked, hosts.LONGEST_TURN_SECONDS)
+    assert closed is not None and (closed.code, closed.until) == ("others_first", longest)
     ended = Ending("succeed", "done", "it ended")
     world.do(lambda state: attempts.finish(state, f"{other}.1", ended, world.outcome_facts()))
     assert held(world, task, ONE) == "others_first" and held(world, task, TWO) is None
+    world.now = longest
+    assert held(world, task, ONE) is None, "however often its slots were full"
 
 
 def test_a_host_waits_for_no_other_that_cannot_start_the_task(world: World) -> None:

@@ -36,6 +36,8 @@ JITTER = 0.1
 TURN_SECONDS = 300.0
 """For how long a task is left to a host that has a free slot: after that something keeps it from starting there of
 which the log does not tell, a program that is missing, say, or memory."""
+LONGEST_TURN_SECONDS = 3600.0
+"""So long at most, also while its slots are full: it may start others in its place for ever."""
 
 
 def name_of(state: State, host: str | None) -> str:
@@ -227,16 +229,14 @@ def host(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     if not has_repository(state, task, here.id):
         return _closed("host", "repository_elsewhere", host=_names_with_repository(state, task))
     if here.id in task.unprepared and (others := _not_tried(state, task, facts)):
-        names, turns = ", ".join(other.name for other, _ in others), [turn for _, turn in others if turn is not None]
-        until = max(turns) if len(turns) == len(others) else None
+        names, until = ", ".join(other.name for other, _ in others), max(until for _, until in others)
         return _closed("host", "others_first", task.changed, until, host=here.name, others=names, task=task.id)
     return _open("host", "host_fits")
 
 
-def _not_tried(state: State, task: Task, facts: ClaimFacts) -> list[tuple[Host, str | None]]:
+def _not_tried(state: State, task: Task, facts: ClaimFacts) -> list[tuple[Host, str]]:
     """The hosts that may prepare a task and have not failed to since it was asked for: one that cannot clone, say, has
-    free slots all the time, and would use up the attempts of every task. Each with the end of its turn; None for one
-    whose slots are full."""
+    free slots all the time, and would use up the attempts of every task. Each with the end of its turn."""
     if home(state, task) is not None:
         return []
     others = (
@@ -249,17 +249,17 @@ def _not_tried(state: State, task: Task, facts: ClaimFacts) -> list[tuple[Host, 
         and has_repository(state, task, other.id)
     )
     turns = ((other, _turn(state, task, other)) for other in others)
-    return [(other, until) for other, (since, until) in turns if until is None or _lasts(until, since, facts)]
+    return [(other, until) for other, (since, until) in turns if _lasts(until, since, facts)]
 
 
-def _turn(state: State, task: Task, host: Host) -> tuple[str, str | None]:
-    """Since when a host could have started a task, and until when that is left to it: `TURN_SECONDS`; None while its
-    slots are full."""
-    if task.kind == "dev" and 0 < host.cap <= len(state.live_on(host.id, "dev")):
-        return "", None
+def _turn(state: State, task: Task, host: Host) -> tuple[str, str]:
+    """Since when a host could have started a task, and until when that is left to it."""
     asked = task.not_before or task.changed_at
+    latest = add_seconds(asked, LONGEST_TURN_SECONDS)
+    if task.kind == "dev" and 0 < host.cap <= len(state.live_on(host.id, "dev")):
+        return asked, latest
     since = max(asked, host.changed_at, host.ended_at, state.daemon_of(host.id).changed_at)
-    return since, add_seconds(since, TURN_SECONDS)
+    return since, min(add_seconds(since, TURN_SECONDS), latest)
 
 
 def _lasts(until: str, since: str, facts: ClaimFacts) -> bool:
