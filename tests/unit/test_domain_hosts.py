@@ -207,6 +207,17 @@ def test_a_host_that_could_not_prepare_a_task_leaves_it_to_those_that_have_not_t
     assert world.state.tasks[task].unprepared == [], "a person has seen to it, maybe"
 
 
+def test_a_retry_ends_the_wait_for_the_other_hosts(world: World) -> None:
+    task = enqueue(world, 0)
+    fail_to_prepare(world, task, ONE)
+    world.do(lambda state: queue.retry(state, task))
+    assert held(world, task, ONE) is None, "as `kugetsu why` says there"
+    fail_to_prepare(world, task, ONE)
+    world.state.tasks[task].not_before = None  # an outage ended, for which it waited as well
+    world.do(lambda state: queue.retry(state, task))
+    assert held(world, task, ONE) is None
+
+
 def test_a_host_waits_no_longer_for_one_that_could_have_started_the_task(world: World) -> None:
     """Nor for ever: what keeps an agent from starting there is in no event."""
     missing = {"agent_problems": {"dev": {"cause": "there is no agent", "remedy": "install it"}}}

@@ -116,10 +116,12 @@ def test_a_task_with_a_history_of_its_own_stands_alone(world: World, happens: Ca
     assert groups(kept) == groups(from_scratch(world))
 
 
-def test_an_agent_at_work_and_a_time_to_wait_for_tell_a_task_apart_without_a_session(world: World) -> None:
+def test_what_tells_a_task_apart_without_a_session(world: World) -> None:
+    """An agent at work, a time to wait for, a host that could not prepare it."""
     world.state.attempts["q9.1"] = Attempt("q9.1", "q9", "dev", ITS, ITS)
     world.state.tasks["q3"].not_before = world.now
-    assert groups(from_scratch(world)) == [["q1", "q4"], [ONE], ["q3"]]
+    world.state.tasks["q4"].unprepared = ["1" * 32]
+    assert groups(from_scratch(world)) == [["q1"], [ONE], ["q3"], ["q4"]]
 
 
 def test_only_the_next_in_line_of_a_group_records_another_reason_of_a_full_machine(world: World) -> None:

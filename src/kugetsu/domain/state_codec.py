@@ -21,7 +21,7 @@ _RECORDS: dict[str, type[Any]] = {
 _PLAIN = tuple(name for name in fields(State) if name not in (*_RECORDS, "finished", "recent"))
 
 #: Raised with each change of the state's shape or of the fold: older snapshots are then ignored and rebuilt.
-VERSION = "18:" + ";".join(
+VERSION = "19:" + ";".join(
     f"{name}={','.join(names)}"
     for name, names in (
         ("state", _PLAIN),

@@ -33,8 +33,8 @@ def before(places: Sequence[Place], end: Place | None) -> Sequence[Place]:
 class Alike:
     """Which waiting tasks of a state no gate can tell apart, while it stays as it is: those of the same `key`.
 
-    A task has one only if its issue has no session, no attempt and no other task, it has no time to wait for, and what
-    it comes after is completed.
+    A task has one only if its issue has no session, no attempt and no other task, no host failed to prepare it, it has
+    no time to wait for, and what it comes after is completed.
     """
 
     def __init__(self, state: State) -> None:
@@ -50,6 +50,7 @@ class Alike:
             issue is None
             or task.state != "pending"
             or task.not_before is not None
+            or task.unprepared
             or (task.after and not all(gates.completed(state, earlier) for earlier in task.after))
             or task.prior_usage is not None
             or issue in state.sessions

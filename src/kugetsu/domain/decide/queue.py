@@ -277,7 +277,7 @@ def retry(state: State, task_id: str, record: Recorded | None = None) -> list[Ne
         return [NewEvent("task.requeued", {"was": task.state}, issue=task.issue, task=task.id, cause=task.changed)]
     if task.attempt is not None:
         raise Conflict.because("task_already_running", task=task_id, attempt=task.attempt)
-    if task.not_before is None and task.state != "parked":
+    if task.not_before is None and task.state != "parked" and not task.unprepared:
         raise Conflict.because("task_already_waiting", task=task_id)
     return [NewEvent("task.resumed", {"why": "retry"}, issue=task.issue, task=task.id, cause=task.changed)]
 

@@ -182,6 +182,7 @@ def task_resumed(state: State, event: Event) -> None:
     _forget_limits(state, task)
     if why in FORGIVING:
         task.outage = ""
+        task.unprepared = []
     if task.parked_for == "progress" and why in FORGIVING:
         forgive(state, task.session)
     session = state.sessions.get(task.session)
