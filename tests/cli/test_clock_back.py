@@ -6,6 +6,7 @@ import pytest
 
 from kugetsu.domain import gates
 from kugetsu.domain.decide import claims
+from kugetsu.model import clock
 
 LATER, BACK = "2027-11-23T10:00:00.000000Z", "2026-11-24T10:00:00.000000Z"
 
@@ -22,7 +23,7 @@ LATER, BACK = "2027-11-23T10:00:00.000000Z", "2026-11-24T10:00:00.000000Z"
     ],
 )
 def test_a_pause_is_over_when_now_is_before_its_own_beginning(now: str, goes_on: bool) -> None:
-    assert gates.pause_lasts("2026-11-23T10:00:05.000000Z", "2026-11-23T10:00:00.000000Z", now) is goes_on
+    assert clock.pause_lasts("2026-11-23T10:00:05.000000Z", "2026-11-23T10:00:00.000000Z", now) is goes_on
 
 
 def test_a_task_that_pauses_starts_after_the_clock_was_set_back(kugetsu, story):

@@ -16,7 +16,7 @@ from kugetsu.domain.task_options import facts_of, label, max_attempts, problem_k
 from kugetsu.domain.verdict import Verdict
 from kugetsu.domain.verdict import closed as _closed
 from kugetsu.domain.verdict import opened as _open
-from kugetsu.model.clock import add_seconds
+from kugetsu.model.clock import MARGIN_SECONDS, add_seconds, pause_lasts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     Values = dict[str, Any]
 
 _UNUSED = Usage()
-
-#: Seconds by which a recorded time may lie ahead of the clock before that counts as set back.
-CLOCK_MARGIN_SECONDS = 60.0
 
 
 def daemon(state: State, task: Task, facts: ClaimFacts) -> Verdict:
@@ -101,16 +98,7 @@ def provider(state: State, task: Task, facts: ClaimFacts) -> Verdict:
 
 def set_back(state: State, now: str) -> bool:
     """True if the clock was set back: the log has an event of a time that has not come yet."""
-    return state.latest > add_seconds(now, CLOCK_MARGIN_SECONDS)
-
-
-def pause_lasts(until: str, since: str, now: str) -> bool:
-    """True if a pause that began at ``since`` and lasts ``until`` a time goes on.
-
-    It is over as well when ``now`` lies before its beginning: the clock was set back, and the end may be a year away.
-    Not for a little before: facts are gathered before the log is locked, and the pause may have begun since.
-    """
-    return until > now and now >= add_seconds(since, -CLOCK_MARGIN_SECONDS)
+    return state.latest > add_seconds(now, MARGIN_SECONDS)
 
 
 def pauses(task: Task, facts: ClaimFacts) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from kugetsu.domain.task_options import repository_of
 from kugetsu.domain.verdict import closed as _closed
 from kugetsu.domain.verdict import opened as _open
-from kugetsu.model.clock import add_seconds
+from kugetsu.model.clock import add_seconds, pause_lasts
 from kugetsu.model.host_words import short
 from kugetsu.model.servers import LOCAL
 
@@ -249,7 +249,7 @@ def _not_tried(state: State, task: Task, facts: ClaimFacts) -> list[tuple[Host, 
         and has_repository(state, task, other.id)
     )
     turns = ((other, _turn(state, task, other)) for other in others)
-    return [(other, until) for other, (since, until) in turns if _lasts(until, since, facts)]
+    return [(other, until) for other, (since, until) in turns if pause_lasts(until, since, facts["now"])]
 
 
 def _turn(state: State, task: Task, host: Host) -> tuple[str, str]:
@@ -260,9 +260,3 @@ def _turn(state: State, task: Task, host: Host) -> tuple[str, str]:
         return asked, latest
     since = max(asked, host.changed_at, host.ended_at, state.daemon_of(host.id).changed_at)
     return since, min(add_seconds(since, TURN_SECONDS), latest)
-
-
-def _lasts(until: str, since: str, facts: ClaimFacts) -> bool:
-    from kugetsu.domain.gates import pause_lasts  # which asks this module
-
-    return pause_lasts(until, since, facts["now"])

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 WIDTH = 27
 """Length of every time text: ``2026-11-23T10:00:02.123456Z``."""
 
+MARGIN_SECONDS = 60.0
+"""By which a recorded time may lie ahead of the clock before that counts as set back."""
+
 _DAY = 86_400
 _MICRO = 1_000_000
 _LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z: the last time that keeps the width
@@ -133,6 +136,15 @@ def add_seconds(iso: str, seconds: float) -> str:
 def seconds_between(earlier: str, later: str) -> float:
     """Seconds from the first time to the second; negative when the second comes first."""
     return (parse(later) - parse(earlier)) / _MICRO
+
+
+def pause_lasts(until: str, since: str, now: str) -> bool:
+    """True if a pause that began at ``since`` and lasts ``until`` a time goes on.
+
+    It is over as well when ``now`` lies before its beginning: the clock was set back, and the end may be a year away.
+    Not for a little before: facts are gathered before the log is locked, and the pause may have begun since.
+    """
+    return until > now and now >= add_seconds(since, -MARGIN_SECONDS)
 
 
 def _parse(text: str) -> int:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from kugetsu.domain.gates import pause_lasts
 from kugetsu.domain.state import EVERYTHING
+from kugetsu.model.clock import pause_lasts
 from kugetsu.views import times
 
 TYPE_CHECKING = False

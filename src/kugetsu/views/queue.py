@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kugetsu.domain.gates import pause_lasts
+from kugetsu.model.clock import pause_lasts
 from kugetsu.model.plural import counted
 from kugetsu.views import gates, times
 from kugetsu.views.tables import Column, table

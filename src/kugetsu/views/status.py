@@ -6,6 +6,7 @@ from kugetsu.domain import capacity_gates, gates, scheduling
 from kugetsu.domain.state import SETUP
 from kugetsu.domain.task_options import facts_of, problem_key
 from kugetsu.domain.task_options import label as label_of
+from kugetsu.model.clock import pause_lasts
 from kugetsu.model.plural import counted
 from kugetsu.views import attached, queue, times
 from kugetsu.views import gates as words
@@ -274,7 +275,7 @@ def _limit_of(label: str, state: State, waiting: list[Task], facts: ClaimFacts) 
         return [_outage(state, label, limit, facts)]
     held = _held_by(state, waiting, facts, ("parked_by_limit", "usage_limit"))
     held = [task for task in held if (task.parked_for or label_of(task, facts_of(task, facts)["agent"])) == label]
-    if not held or not gates.pause_lasts(limit["until"], limit["at"], facts["now"]):
+    if not held or not pause_lasts(limit["until"], limit["at"], facts["now"]):
         return []
     text = f"until {times.ahead(limit['until'], facts['now'])}; {limit['task']} ran into it"
     return [_entry("usage limit", "parked", text, f"kugetsu why {held[0].id}")]
@@ -283,7 +284,7 @@ def _limit_of(label: str, state: State, waiting: list[Task], facts: ClaimFacts) 
 def _outage(state: State, label: str, limit: dict[str, Any], facts: ClaimFacts) -> Attention:
     """What every task would meet: named for as long as no attempt got further, however often it is tried."""
     outage = limit["outage"]
-    ahead = gates.pause_lasts(limit["until"], limit["at"], facts["now"])
+    ahead = pause_lasts(limit["until"], limit["at"], facts["now"])
     again = f"again {times.ahead(limit['until'], facts['now'])}" if ahead else "being tried again"
     tried = counted(outage["times"], "try")
     remedy = outage["remedy"] or f"kugetsu queue lift {label}"
