@@ -261,12 +261,12 @@ def test_a_host_waits_for_no_other_that_cannot_start_the_task(world: World) -> N
     assert held(world, needs, TWO) is None
 
 
-def meet(world: World, task: str, host: str) -> None:
+def meet(world: World, task: str, host: str, gate: str = "agent") -> None:
     """An attempt of the task on that host, whose agent cannot be started."""
     claim(world, task, host)
     attempt = world.state.tasks[task].attempt
     assert attempt is not None
-    ended = Ending("fail", "unavailable", "no such program", gate="agent", remedy="kugetsu doctor")
+    ended = Ending("fail", "unavailable", "no such program", gate=gate, remedy="kugetsu doctor")
     world.do(lambda state: attempts.finish(state, attempt, ended, world.outcome_facts()))
 
 
@@ -288,6 +288,25 @@ def test_what_two_hosts_meet_holds_back_all(world: World) -> None:
         meet(world, enqueue(world, number), host)
     task = enqueue(world, 2)
     assert held(world, task, ONE) == "outage" and held(world, task, TWO) == "outage"
+
+
+def test_an_agent_that_cannot_be_started_is_its_own_hosts_matter_after_an_outage_of_the_provider(world: World) -> None:
+    meet(world, enqueue(world, 0), TWO, gate="provider")
+    task = enqueue(world, 1)
+    assert held(world, task, ONE) == "outage" and held(world, task, TWO) == "outage"
+    world.now = clock.add_seconds(world.now, 3600.0)
+    meet(world, task, ONE)
+    other = enqueue(world, 2)
+    assert held(world, other, ONE) == "outage" and held(world, other, TWO) is None
+
+
+def test_what_a_host_that_is_gone_had_met_holds_nobody_back(world: World) -> None:
+    meet(world, enqueue(world, 0), TWO)
+    world.do(lambda state: daemon.lost(state, TWO))
+    world.do(lambda state: decide.leave(state, TWO, 1, "asked"))
+    meet(world, enqueue(world, 1), ONE)
+    (limit,) = world.state.limits.values()
+    assert limit["outage"]["host"] == ONE
 
 
 def test_a_repository_that_is_a_folder_is_only_on_its_host(world: World) -> None:

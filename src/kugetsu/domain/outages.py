@@ -72,7 +72,7 @@ def park(state: State, attempt: Attempt, ending: Ending, facts: OutcomeFacts) ->
         # Doubled 64 times, any pause is past the longest; more would overflow a float.
         until = add_seconds(facts["now"], min(first * 2.0 ** min(times - 1, 64), LONGEST_PAUSE))
     outage = {"gate": ending.gate or "provider", "remedy": ending.remedy, "times": times, "until": until}
-    if state.hosts and outage["gate"] == "agent" and (known is None or known["outage"].get("host") == attempt.host):
+    if state.hosts and outage["gate"] == "agent" and not _met_elsewhere(state, attempt, known):
         outage["host"] = attempt.host
     return {
         "until": add_seconds(until, OTHERS_FIRST),
@@ -82,6 +82,14 @@ def park(state: State, attempt: Attempt, ending: Ending, facts: OutcomeFacts) ->
         "gate": "provider",
         "outage": outage,
     }
+
+
+def _met_elsewhere(state: State, attempt: Attempt, known: dict[str, Any] | None) -> bool:
+    """Whether an agent could not be started on another host either, that takes part; a provider tells of no host."""
+    if known is None or known["outage"]["gate"] != "agent":
+        return False
+    host = state.hosts.get(known["outage"].get("host", ""))
+    return host is None or (host.id != attempt.host and host.takes_part)
 
 
 def ended_by(state: State, attempt: Attempt, ending: Ending, verdict: str, back: int) -> list[NewEvent]:
