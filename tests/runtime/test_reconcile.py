@@ -12,10 +12,10 @@ from functools import partial
 
 import pytest
 
-from kugetsu.domain.decide import claims
+from kugetsu.domain.decide import claims, queue
 from kugetsu.host import host_file
 from kugetsu.model import clock
-from kugetsu.model.errors import KugetsuError
+from kugetsu.model.errors import Conflict, KugetsuError
 from kugetsu.runtime import daemon_control, host_id, liveness, reconcile, stop_attempt, submit
 from kugetsu.runtime.facts import claim_facts
 from kugetsu.runtime.process import identity, lease, termination, tree
@@ -270,7 +270,16 @@ def test_a_copy_of_the_directory_ends_no_agent_of_the_original(stage: Stage) -> 
     assert not lease.alive(copy.paths.leases, attempt.lease), "nobody holds the lease in the copy"
     assert termination.directories(attempt.lease) == {stage.ws.paths.root}
     assert reconcile.dead(copy, copy.state()) == [] == reconcile.reconcile(copy)
-    assert stop_attempt.cancel(copy, "q1") and not stop_attempt.signal_runner(copy, "q1"), "nor does a cancel there"
+    with pytest.raises(
+        Conflict, match=f"works for {stage.ws.paths.root}, of which {copy.paths.root} is a copy"
+    ) as told:
+        stop_attempt.cancel(copy, "q1")
+    assert told.value.hint == f"KUGETSU_DIR={stage.ws.paths.root} kugetsu queue cancel q1"
+    copy.log.transact(lambda state: queue.cancel(state, "q1", "cancel"))
+    assert not stop_attempt.signal_runner(copy, "q1"), "nor does a request that another host recorded"
+    now = points.present(copy, clock.now())
+    shown = status.collect(now.state, copy.paths.root, now.facts, now.probes)
+    assert [agent["alive"] for agent in shown["agents"]] == [None] and shown["attention"] == [], "nor is it lost"
     copy.close()
     assert attempt.agent is not None and identity.alive(attempt.agent)
     stage.go()

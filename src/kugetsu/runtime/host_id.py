@@ -149,8 +149,14 @@ def may_judge_lease(ws: Workspace, nonce: str, *holders: Identity | None) -> boo
     """As `may_judge`, for a lease that these processes took."""
     if not all(owns(ws, holder) for holder in holders):
         return False
+    return original_of(ws, nonce) is None
+
+
+def original_of(ws: Workspace, nonce: str) -> str | None:
+    """The KUGETSU_DIR for which the processes of a lease work, if that is another one: this is a copy of it. None also
+    where the system does not show it."""
     folders = (folder for folder in termination.directories(nonce) if _knows(ws, folder, nonce))
-    return all(os.path.samefile(folder, ws.paths.root) for folder in folders)
+    return next((folder for folder in folders if not os.path.samefile(folder, ws.paths.root)), None)
 
 
 def _knows(ws: Workspace, folder: str, nonce: str) -> bool:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 from typing import Any
 
 from kugetsu.domain.decide import queue
 from kugetsu.domain.state import State
 from kugetsu.host import run_files
-from kugetsu.model.errors import KugetsuError
+from kugetsu.log.files.segments import is_shared
+from kugetsu.model.errors import Conflict, KugetsuError
 from kugetsu.model.record import value
 from kugetsu.runtime import host_id, log_lines
-from kugetsu.runtime.process import identity
+from kugetsu.runtime.process import identity, lease
 from kugetsu.runtime.runner.supervisor import HOST_LEASE
 from kugetsu.runtime.workspace import Workspace
 
@@ -20,11 +22,25 @@ from kugetsu.runtime.workspace import Workspace
 def cancel(ws: Workspace, task_id: str) -> list[dict[str, Any]]:
     """Cancel a task: at once if it waits, else by stopping its runner. Returns the events.
 
-    Raises NotFound and Conflict as `decide.queue.cancel` does.
+    Raises NotFound and Conflict as `decide.queue.cancel` does, and Conflict in a copy of the KUGETSU_DIR for which the
+    agent works.
     """
+    _require_reachable(ws, task_id)
     events = ws.log.transact(lambda state: queue.cancel(state, task_id, "cancel"))
     signal_runner(ws, task_id)
     return events
+
+
+def _require_reachable(ws: Workspace, task_id: str) -> None:
+    """Raise Conflict if nothing that is recorded here reaches the task's agent."""
+    state = ws.state()
+    attempt = next((one for one in state.attempts.values() if one.task == task_id), None)
+    if attempt is None or lease.alive(ws.paths.leases, attempt.lease) or is_shared(ws.paths.log):
+        return
+    other = host_id.original_of(ws, attempt.lease)
+    if other is not None:
+        there = f"KUGETSU_DIR={shlex.quote(other)} kugetsu queue cancel {task_id}"
+        raise Conflict(f"{attempt.id} works for {other}, of which {ws.paths.root} is a copy", there)
 
 
 @value

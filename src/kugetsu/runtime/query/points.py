@@ -93,13 +93,23 @@ def present(ws: Workspace, now: str) -> Point:
     state = ws.state()
     facts = present_facts.facts_now(ws, state)
     probes = Probes(
-        alive=lambda attempt: liveness.of(ws.paths, attempt),
+        alive=lambda attempt: _lives(ws, attempt),
         daemon_alive=facts["dispatcher"] == "daemon",
         progress=lambda attempt: liveness.progress(ws, state, attempt),
         warnings=ws.config.warnings(),
         daemon_stopped=facts["dispatcher"] != "daemon" and liveness.is_not_lost(ws.paths, state),
     )
     return Point(state, now, facts, None, probes)
+
+
+def _lives(ws: Workspace, attempt: Attempt) -> bool | None:
+    """As `liveness.of`; None also for one of the directory of which this one is a copy."""
+    known = liveness.of(ws.paths, attempt)
+    if known is not False:
+        return known
+    from kugetsu.runtime import host_id  # what seems to be lost is rare
+
+    return None if host_id.original_of(ws, attempt.lease) is not None else False
 
 
 def point(ws: Workspace, when: str | None, now: str) -> Point:
