@@ -16,7 +16,7 @@ from kugetsu.domain.decide import claims, queue
 from kugetsu.host import host_file
 from kugetsu.model import clock
 from kugetsu.model.errors import Conflict, KugetsuError
-from kugetsu.runtime import daemon_control, host_id, liveness, reconcile, stop_attempt, submit
+from kugetsu.runtime import daemon_control, destroy, host_id, liveness, reconcile, stop_attempt, submit
 from kugetsu.runtime.facts import claim_facts
 from kugetsu.runtime.process import identity, lease, termination, tree
 from kugetsu.runtime.query import points
@@ -310,6 +310,19 @@ def test_a_copy_of_the_directory_takes_nobodys_daemon_for_its_own(stage: Stage, 
     assert liveness.original(copy.paths, copy.state()) is None and daemon_control.status(copy).running
     daemon_control.stop(copy, drain=False)
     copy.close()
+
+
+def test_a_copy_of_the_directory_removes_no_worktree_of_the_original(stage: Stage) -> None:
+    stage.agent(COMMIT)
+    stage.start(1)
+    assert stage.finished("q1") == "completed"
+    ((key, session),) = ((key, one) for key, one in stage.state.sessions.items() if one.kind == "issue")
+    stage.start_daemon()
+    copy = _copy(stage)
+    with pytest.raises(KugetsuError, match="is a copy of"):
+        destroy.destroy(copy, key, force=True)
+    copy.close()
+    assert session.worktree is not None and os.path.isdir(session.worktree)
 
 
 def test_a_moved_directory_is_no_copy(stage: Stage) -> None:

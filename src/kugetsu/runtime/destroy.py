@@ -11,7 +11,7 @@ from typing import Any
 from kugetsu.domain.decide import sessions as decide
 from kugetsu.domain.state import Session
 from kugetsu.model.errors import Conflict, KugetsuError, NotFound
-from kugetsu.runtime import host_id, pull_requests
+from kugetsu.runtime import host_id, liveness, pull_requests
 from kugetsu.runtime.base_branches import BaseBranches, Merged
 from kugetsu.runtime.forges import Forges
 from kugetsu.runtime.git import inner_rescue, integrity, removal, repositories, rescue
@@ -100,9 +100,10 @@ def look_up(ws: Workspace, session: Session) -> Known:
 
 def require_unused(ws: Workspace, key: str, force: bool) -> Session:
     """The session. Raises Conflict while an agent works in it or, without `force`, tasks wait for it, and if it is
-    another host's."""
+    another host's, or of the directory of which this one is a copy."""
     state = ws.state()
     session = decide.find_session(state, key)
+    liveness.require_original(ws.paths, state)
     decide.unused(state, session, force)
     host_id.require_here(ws, session, f"kugetsu destroy {'--force ' if force else ''}{key}")
     return session
