@@ -263,6 +263,7 @@ def _copy(stage: Stage) -> Workspace:
 
 def test_a_copy_of_the_directory_ends_no_agent_of_the_original(stage: Stage) -> None:
     stage.agent(UNTIL_GO)
+    stage.start_daemon()
     stage.start(1)
     stage.at_work("q1.1")
     copy = _copy(stage)

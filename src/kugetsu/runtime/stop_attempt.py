@@ -35,7 +35,9 @@ def _require_reachable(ws: Workspace, task_id: str) -> None:
     """Raise Conflict if nothing that is recorded here reaches the task's agent."""
     state = ws.state()
     attempt = next((one for one in state.attempts.values() if one.task == task_id), None)
-    if attempt is None or lease.alive(ws.paths.leases, attempt.lease) or is_shared(ws.paths.log):
+    if attempt is None or not host_id.is_own(ws, attempt.host) or is_shared(ws.paths.log):
+        return
+    if lease.alive(ws.paths.leases, attempt.lease):
         return
     other = host_id.original_of(ws, attempt.lease)
     if other is not None:

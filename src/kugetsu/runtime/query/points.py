@@ -93,7 +93,7 @@ def present(ws: Workspace, now: str) -> Point:
     state = ws.state()
     facts = present_facts.facts_now(ws, state)
     probes = Probes(
-        alive=lambda attempt: _lives(ws, attempt),
+        alive=lambda attempt: _lives(ws, state, attempt),
         daemon_alive=facts["dispatcher"] == "daemon",
         progress=lambda attempt: liveness.progress(ws, state, attempt),
         warnings=ws.config.warnings(),
@@ -102,14 +102,10 @@ def present(ws: Workspace, now: str) -> Point:
     return Point(state, now, facts, None, probes)
 
 
-def _lives(ws: Workspace, attempt: Attempt) -> bool | None:
+def _lives(ws: Workspace, state: State, attempt: Attempt) -> bool | None:
     """As `liveness.of`; None also for one of the directory of which this one is a copy."""
     known = liveness.of(ws.paths, attempt)
-    if known is not False:
-        return known
-    from kugetsu.runtime import host_id  # what seems to be lost is rare
-
-    return None if host_id.original_of(ws, attempt.lease) is not None else False
+    return None if known is False and liveness.original(ws.paths, state) is not None else known
 
 
 def point(ws: Workspace, when: str | None, now: str) -> Point:
