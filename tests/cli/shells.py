@@ -43,7 +43,7 @@ bind \\ct told
 """,
 }
 #: Seconds for which a shell may take to come up, or to answer a key.
-PATIENCE = 30
+PATIENCE = 120
 
 
 def needs(shell: str) -> Any:

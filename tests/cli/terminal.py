@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 #: Seconds until what must be shown, or the end, counts as not coming; some show the real opencode among other tests.
-PATIENCE = 150.0
+PATIENCE = 300.0
 
 
 class Terminal:

@@ -39,7 +39,7 @@ class Clone:
         return path
 
 
-PATIENCE = 150.0
+PATIENCE = 300.0
 """Seconds until something that must happen counts as not happening."""
 
 

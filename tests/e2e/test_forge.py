@@ -18,7 +18,7 @@ from kugetsu.log import open_log
 pytestmark = pytest.mark.e2e
 
 TOKEN = "tok-9d1c77e0ab"
-PATIENCE = 150.0
+PATIENCE = 300.0
 
 
 class House:

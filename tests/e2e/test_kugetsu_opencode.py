@@ -21,7 +21,7 @@ from scripted_model.server import ScriptedModel
 
 pytestmark = pytest.mark.e2e
 
-PATIENCE = 150.0
+PATIENCE = 300.0
 """Seconds until something that must happen counts as not happening."""
 REPOSITORY = "local/demo/todo"
 

@@ -21,7 +21,7 @@ from kugetsu.runtime.workspace import open_workspace
 pytestmark = pytest.mark.e2e
 
 TOKEN = "tok-77aa01be2f"
-PATIENCE = 240.0
+PATIENCE = 300.0
 """Seconds without any change of a task until what must happen counts as not happening."""
 COMMIT = "run git add -A && git commit -qm work"
 PUSH = "run git push -q -u origin HEAD"

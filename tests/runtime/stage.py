@@ -31,7 +31,7 @@ from runtime import repos
 from runtime.supervised import eventually
 
 SOURCE = str(Path(kugetsu.__file__).parent.parent)
-PATIENCE = 90.0
+PATIENCE = 180.0
 """Seconds until something that must happen counts as not happening."""
 
 ENDS = {f"attempt.{end}" for end in ("succeeded", "failed", "timed_out", "killed", "lost")}

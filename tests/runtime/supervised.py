@@ -12,7 +12,7 @@ from kugetsu.runtime.process import identity, lease, termination
 from kugetsu.runtime.runner import spawn
 from kugetsu.runtime.runner.orders import Orders
 
-PATIENCE = 90.0
+PATIENCE = 180.0
 """Seconds until something that must happen counts as not happening."""
 
 
