@@ -44,17 +44,18 @@ def leave(ws: Workspace, *, force: bool) -> tuple[Host, bool]:
 
 
 def _require_pushed(ws: Workspace, state: State, host: Host) -> None:
-    found = []
+    found: dict[str, str] = {}
     for session in state.sessions.values():
         if session.kind == "issue" and session.host == host.id:
             reasons = _only_here(ws, session)
             if reasons:
-                found.append(f"{session.key} has {' and '.join(reasons)}")
+                found[session.key] = f"{session.key} has {' and '.join(reasons)}"
     if found:
         raise Conflict(
-            f"work of {counted(len(found), 'session')} is only on this host: {'; '.join(found[:3])}"
+            f"work of {counted(len(found), 'session')} is only on this host: {'; '.join([*found.values()][:3])}"
             + (f"; and {len(found) - 3} more" if len(found) > 3 else ""),
-            "push it, or leave without it: kugetsu host leave --force   (the worktrees stay)",
+            f"push it (kugetsu open --path {next(iter(found))} names the folder), or leave without it: "
+            "kugetsu host leave --force   (the worktrees stay)",
         )
 
 

@@ -151,11 +151,12 @@ def name_taken(ws: Workspace, state: State) -> tuple[str, str] | None:
     others = hosts.namesakes(state, known) if known is not None else []
     if known is None or not others:
         return None
-    ids = ", ".join(short(other.id) for other in others)
+    first, *more = (short(other.id) for other in others)
+    ids = ", ".join((first, *more))
     return (
         f"another host takes part under the name {known.name}, too ({ids}): commands know them by their ids only",
         "rename one: kugetsu config set HOST_NAME NAME, then kugetsu queue-daemon restart; "
-        f"if {ids} was this machine before it was set up anew: kugetsu host lost {short(others[0].id)}",
+        f"if {first} was this machine before it was set up anew: kugetsu host lost {first}",
     )
 
 
