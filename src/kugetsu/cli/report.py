@@ -62,7 +62,7 @@ def _report(call: Call) -> int:
     elif not (call.json or args.since or args.markdown or args.html or then.past) and report.eventful(
         then.state, found.start
     ):
-        call.note("seen all of it? kugetsu report --ack: the next report begins here")
+        call.note("seen all of it? let the next report begin here: kugetsu report --ack")
     return 0
 
 
