@@ -25,14 +25,14 @@ def environ(pid: int) -> bytes:
     return b"\0" + content if content else b""
 
 
-def open_files(pid: int) -> list[str]:
-    """What the descriptors of a process name, as of now: a file that was moved by its new path, one that was deleted
-    with " (deleted)" behind it; [] if it may not be read."""
+def open_files(pid: int) -> list[tuple[str, str]]:
+    """The descriptors of a process, each with what it names as of now: a file that was moved by its new path, one that
+    was deleted with " (deleted)" behind it; [] if it has ended or may not be looked at, and without /proc."""
     found = []
     try:
         for entry in os.listdir(f"/proc/{pid}/fd"):
             try:
-                found.append(os.readlink(f"/proc/{pid}/fd/{entry}"))
+                found.append((entry, os.readlink(f"/proc/{pid}/fd/{entry}")))
             except FileNotFoundError:
                 continue  # closed meanwhile
     except OSError as problem:

@@ -101,9 +101,6 @@ def _is_git_of(pid: int, checkout: Checkout, *, shared: bool) -> bool:
 
 
 def _has_open(pid: int, paths: Collection[str]) -> bool:
-    with contextlib.suppress(OSError):  # it has ended, or is another user's, who cannot write here either
-        for entry in os.listdir(f"/proc/{pid}/fd"):
-            with contextlib.suppress(OSError):
-                if os.readlink(f"/proc/{pid}/fd/{entry}") in paths:
-                    return True
+    with contextlib.suppress(OSError):  # nothing is left to look with
+        return any(target in paths for _, target in proc.open_files(pid))
     return False

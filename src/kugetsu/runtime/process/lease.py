@@ -150,7 +150,7 @@ def folder_of(pid: int, nonce: str) -> str | None:
     system does not show it."""
     from kugetsu.host import proc
 
-    for path in proc.open_files(pid):
+    for _, path in proc.open_files(pid):
         folder, _, name = path.removesuffix(" (deleted)").rpartition("/")
         if name == nonce:
             return folder

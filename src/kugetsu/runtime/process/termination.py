@@ -305,40 +305,30 @@ def _marks_of_ps() -> dict[int, str]:
 
 def _holds_other_lease(pid: int, nonce: str) -> bool:
     """Whether the process holds a locked file ``…/leases/<another nonce>``: a runner or daemon of its own."""
-    folder = f"/proc/{pid}/fd"
-    try:
-        entries = os.listdir(folder)
-    except OSError:  # it ended, or may not be looked at, or there is no /proc
-        return False
-    for entry in entries:
-        try:
-            target = os.readlink(f"{folder}/{entry}")
-            parent, _, name = target.removesuffix(" (deleted)").rpartition("/")
-            if parent.endswith("/leases") and name != nonce and _is_locked(pid, entry):
-                return True
-        except OSError:  # it closed this one
-            continue
+    for entry, target in proc.open_files(pid):
+        parent, _, name = target.removesuffix(" (deleted)").rpartition("/")
+        if parent.endswith("/leases") and name != nonce and _is_locked(pid, entry):
+            return True
     return False
 
 
 def _holders(directory: str, nonce: str, exclude: Collection[int]) -> list[Identity]:
     """The living processes that hold the lease's lock. [] without /proc."""
     path = os.path.realpath(os.path.join(directory, nonce))
-    found = []
-    for pid, stat in _living().items() if identity.HAS_PROC else ():
-        try:
-            entries = [] if pid in exclude else os.listdir(f"/proc/{pid}/fd")
-            held = any(os.readlink(f"/proc/{pid}/fd/{one}") == path and _is_locked(pid, one) for one in entries)
-        except OSError:  # it ended, is unreadable, or closed one: the next scan will show
-            continue
-        if held:
-            found.append(stat.identity())
-    return found
+    return [
+        stat.identity()
+        for pid, stat in (_living().items() if identity.HAS_PROC else ())
+        if pid not in exclude
+        and any(target == path and _is_locked(pid, entry) for entry, target in proc.open_files(pid))
+    ]
 
 
 def _is_locked(pid: int, entry: str) -> bool:
-    fd = os.open(f"/proc/{pid}/fdinfo/{entry}", os.O_RDONLY)
     try:
-        return b"FLOCK" in os.read(fd, 4096)
-    finally:
-        os.close(fd)
+        fd = os.open(f"/proc/{pid}/fdinfo/{entry}", os.O_RDONLY)
+        try:
+            return b"FLOCK" in os.read(fd, 4096)
+        finally:
+            os.close(fd)
+    except OSError:  # it closed this one, or ended
+        return False
