@@ -198,10 +198,16 @@ def feedback_noun(item: dict[str, Any]) -> str:
     return FEEDBACK.get(item["kind"], item["kind"]) if not item.get("path") else "remark"
 
 
+def folder_of(left: Mapping[str, Any]) -> str:
+    """The folder in which git finds what was left behind (`events.hosts.LeftWork`): the clone, of a worktree that is
+    gone."""
+    return str(left.get("clone") or left.get("worktree"))
+
+
 def line_to_push(left: Mapping[str, Any]) -> str | None:
     """The line that pushes a rescue branch by hand, on its host (`events.hosts.LeftWork`); None where none does."""
     from shlex import quote
 
     if not left.get("rescue") or left.get("pushed") or not left.get("remote"):
         return None
-    return f"git -C {quote(left.get('clone') or left['worktree'])} push {quote(left['remote'])} {quote(left['rescue'])}"
+    return f"git -C {quote(folder_of(left))} push {quote(left['remote'])} {quote(left['rescue'])}"

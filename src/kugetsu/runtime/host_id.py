@@ -84,11 +84,8 @@ def require_here(ws: Workspace, session: Session, what: str) -> None:
     if is_own(ws, session.host):
         return
     state = ws.state()
-    known, where, line = (
-        state.hosts.get(session.host or ""),
-        name_of(state, session.host),
-        line_there(state, session.host, what),
-    )
+    known, where = state.hosts.get(session.host or ""), name_of(state, session.host)
+    line = line_there(state, session.host, what)
     if known is None or known.takes_part:
         raise Conflict(f"the worktree of {session.key} is on {where}", line)
     gone = "was lost" if known.state == "lost" else "has left"

@@ -13,6 +13,7 @@ from itertools import chain
 from kugetsu.domain.decide import hosts as decide
 from kugetsu.domain.events.hosts import LeftWork
 from kugetsu.domain.state import Host, State
+from kugetsu.model import result_words
 from kugetsu.model.errors import GitFailed, KugetsuError
 from kugetsu.model.host_words import short
 from kugetsu.redaction.funnel import redact
@@ -128,7 +129,7 @@ def _repository(session: str) -> str:
 def _push(ws: Workspace, one: LeftWork, mixed: bool, silent: dict[str, str]) -> None:
     """Push a rescue branch to the session's repository, or note why not. ``mixed``: it has more than commits of that.
     ``silent``: what was wrong with remotes that failed before, by which each is asked once."""
-    repository, folder = _repository(one["session"]), one.get("clone") or one["worktree"]
+    repository, folder = _repository(one["session"]), result_words.folder_of(one)
     try:
         allowed = ws.config_of(one["session"]).text("PUSH_RESCUE")
         checkout = checkouts.find(folder)

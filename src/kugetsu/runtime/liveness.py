@@ -103,10 +103,12 @@ def require_original(paths: Paths, state: State) -> None:
     from kugetsu.model.errors import Conflict
 
     who = daemon_here(paths, state).identity
-    more = "begin one more host with an empty folder: kugetsu help many-hosts" if is_shared(paths.log) else ""
+    instead = "or stop its daemon before you use the copy"
+    if is_shared(paths.log):
+        instead = "begin one more host with an empty folder: kugetsu help many-hosts"
     raise Conflict(
         f"{paths.root} is a copy of {other}, whose daemon is running (pid {who['pid'] if who is not None else '?'})",
-        f"use that one: KUGETSU_DIR={other}; {more or 'or stop its daemon before you use the copy'}",
+        f"use that one: KUGETSU_DIR={other}; {instead}",
     )
 
 

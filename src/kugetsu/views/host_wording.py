@@ -5,7 +5,7 @@ from __future__ import annotations
 from kugetsu.domain.hosts import daemon_went_with
 from kugetsu.model import host_words
 from kugetsu.model.plural import counted
-from kugetsu.model.result_words import line_to_push
+from kugetsu.model.result_words import folder_of, line_to_push
 from kugetsu.views import times
 from kugetsu.views.text import line
 
@@ -92,7 +92,7 @@ def kept_on(one: LeftWork) -> str:
     if one["pushed"]:
         return f"on {one['rescue']}, pushed to {one.get('remote') or 'its remote'}"
     why, push = one.get("not_pushed"), line_to_push(one)
-    told = f"on {one['rescue']} in {one.get('clone') or one['worktree']}, not pushed{': ' + why if why else ''}"
+    told = f"on {one['rescue']} in {folder_of(one)}, not pushed{': ' + why if why else ''}"
     return f"{told}; there: {push}" if push else told
 
 

@@ -83,12 +83,8 @@ def _login(args: Sequence[str]) -> str:
     for word in args:
         found = _SSH_URL.match(word)
         if found is not None:
-            user, host, port = (
-                found["user"] or found["scp_user"] or "git@",
-                found["host"] or found["scp"],
-                found["port"],
-            )
-            return f"-p {port} {user}{host}" if port else f"{user}{host}"
+            login = (found["user"] or found["scp_user"] or "git@") + (found["host"] or found["scp"])
+            return f"-p {found['port']} {login}" if found["port"] else login
     return "git@HOST"
 
 

@@ -254,7 +254,7 @@ def _returned(data: dict[str, Any]) -> str:
 
 def _kept_on(one: dict[str, Any]) -> str:
     """On which branch, whether that was pushed, and where the worktree is: in the line that pushes it, or by itself."""
-    where, branch = f"in {one.get('clone') or one.get('worktree')}", one.get("rescue")
+    where, branch = f"in {result_words.folder_of(one)}", one.get("rescue")
     if not branch or one.get("pushed"):
         return f"on {branch}, pushed; {where}" if branch else where
     why, push = one.get("not_pushed"), result_words.line_to_push(one)
